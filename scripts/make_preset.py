@@ -1,0 +1,101 @@
+"""Turn a run folder into a preset: `savedmodels/NAME/` with its card.
+
+    python scripts/make_preset.py runs/menet menet --about about.json \
+        --scores Rain100L=rain100l.json Rain100H=rain100h.json
+
+`about.json` holds what only people know: `licence`, `terms`, `data` and `command`, all
+texts. The scores are files that `tfderain evaluate --json` wrote.
+"""
+
+import argparse
+import json
+from pathlib import Path
+
+import keras
+
+from tfderain import export
+
+ABOUT = ("licence", "terms", "data", "command")
+
+
+def main(arguments=None):
+    args = parse(arguments)
+    model = keras.saving.load_model(args.run / "best.keras", compile=False)
+    scores = [read_score(text, args.name) for text in args.scores]
+    card = {
+        **read_about(args.about),
+        "protocol": ", ".join(sorted({score["protocol"] for score in scores})),
+        "scores": scores,
+        **describe_run(args.run),
+    }
+    folder = export.export_preset(
+        model, args.name, args.root, card, tuple(args.size), args.overwrite
+    )
+    print(f"{folder}: {export.total_bytes(folder):,} bytes")
+
+
+def parse(arguments):
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("run", type=Path, help="run folder with best.keras")
+    parser.add_argument("name", help="name of the preset")
+    parser.add_argument("--about", type=Path, required=True, help="JSON file")
+    parser.add_argument("--scores", nargs="*", default=[], metavar="SET=FILE")
+    parser.add_argument("--root", type=Path, default=Path("savedmodels"))
+    parser.add_argument("--size", type=int, nargs=2, default=(256, 256))
+    parser.add_argument("--overwrite", action="store_true")
+    return parser.parse_args(arguments)
+
+
+def read_about(path):
+    """Returns the fields that people write; each must be there."""
+    about = json.loads(path.read_text(encoding="utf-8"))
+    missing = [name for name in ABOUT if not about.get(name)]
+    if missing:
+        raise ValueError(
+            f"`about` must have {', '.join(ABOUT)}. Received: {path} without "
+            f"{', '.join(missing)}."
+        )
+    return about
+
+
+def read_score(text, name):
+    """Returns one entry of the card's `scores` from `SET=FILE`."""
+    dataset, equals, path = text.partition("=")
+    if not equals:
+        raise ValueError(f"Scores must be SET=FILE. Received: {text}.")
+    result = json.loads(Path(path).read_text(encoding="utf-8"))
+    means = {key: round(value, 4) for key, value in result["means"].items()}
+    identity = result.get("identity", False)
+    command = f"tfderain evaluate {name} --data {dataset} --protocol "
+    return {
+        "set": dataset,
+        "protocol": result["protocol"],
+        "count": result["count"],
+        **{key: means[key] for key in ("input_psnr", "input_ssim", "psnr", "ssim")},
+        "clean_input": identity,  # then the scores say how little a clean photo changes
+        "command": command + result["protocol"] + " --identity" * identity,
+    }
+
+
+def describe_run(run):
+    """Returns config, commit and progress of a run, as far as it wrote them down.
+
+    The folders that it read are left out: they say something about a machine.
+    """
+    config, state = (
+        json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+        for path in (run / "config.json", run / "state.json")
+    )
+    return {
+        "training": {
+            "config": config.get("config"),
+            "git_commit": config.get("git_commit"),
+            "versions": config.get("versions"),
+            "epochs_done": state.get("epoch"),
+            "best_validation_score": state.get("best_score"),
+        }
+    }
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,125 @@
+"""Timing for `benchmark.py`: functions and another process, measured in turns."""
+
+import json
+import os
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+
+from tfderain import export
+
+
+class Peer:
+    """The other process, asked by one JSON object a line."""
+
+    def __init__(self, python):
+        script = Path(__file__).with_name("torch_menet.py")
+        self.process = subprocess.Popen(
+            [python, script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+
+    def ask(self, do, **arguments):
+        print(json.dumps({"do": do, **arguments}), file=self.process.stdin, flush=True)
+        answer = json.loads(self.process.stdout.readline() or '{"error": "it ended"}')
+        if "error" in answer:
+            raise RuntimeError(f"The PyTorch peer failed at {do}: {answer['error']}")
+        return answer
+
+    def timer(self, do, **arguments):
+        """Returns a function from a count to as many seconds."""
+        return lambda count: self.ask(do, **arguments, count=count)["seconds"]
+
+    def load(self, model, folder):
+        """Gives the peer the weights of `model`, and checks that it computes alike."""
+        network = model.network
+        prefix = f"{network.path}/"
+        weights = {w.path.removeprefix(prefix): w.numpy() for w in network.weights}
+        np.savez(folder / "weights.npz", **weights)
+        options = {
+            "num_blocks": network.num_blocks,
+            "filters": network.filters,
+            "batch_norm": network.normalization == "batch",
+            "value_range": network.value_range,
+        }
+        about = self.ask("load", path=str(folder / "weights.npz"), **options)
+        rainy = export.random_image((64, 96))
+        files = {"rainy": rainy, "derained": network(rainy).numpy()}
+        for name, array in files.items():
+            np.save(folder / f"{name}.npy", array)
+        paths = {name: str(folder / f"{name}.npy") for name in files}
+        difference = self.ask("compare", **paths)["largest_difference"]
+        rain = float(np.abs(files["derained"] - rainy).max())
+        # Float32 sums in another order give 1e-5 of the rain; channels in a wrong
+        # order change most of it.
+        if not difference < 1e-3 * rain:
+            raise RuntimeError(
+                "PyTorch's MENET must be the same network. Received: largest "
+                f"difference {difference:.1e}, largest rain {rain:.1e}."
+            )
+        return about, difference
+
+
+def timer(function):
+    """Returns a function from a count to the seconds of as many calls, one more first.
+
+    The form of `Peer.timer`, so that both can take turns.
+    """
+
+    def measure(count):
+        function()
+        seconds = []
+        for _ in range(count):
+            started = time.perf_counter()
+            function()
+            seconds.append(time.perf_counter() - started)
+        return seconds
+
+    return measure
+
+
+def take_turns(timers, rounds, count):
+    """Returns the median seconds of each timer, measured in turns."""
+    seconds = {name: [] for name in timers}
+    for measure in timers.values():  # compiles, allocates, fills caches
+        measure(1)
+    for _ in range(rounds):
+        for name, measure in timers.items():
+            seconds[name] += measure(count)
+            time.sleep(0.05)  # idle threads of one stop spinning before the next
+    return {name: statistics.median(values) for name, values in seconds.items()}
+
+
+def milliseconds(seconds):
+    return f"{1000 * seconds:,.1f} ms" if seconds < 0.1 else f"{1000 * seconds:,.0f} ms"
+
+
+def run_process(command, env=None):
+    """Runs a process; returns wall seconds and its largest resident bytes."""
+    started = time.perf_counter()
+    process = subprocess.Popen(
+        command, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    )
+    output = process.stdout.read()
+    _, status, usage = os.wait4(process.pid, 0)
+    seconds = time.perf_counter() - started
+    if status:
+        raise RuntimeError(f"{command} failed: {output.decode()}")
+    kilo = 1 if sys.platform == "darwin" else 1024  # the unit of ru_maxrss differs
+    return seconds, usage.ru_maxrss * kilo
+
+
+def best_peer(medians):
+    """Returns PyTorch's shortest median, or `None` where it did not run."""
+    times = [t for name, t in medians.items() if name.startswith("PyTorch")]
+    return min(times, default=None)
+
+
+def table(columns, rows):
+    """Returns a Markdown table of dicts."""
+    lines = [columns, ["---"] * len(columns)]
+    lines += [[str(row[name]) for name in columns] for row in rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)

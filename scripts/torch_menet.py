@@ -1,0 +1,227 @@
+"""MENET in plain PyTorch: the benchmark's peer, and nothing else.
+
+`benchmark.py` starts this file with an interpreter that has PyTorch, sends one JSON
+object a line and reads one back: `load`, `compare`, `inference`, `training`, `matmul`.
+Weights come from Keras, so both run the same network; `compare` shows that they do.
+"""
+
+import json
+import sys
+import time
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+
+class ConvNorm(nn.Module):
+    """A 3x3 convolution without bias and batch normalisation, or one with bias."""
+
+    def __init__(self, channels, filters, batch_norm):
+        super().__init__()
+        self.convolution = nn.Conv2d(channels, filters, 3, 1, 1, bias=not batch_norm)
+        self.norm = nn.Identity()
+        if batch_norm:  # Keras's momentum counts the old value, PyTorch's the new one
+            self.norm = nn.BatchNorm2d(filters, eps=1e-3, momentum=0.01)
+
+    def forward(self, features):
+        return self.norm(self.convolution(features))
+
+
+class ResidualBlock(nn.Module):
+    def __init__(self, filters, batch_norm, activate):
+        super().__init__()
+        self.first = ConvNorm(filters, filters, batch_norm)
+        self.second = ConvNorm(filters, filters, batch_norm)
+        self.activate = activate
+
+    def forward(self, features):
+        change = self.second(F.relu(self.first(features), inplace=True))
+        features = features + change
+        return F.relu(features, inplace=True) if self.activate else features
+
+
+class MENET(nn.Module):
+    """`tfderain.models.MENET` without channel attention, in the same words.
+
+    Call: `(batch, 3, height, width)` in [0, 1], sizes multiples of 4, to the same.
+    """
+
+    def __init__(self, num_blocks=8, filters=64, batch_norm=False, value_range=1.0):
+        super().__init__()
+        half, quarter = filters // 4, filters
+        self.value_range = value_range
+        self.encode_half = ConvNorm(12, half, batch_norm)
+        self.encode_quarter = ConvNorm(4 * half, quarter, batch_norm)
+        self.blocks = nn.Sequential(
+            *(
+                ResidualBlock(quarter, batch_norm, index < num_blocks - 1)
+                for index in range(num_blocks)
+            )
+        )
+        self.decode_quarter = ConvNorm(quarter, quarter, batch_norm)
+        self.decode_half = ConvNorm(half, half, batch_norm)
+        self.residual = nn.Conv2d(half, 12, 3, 1, 1, bias=not batch_norm)
+
+    def forward(self, rainy):
+        rainy = rainy * self.value_range
+        half = self.encode_half(F.pixel_unshuffle(rainy, 2))
+        quarter = self.encode_quarter(F.pixel_unshuffle(F.relu(half), 2))
+        features = self.blocks(F.relu(quarter))
+        features = self.decode_quarter(features + quarter)
+        features = self.decode_half(F.pixel_shuffle(features, 2) + half)
+        rain = F.pixel_shuffle(self.residual(features), 2)
+        return (rainy + rain) / self.value_range
+
+
+# Keras calls a 2x2 block's channels (row, column, channel), PyTorch (channel, row,
+# column): the convolutions beside a shuffle get their channels in that order.
+INPUTS_FROM_BLOCKS = ("encode_half", "encode_quarter")
+OUTPUTS_TO_BLOCKS = ("decode_quarter", "residual")
+
+
+def keras_order(channels):
+    """Index of Keras's channel for each of PyTorch's."""
+    return np.arange(channels).reshape(4, channels // 4).T.reshape(-1)
+
+
+def load_keras(model, weights):
+    """Copies weights named as in Keras, `encode_half/convolution/kernel`, ..."""
+    names = {
+        "kernel": "weight",
+        "gamma": "weight",
+        "beta": "bias",
+        "moving_mean": "running_mean",
+        "moving_variance": "running_var",
+    }
+    state = {}
+    for path, value in weights.items():
+        *parents, name = path.split("/")
+        layer = parents[0]
+        if layer in OUTPUTS_TO_BLOCKS:
+            value = value[..., keras_order(value.shape[-1])]
+        if name == "kernel":
+            if layer in INPUTS_FROM_BLOCKS:
+                value = value[:, :, keras_order(value.shape[2])]
+            value = value.transpose(3, 2, 0, 1)
+        if layer.startswith("block_"):
+            parents[0] = f"blocks.{layer.removeprefix('block_')}"
+        key = ".".join([*parents, names.get(name, name)])
+        state[key] = torch.from_numpy(np.ascontiguousarray(value))
+    counts = {k: v for k, v in model.state_dict().items() if "num_batches" in k}
+    model.load_state_dict({**state, **counts})
+    return model
+
+
+class Peer:
+    """What one process keeps between commands."""
+
+    def __init__(self):
+        self.cached = {}
+
+    def load(self, path, **options):
+        with np.load(path) as weights:
+            self.model = load_keras(MENET(**options), dict(weights)).eval()
+        self.cached.clear()
+        return {"torch": torch.__version__, "threads": torch.get_num_threads()}
+
+    def compare(self, rainy, derained):
+        """Largest difference between the derained image given and the own one."""
+        rainy, derained = np.load(rainy), np.load(derained)
+        with torch.inference_mode():
+            own = self.model(nchw(rainy)).permute(0, 2, 3, 1).numpy()
+        return {"largest_difference": float(np.abs(own - derained).max())}
+
+    def inference(self, form, size, count):
+        key = ("inference", form, *size)
+        if key not in self.cached:
+            self.cached[key] = prepare_inference(self.model, form, size)
+        return timed(self.cached[key], count)
+
+    def training(self, form, batch, crop, count):
+        key = ("training", form, batch, crop)
+        if key not in self.cached:
+            self.cached[key] = prepare_training(self.model, form, batch, crop)
+        return timed(self.cached[key], count)
+
+    def matmul(self, size, count):
+        a = torch.rand(size, size)
+        return timed(lambda: torch.mm(a, a), count)
+
+
+def nchw(images):
+    """A channels_last tensor of images `(batch, height, width, channels)`."""
+    return torch.from_numpy(images).permute(0, 3, 1, 2)
+
+
+def prepare_inference(model, form, size):
+    rainy = torch.rand(1, 3, *size)
+    if form != "nchw":
+        model = model.to(memory_format=torch.channels_last)
+        rainy = rainy.contiguous(memory_format=torch.channels_last)
+    with torch.inference_mode():
+        if form == "jit":
+            model = torch.jit.freeze(torch.jit.trace(model, rainy))
+            model = torch.jit.optimize_for_inference(model)
+        elif form == "compile":
+            model = torch.compile(model)
+
+    def run():
+        with torch.inference_mode():
+            return model(rainy).clamp(0.0, 1.0)
+
+    return run
+
+
+def prepare_training(model, form, batch, crop):
+    """One step: mean squared error, gradients, Adam; weights are a copy."""
+    twin = type(model)(
+        len(model.blocks),
+        model.residual.in_channels * 4,
+        not isinstance(model.encode_half.norm, nn.Identity),
+        model.value_range,
+    )
+    twin.load_state_dict(model.state_dict())
+    twin = twin.to(memory_format=torch.channels_last).train()
+    optimizer = torch.optim.Adam(twin.parameters(), 1e-4, fused=True)
+    rainy, clean = (
+        torch.rand(batch, 3, crop, crop).contiguous(memory_format=torch.channels_last)
+        for _ in range(2)
+    )
+
+    def step():
+        optimizer.zero_grad(set_to_none=True)
+        with torch.autocast("cpu", torch.bfloat16, enabled=form == "bfloat16"):
+            derained = twin(rainy)
+        F.mse_loss(derained.float(), clean).backward()
+        optimizer.step()
+
+    return step
+
+
+def timed(function, count):
+    """Seconds of `count` calls, after one that is not counted."""
+    function()
+    seconds = []
+    for _ in range(count):
+        started = time.perf_counter()
+        function()
+        seconds.append(time.perf_counter() - started)
+    return {"seconds": seconds}
+
+
+def main():
+    torch.manual_seed(0)
+    peer = Peer()
+    for line in sys.stdin:
+        command = json.loads(line)
+        try:
+            answer = getattr(peer, command.pop("do"))(**command)
+        except Exception as error:  # the benchmark decides what it can do without
+            answer = {"error": " ".join(str(error).split())[:300] or repr(error)}
+        print(json.dumps(answer), flush=True)
+
+
+if __name__ == "__main__":
+    main()

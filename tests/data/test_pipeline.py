@@ -1,0 +1,386 @@
+import itertools
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tfderain.data import pipeline
+from tfderain.data.pairs import backgrounds
+
+HEIGHT, WIDTH, CROP = 24, 31, 8
+
+
+def save(path, pixels):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(np.asarray(pixels, "uint8")).save(path)
+
+
+def touch(folder, *names):
+    """Writes tiny images; listing needs no more than names."""
+    for name in names:
+        save(folder / name, np.zeros((2, 2, 3)))
+
+
+def names(paths, folder):
+    return [os.path.relpath(path, folder).replace(os.sep, "/") for path in paths]
+
+
+def coordinates(number, rainy):
+    """Each pixel says where it comes from: (image, row, column); +100 if rainy."""
+    image = np.zeros((HEIGHT, WIDTH, 3), "uint8")
+    image[..., 0] = number + 100 * rainy
+    image[..., 1] = np.arange(HEIGHT)[:, None]
+    image[..., 2] = np.arange(WIDTH)
+    return image
+
+
+@pytest.fixture
+def pairs(tmp_path):
+    for number in range(5):
+        save(tmp_path / f"rainy/{number}.png", coordinates(number, True))
+        save(tmp_path / f"clean/{number}.png", coordinates(number, False))
+    return pipeline.find_pairs(tmp_path)
+
+
+def take(dataset, count):
+    return [tuple(a.numpy() for a in batch) for batch in dataset.take(count)]
+
+
+def train(pairs, count, **options):
+    options = {"crop": CROP, "batch_size": 3, "seed": 7, **options}
+    return take(pipeline.train_dataset(pairs, **options), count)
+
+
+def equal(first, second):
+    return len(first) == len(second) and all(
+        np.array_equal(a, b)
+        for one, two in zip(first, second, strict=True)
+        for a, b in zip(one, two, strict=True)
+    )
+
+
+def origins(patches):
+    """(image, top, left, mirrored) of each patch, read from its pixels."""
+    pixels = np.rint(patches * 255).astype(int)
+    mirrored = pixels[:, 0, 0, 2] > pixels[:, 0, -1, 2]
+    left = pixels[..., 2].min(axis=(1, 2))
+    rows = zip(pixels[:, 0, 0, 0], pixels[:, 0, 0, 1], left, mirrored, strict=True)
+    return [tuple(int(value) for value in row) for row in rows]
+
+
+# Finding pairs
+
+
+@pytest.mark.parametrize(
+    ("rainy", "clean"),
+    [
+        (["rainy/2.png", "rainy/10.png"], ["clean/2.jpg", "clean/10.jpg"]),
+        (["input/a.png"], ["target/a.png"]),
+        (["rain/rain-001.png"], ["norain/norain-001.png"]),
+        (["rain/X2/norain-1x2.png"], ["norain/norain-1.png"]),
+        (["data/0_rain.png"], ["gt/0_clean.png"]),
+        (["Rainy/0001_00.png", "Rainy/0001_01.png"], ["GT/0001.png"] * 2),
+        (["rainy_image/1_2.jpg", "rainy_image/1_14.jpg"], ["ground_truth/1.jpg"] * 2),
+        (["rain-2.png", "rain-10.png"], ["norain-2.png", "norain-10.png"]),
+        (["rainy/rain-001.png"], ["norain-001.png"]),
+        (["S_0-0/S_0-0-Webcam-R-002.png"], ["S_0-0/S_0-0-Webcam-C-000.png"]),
+    ],
+)
+def test_layouts_are_recognised(tmp_path, rainy, clean):
+    touch(tmp_path, *rainy, *clean)
+    found = pipeline.find_pairs(tmp_path)
+    assert names(found.rainy, tmp_path) == rainy
+    assert names(found.clean, tmp_path) == clean
+    assert found.layout == "files"
+
+
+@pytest.mark.parametrize(
+    ("pattern", "rainy", "clean"),
+    [
+        ("screenrainy-*.png:norain-*.png", "screenrainy-1.png", "norain-1.png"),
+        ("*/*/*-*_*_*:gt/{1}/{3}_{5}_{6}", "7/7-2/7-2_40_5.png", "gt/7/7_40_5.png"),
+        ("*_*:*", "a_1.jpg", "a.png"),
+    ],
+)
+def test_patterns(tmp_path, pattern, rainy, clean):
+    touch(tmp_path, rainy, clean)
+    found = pipeline.find_pairs(tmp_path, pattern=pattern)
+    assert names(found.rainy + found.clean, tmp_path) == [rainy, clean]
+
+
+@pytest.mark.parametrize("pattern", ["rain-*.png", "rain-1:*", "*:{0}", ":*"])
+def test_bad_patterns_are_refused(tmp_path, pattern):
+    touch(tmp_path, "rain-1.png", "norain-1.png")
+    with pytest.raises(ValueError, match="`pattern` must be RAINY:CLEAN"):
+        pipeline.find_pairs(tmp_path, pattern=pattern)
+
+
+def test_unpaired_files_are_named(tmp_path):
+    touch(tmp_path, *(f"rainy/{i}.png" for i in range(9)), "clean/0.png", "clean/x.png")
+    with pytest.raises(
+        ValueError, match=r"9 files \(clean/x.png, rainy/1.png, .*\.\.\."
+    ):
+        pipeline.find_pairs(tmp_path)
+
+
+def test_ambiguous_folders_are_refused(tmp_path):
+    touch(tmp_path, "rainy/0.png", "clean/0.png", "input/0.png", "target/0.png")
+    with pytest.raises(ValueError, match="one rainy and one clean folder"):
+        pipeline.find_pairs(tmp_path)
+
+
+def test_side_by_side_must_be_asked_for(tmp_path):
+    left, right = np.full((4, 6, 3), 10), np.full((4, 6, 3), 20)
+    save(tmp_path / "1.png", np.concatenate([left, right], axis=1))
+    with pytest.raises(ValueError, match="need layout='left_clean'"):
+        pipeline.find_pairs(tmp_path)
+    for layout, rainy_value in (("left_clean", 20), ("left_rainy", 10)):
+        found = pipeline.find_pairs(tmp_path, layout=layout)
+        rainy, clean = pipeline.read_pair(found, 0)
+        assert rainy.shape == clean.shape == (4, 6, 3)
+        assert rainy.max() == rainy_value and clean.max() == 30 - rainy_value
+
+
+def test_find_images(tmp_path):
+    touch(tmp_path, "10.png", "9.jpg", ".hidden.png", "sub/1.png")
+    (tmp_path / "note.txt").write_text("no image")
+    assert names(pipeline.find_images(tmp_path), tmp_path) == ["9.jpg", "10.png"]
+    deep = pipeline.find_images(tmp_path, recursive=True)
+    assert names(deep, tmp_path) == ["9.jpg", "10.png", "sub/1.png"]
+    with pytest.raises(ValueError, match="There must be a folder"):
+        pipeline.find_images(tmp_path / "missing")
+
+
+# Checking
+
+
+def test_check_returns_sizes_and_names_bad_files(tmp_path, pairs):
+    assert pipeline.check(pairs) == [(HEIGHT, WIDTH)] * 5
+    with pytest.raises(ValueError, match=r"crop=25, 5 files \("):
+        pipeline.check(pairs, crop=25)
+    save(tmp_path / "clean/3.png", np.zeros((WIDTH, HEIGHT, 3)))
+    with pytest.raises(ValueError, match=r"same size.*1 file \(.*3\.png\)"):
+        pipeline.check(pairs)
+    (tmp_path / "rainy/1.png").write_bytes(b"not a picture")
+    with pytest.raises(ValueError, match=r"readable.*1 file \(.*1\.png\)"):
+        pipeline.check(pairs)
+
+
+def test_check_refuses_odd_side_by_side_files(tmp_path):
+    save(tmp_path / "1.png", np.zeros((4, 7, 3)))
+    with pytest.raises(ValueError, match=r"same size.*1 file \(.*1\.png\)"):
+        pipeline.check(pipeline.find_pairs(tmp_path, layout="left_clean"))
+
+
+def test_sizes_respect_exif_orientation(tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 6  # turned by a quarter
+    for folder in ("rainy", "clean"):
+        (tmp_path / folder).mkdir()
+        Image.new("RGB", (6, 4)).save(tmp_path / folder / "1.jpg", exif=exif)
+    found = pipeline.find_pairs(tmp_path)
+    assert pipeline.check(found) == [(6, 4)]
+    assert pipeline.read_pair(found, 0)[0].shape == (6, 4, 3)
+
+
+# Splitting
+
+
+@pytest.fixture
+def scenes(tmp_path):
+    """30 pairs that show 12 scenes; equal scenes differ by a little noise."""
+    rng = np.random.default_rng(0)
+    views = rng.integers(0, 200, (12, 16, 16, 3)).repeat(2, axis=1).repeat(3, axis=2)
+    for number in range(30):
+        clean = views[number % 12] + rng.integers(0, 9, views[0].shape)
+        save(tmp_path / f"clean/{number}.png", clean)
+        save(tmp_path / f"rainy/{number}.png", 255 - clean)
+    return pipeline.find_pairs(tmp_path)
+
+
+def test_backgrounds_are_grouped(scenes):
+    assert sorted(backgrounds(scenes)) == [list(range(i, 30, 12)) for i in range(12)]
+
+
+def test_split_keeps_backgrounds_apart(scenes):
+    shown = {path: number % 12 for number, path in enumerate(scenes.rainy)}
+    splits = [pipeline.split_by_background(scenes, 0.25, seed) for seed in (0, 0, 1)]
+    for training, validation in splits:
+        assert sorted(training.rainy + validation.rainy) == sorted(scenes.rainy)
+        assert 0 < len(validation) <= 0.25 * 30
+        sides = [
+            {shown[path] for path in side.rainy} for side in (training, validation)
+        ]
+        assert sides[0].isdisjoint(sides[1])
+    assert splits[0] == splits[1] != splits[2]
+
+
+def test_split_refuses_one_background(scenes):
+    with pytest.raises(ValueError, match="two different backgrounds"):
+        pipeline.split_by_background(scenes.subset([0, 12, 24]))
+    with pytest.raises(ValueError, match=r"Received: fraction=1\.5"):
+        pipeline.split_by_background(scenes, 1.5)
+
+
+# Training batches
+
+
+def test_batches_are_a_function_of_the_seed(pairs):
+    first = train(pairs, 6)
+    assert all(array.shape == (3, CROP, CROP, 3) for array in first[0])
+    assert all(array.dtype == np.float32 for array in first[0])
+    assert equal(first, train(pairs, 6))
+    assert equal(first, train(pairs, 6, cache=False))
+    assert not equal(first, train(pairs, 6, seed=8))
+
+
+def test_start_skips_exactly(pairs):
+    assert equal(train(pairs, 4, start=5), train(pairs, 9)[5:])
+
+
+def test_element_spec_is_static_and_endless(pairs):
+    dataset = pipeline.train_dataset(pairs, CROP, 3, seed=0)
+    assert [spec.shape for spec in dataset.element_spec] == [(3, CROP, CROP, 3)] * 2
+    assert dataset.cardinality() == -1  # infinite
+
+
+def test_pairs_stay_aligned_and_unresampled(pairs):
+    for rainy, clean in train(pairs, 8):
+        np.testing.assert_array_equal(rainy[..., 1:], clean[..., 1:])
+        # exact: k + 100 and k are whole numbers before the division by 255
+        images = np.rint(255 * (rainy - clean)[..., 0])
+        np.testing.assert_array_equal(images, 100)
+        for patch, (image, top, left, mirrored) in zip(
+            clean, origins(clean), strict=True
+        ):
+            expected = coordinates(image, False)[top : top + CROP, left : left + CROP]
+            expected = expected[:, ::-1] if mirrored else expected
+            np.testing.assert_array_equal(np.rint(patch * 255), expected)
+
+
+def test_each_image_once_per_epoch_and_epochs_differ(pairs):
+    batches = train(pairs, 20)  # 60 patches: twelve epochs, cut across batches
+    found = list(itertools.chain.from_iterable(origins(clean) for _, clean in batches))
+    epochs = [found[i : i + 5] for i in range(0, 60, 5)]
+    assert all(sorted(o[0] for o in epoch) == [0, 1, 2, 3, 4] for epoch in epochs)
+    assert len({tuple(o[0] for o in epoch) for epoch in epochs}) > 1
+    assert {o[3] for o in found} == {0, 1}
+    tops, lefts = {o[1] for o in found}, {o[2] for o in found}
+    assert max(tops) <= HEIGHT - CROP and max(lefts) <= WIDTH - CROP
+    # 60 draws from 17 offsets: all equal has a chance of 17**-59
+    assert len(tops) > 1 and len(lefts) > 1
+
+
+def test_no_flips(pairs):
+    batches = train(pairs, 10, flips=False)
+    assert not any(o[3] for _, clean in batches for o in origins(clean))
+
+
+def test_five_crop_is_menets_recipe(pairs):
+    assert pipeline.epoch_size(pairs, "five_crop") == 50
+    batches = train(pairs, 10, batch_size=5, crops="five_crop")
+    found = sorted(o for _, clean in batches for o in origins(clean))
+    bottom, right = HEIGHT - CROP, WIDTH - CROP
+    corners = [(0, 0), (0, right), (bottom, 0), (bottom, right)]
+    places = [*corners, (bottom // 2, right // 2)]
+    wanted = itertools.product(range(5), places, (0, 1))
+    assert found == sorted((image, *place, flip) for image, place, flip in wanted)
+
+
+def test_degrade_gets_reproducible_seeds_and_is_clipped(pairs):
+    seen = []
+
+    def degrade(rainy, clean, seed):
+        assert rainy.shape == clean.shape == (CROP, CROP, 3)
+        seen.append(seed)
+        noise = np.random.default_rng(seed).normal(size=rainy.shape)
+        return (rainy + noise).astype("float32"), clean * 2
+
+    first = train(pairs, 4, degrade=degrade)
+    seeds = list(seen)
+    assert len(set(seeds)) == len(seeds) and all(type(s) is int for s in seeds)
+    assert equal(first, train(pairs, 4, degrade=degrade))
+    for rainy, clean in first:
+        assert rainy.min() == 0 and rainy.max() == 1
+        np.testing.assert_array_equal(clean, np.clip(clean, 0, 1))
+    plain = train(pairs, 4)
+    assert equal(
+        [(clean,) for _, clean in first],
+        [(np.minimum(clean * 2, 1),) for _, clean in plain],
+    )
+
+
+def test_bad_arguments_are_refused(pairs):
+    with pytest.raises(ValueError, match="Received: crops='ten'"):
+        pipeline.train_dataset(pairs, CROP, 3, 0, crops="ten")
+    with pytest.raises(ValueError, match="Received: seed=-1"):
+        pipeline.train_dataset(pairs, CROP, 3, -1)
+    with pytest.raises(ValueError, match="Received: start=-1"):
+        pipeline.train_dataset(pairs, CROP, 3, 0, start=-1)
+    with pytest.raises(ValueError, match="Received: batch_size=0"):
+        pipeline.train_dataset(pairs, CROP, 0, 0)
+    with pytest.raises(ValueError, match=r"crop=25, 5 files \("):
+        pipeline.train_dataset(pairs, 25, 3, 0)
+
+
+def test_file_broken_behind_its_header_is_named(tmp_path, pairs):
+    whole = (tmp_path / "rainy/2.png").read_bytes()
+    (tmp_path / "rainy/2.png").write_bytes(whole[: len(whole) // 2])
+    sampler = pipeline.PatchSampler(pairs, CROP, 5, seed=0)
+    with pytest.raises(ValueError, match=r"Cannot read .*2\.png"):
+        sampler.batch(0)
+
+
+# Evaluation and unpaired batches
+
+
+def test_evaluation_goes_through_the_pairs_in_order(tmp_path, pairs):
+    save(tmp_path / "rainy/5.png", np.full((9, 40), 255))  # grey, another size
+    save(tmp_path / "clean/5.png", np.zeros((9, 40, 3)))
+    pairs = pipeline.find_pairs(tmp_path)
+    dataset = pipeline.evaluation_dataset(pairs)
+    assert dataset.cardinality() == 6
+    whole = take(dataset, 9)
+    assert [clean.shape for _, clean in whole] == [(1, HEIGHT, WIDTH, 3)] * 5 + [
+        (1, 9, 40, 3)
+    ]
+    for number, (rainy, clean) in enumerate(whole[:5]):
+        np.testing.assert_array_equal(rainy[0] * 255, coordinates(number, True))
+        np.testing.assert_array_equal(clean[0] * 255, coordinates(number, False))
+    assert whole[5][0].min() == 1 and whole[5][1].max() == 0
+    centre = take(pipeline.evaluation_dataset(pairs.subset([3]), crop=CROP), 1)
+    assert origins(centre[0][1]) == [(3, (HEIGHT - CROP) // 2, (WIDTH - CROP) // 2, 0)]
+
+
+def test_unpaired_sources_are_independent(pairs):
+    synthetic, real = pairs.subset([0, 1, 2]), pairs.rainy[1:]
+
+    def run(count, **options):
+        options = {"crop": CROP, "batch_size": 2, "seed": 3, **options}
+        return take(pipeline.unpaired_dataset(synthetic, real, **options), count)
+
+    batches = run(6)
+    assert equal(batches, run(6)) and equal(batches[4:], run(2, start=4))
+    rainy, clean, alone = (np.concatenate(part) for part in zip(*batches, strict=True))
+    np.testing.assert_array_equal(rainy[..., 1:], clean[..., 1:])
+    real_origins, synthetic_origins = origins(alone), origins(clean)
+    # both go through epochs of their own length: 3 and 4
+    for i in range(0, 12, 3):
+        assert sorted(o[0] for o in synthetic_origins[i : i + 3]) == [0, 1, 2]
+    for i in range(0, 12, 4):
+        assert sorted(o[0] for o in real_origins[i : i + 4]) == [101, 102, 103, 104]
+    assert [o[1:3] for o in real_origins] != [o[1:3] for o in synthetic_origins]
+
+
+def test_finding_and_sampling_leave_tensorflow_unloaded(tmp_path, pairs):
+    code = (
+        "import sys; from tfderain.data import catalogue, pipeline, rain; "
+        f"pairs = pipeline.find_pairs({str(tmp_path)!r}); "
+        "rainy, clean = pipeline.PatchSampler(pairs, 8, 2, seed=0).batch(0); "
+        "assert rainy.shape == (2, 8, 8, 3); "
+        "assert not {'tensorflow', 'keras'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)

@@ -1,0 +1,243 @@
+"""MENET against the authors' code: golden data of SumiHui/MENET at 2896de966a80."""
+
+import json
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from helpers import GOLDEN, check_layer, check_model, images
+
+from tfderain import losses, weighting
+from tfderain.models import menet
+
+CASES = ("menet_noca", "menet_ca")
+PIXEL = 1e-3 / 255  # stated with the golden data, on images of 0..255
+ORDER = ("Lp", "Lt", "Le")  # of the golden arrays
+TASKS = {
+    "Lp": losses.Reconstruction(),
+    "Lt": losses.Texture("scalar"),
+    "Le": losses.Edge(),
+}
+
+
+def load_case(case, tasks=None, scheme=None):
+    """The golden arrays and a MENET with the authors' weights."""
+    golden = np.load(GOLDEN / f"{case}.npz", allow_pickle=False)
+    model = menet.MENET(
+        channel_attention=case == "menet_ca", tasks=tasks, weighting=scheme
+    )
+    model.build((None, None, None, 3))
+    for layer, name, norm in conv_norms(model.network):
+        layer.convolution.kernel.assign(golden[f"w/{name}/kernel"])
+        for weight in layer.norm.weights:
+            weight.assign(golden[f"w/{norm}/{weight.name}"])
+    model.network.residual.kernel.assign(golden["w/derain/layer5/layer5_conv/kernel"])
+    return golden, model
+
+
+def conv_norms(network):
+    """`(layer, name of its kernel, name of its batch normalisation)` in their code."""
+    main = [(network.encode_half, "layer1"), (network.encode_quarter, "layer2")]
+    for index, block in enumerate(network.blocks):
+        main += [(block.first, f"res_{index}_a"), (block.second, f"res_{index}_b")]
+    main += [(network.decode_quarter, "layer3"), (network.decode_half, "layer4")]
+    yield from numbered(main, "derain")
+    if network.attention is not None:
+        gate = network.attention
+        layers = [gate.squeeze_1, gate.layer_1, gate.squeeze_2, gate.layer_2]
+        names = ["squeeze_1", "layer_1", "squeeze_2", "layer_2", "excitation_1"]
+        pairs = zip([*layers, gate.excitation], names, strict=True)
+        yield from numbered(pairs, "derain/ca")
+
+
+def numbered(pairs, scope):
+    for index, (layer, name) in enumerate(pairs):
+        suffix = f"_{index}" if index else ""
+        norm = f"{scope}/batch_normalization{suffix}"
+        yield layer, f"{scope}/{name}/{name}_conv", norm
+
+
+@pytest.mark.parametrize(
+    ("num_blocks", "channel_attention", "count"),
+    [
+        (8, False, 671_680),
+        (8, True, 815_680),
+        (16, False, 1_263_552),
+        (16, True, 1_407_552),
+    ],
+)
+def test_parameter_counts(num_blocks, channel_attention, count):
+    model = menet.MENET(num_blocks, channel_attention)
+    model.build((None, None, None, 3))
+    assert sum(w.numpy().size for w in model.trainable_weights) == count
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_forward_parity(case):
+    golden, model = load_case(case)
+    size = 16 if case == "menet_ca" else 4
+    for given, expected in (("in/inference", "out/inference"), ("in/rain", "out/eval")):
+        rainy = golden[given] / 255
+        if any(side % size for side in rainy.shape[1:3]):
+            continue  # the authors resize such images, we mirror them
+        actual = model(rainy, training=False)
+        np.testing.assert_allclose(actual, golden[expected] / 255, atol=PIXEL)
+    actual = model(golden["in/rain"] / 255, training=True)
+    np.testing.assert_allclose(actual, golden["out/train"] / 255, atol=PIXEL)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_batch_statistics_parity(case):
+    golden, model = load_case(case)
+    model(golden["in/rain"] / 255, training=True)
+    count = {"half": 2 * 24 * 32, "quarter": 2 * 12 * 16}
+    for layer, _, norm in conv_norms(model.network):
+        if norm.startswith("derain/ca"):
+            continue
+        mean = golden[f"after/{norm}/moving_mean"]
+        # float32 means of values up to a few hundred
+        np.testing.assert_allclose(layer.norm.moving_mean, mean, rtol=1e-4, atol=1e-3)
+        # TensorFlow 1 keeps the unbiased variance, Keras 3 the biased one
+        pixels = count["half" if layer.filters == 16 else "quarter"]
+        before = golden[f"w/{norm}/moving_variance"]
+        batch = (golden[f"after/{norm}/moving_variance"] - 0.99 * before) / 0.01
+        expected = 0.99 * before + 0.01 * batch * (pixels - 1) / pixels
+        np.testing.assert_allclose(
+            layer.norm.moving_variance, expected, rtol=1e-4, atol=1e-3
+        )
+
+
+def check_step(case, golden, model, prefix, tasks):
+    """Losses, norms, weights, total and gradients of one training step."""
+    rainy, clean = golden["in/rain"] / 255, golden["in/clean"] / 255
+    with tf.GradientTape() as tape:
+        _, report = model.compute_losses(rainy, clean, training=True)
+    kernel = model.network.residual.kernel.value
+    gradient = tape.gradient(report["loss"], kernel)
+    for task in tasks:
+        expected = float(golden[f"balance/{prefix}_{task}"])
+        assert float(report[task]) == pytest.approx(expected, rel=1e-4)
+    name = "_".join(tasks)
+    weights = [float(report[f"weight_{task}"]) for task in tasks]
+    np.testing.assert_allclose(
+        weights, golden[f"balance/{prefix}_weights_{name}"], atol=1e-6
+    )
+    if prefix.startswith("gb"):
+        norms = [float(report[f"gradient_norm_{task}"]) for task in tasks]
+        expected = golden[f"balance/{prefix}_gradnorm_{name}"]
+        np.testing.assert_allclose(norms, expected, rtol=1e-4)
+    expected = golden[f"balance/{prefix}_grad_layer5"]
+    # relative to the largest entry: sums of thousands of float32 products
+    error = np.abs(gradient - expected).max() / np.abs(expected).max()
+    assert error < 1e-4
+
+
+@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("prefix", ["gb", "lb"])
+def test_balanced_step_parity(case, prefix):
+    scheme = {"gb": weighting.GradientBalance, "lb": weighting.LossBalance}[prefix]()
+    golden, model = load_case(case, TASKS, scheme)
+    check_step(case, golden, model, prefix, ORDER)
+    # On 0..255 images the authors' texture loss switches itself off.
+    report = json.loads(
+        json.dumps({t: float(golden[f"balance/lb_{t}"]) for t in ORDER})
+    )
+    assert report["Lt"] > 1e8 * report["Lp"]
+
+
+@pytest.mark.parametrize("prefix", ["gb2", "lb2"])
+def test_two_task_step_parity(prefix):
+    tasks = {task: TASKS[task] for task in ("Lp", "Le")}
+    scheme = {"gb": weighting.GradientBalance, "lb": weighting.LossBalance}
+    golden, model = load_case("menet_noca", tasks, scheme[prefix[:2]]())
+    check_step("menet_noca", golden, model, prefix, ("Lp", "Le"))
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_small_range_weights_parity(case):
+    """Fed images of 0..4, all three weights are in play."""
+    for prefix, scheme in (
+        ("gb_small", weighting.GradientBalance()),
+        ("lb_small", weighting.LossBalance()),
+    ):
+        golden, model = load_case(case, TASKS, scheme)
+        small = {key: golden[f"in/{key}"] / 64 / 255 for key in ("rain", "clean")}
+        _, report = model.compute_losses(small["rain"], small["clean"], training=True)
+        weights = [float(report[f"weight_{task}"]) for task in ORDER]
+        expected = golden[f"balance/{prefix}_weights_Lp_Lt_Le"]
+        assert min(expected) > 0
+        # weights are ratios of losses that agree to a relative 1e-4
+        np.testing.assert_allclose(weights, expected, atol=1e-4)
+
+
+def tiny(**kwargs):
+    """A MENET of some thousand weights."""
+    unit = {"normalization": None, "value_range": 1.0}
+    return menet.MENET(**{"num_blocks": 2, "filters": 8, **unit, **kwargs})
+
+
+UNIT_TASKS = {
+    "reconstruction": losses.Reconstruction("l1", 1.0),
+    "edge": losses.Edge("l1", 0.125),
+    "texture": losses.Texture("normalized", value_range=1.0),
+}
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"tasks": UNIT_TASKS, "weighting": weighting.LossBalance()},
+        {"tasks": UNIT_TASKS, "weighting": weighting.GradientBalance()},
+        {
+            "normalization": "batch",
+            "value_range": 255.0,
+            "channel_attention": True,
+            "clip_training": False,
+        },
+    ],
+    ids=["lb", "gb", "attention"],
+)
+def test_model_contract(options, tmp_path):
+    check_model(tiny(**options), tmp_path)
+
+
+def test_blocks():
+    features = images(2, 8, 12, 8)
+    for normalization in ("batch", None):
+        block = menet.ResidualBlock(8, normalization, activate=False)
+        check_layer(block, features, features.shape, training=True)
+        gate = menet.MENETChannelAttention(8, normalization)
+        check_layer(gate, features, features.shape, training=True)
+
+
+def test_attention_adds_a_share():
+    gate = menet.MENETChannelAttention(4, None)
+    features = images(1, 8, 8, 4)
+    ratio = gate(features).numpy() / features
+    assert np.all((ratio > 1) & (ratio < 2))
+    # one gate a channel; float32 division of the products
+    np.testing.assert_allclose(
+        ratio, np.broadcast_to(ratio[:, :1, :1], ratio.shape), rtol=1e-5
+    )
+
+
+def test_untrained_network_without_normalization_is_near_the_identity():
+    rainy = 0.25 + 0.5 * images(1, 16, 16, 3)
+    # the last kernel starts a hundredth as strong as fan-in scaling
+    assert np.abs(tiny()(rainy) - rainy).max() < 0.25
+
+
+def test_bad_arguments():
+    with pytest.raises(ValueError, match="Received: filters=10"):
+        menet.MENET(filters=10)
+
+
+def test_saved_without_optimizer_loads(tmp_path):
+    model = tiny()
+    rainy = images(1, 5, 9, 3)
+    expected = model(rainy)
+    model.save(tmp_path / "m.keras")
+    np.testing.assert_array_equal(
+        keras.saving.load_model(tmp_path / "m.keras")(rainy), expected
+    )

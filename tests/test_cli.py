@@ -1,0 +1,334 @@
+"""Each command parses, calls and prints; modules that take long are stood in for."""
+
+import json
+import sys
+from unittest import mock
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tfderain import cli, console, export, models, runtime, training
+
+
+class Darkener:
+    """Stands in for `runtime.Restorer`; keeps what it was made with."""
+
+    made = ()
+
+    def __init__(self, model="menet", runtime="litert", **settings):
+        Darkener.made = (model, runtime, settings)
+
+    def derain(self, pixels, progress=None):
+        return pixels // 2
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """A folder to work in, without presets, and a fast restorer."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("TFDERAIN_PRESETS", str(tmp_path / "presets"))
+    monkeypatch.delenv("TFDERAIN_DEBUG", raising=False)
+    monkeypatch.setattr(runtime, "Restorer", Darkener)
+    return tmp_path
+
+
+@pytest.fixture
+def run(capsys):
+    """Runs a command line; returns exit code, stdout and the lines of stderr."""
+
+    def run(*arguments):
+        code = console.run(cli.app, [str(argument) for argument in arguments])
+        out, err = capsys.readouterr()
+        return code, out, err.splitlines()
+
+    return run
+
+
+def picture(path, value=None, size=(16, 24)):
+    """Writes a picture of `(height, width)`: noise, or one value."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pixels = np.random.default_rng(0).integers(0, 256, (*size, 3), dtype=np.uint8)
+    Image.fromarray(np.full_like(pixels, value) if value else pixels).save(path)
+    return path
+
+
+def pairs(folder, count=2):
+    for number in range(count):
+        for side in ("rainy", "clean"):
+            picture(folder / side / f"{number}.png")
+    return folder
+
+
+# derain and synthesize
+
+
+def test_derain_prints_a_summary_to_stderr(folder, run):
+    picture(folder / "a.png")
+    code, out, err = run("derain", "a.png", "b.png")
+    assert (code, out) == (0, "") and (folder / "b.png").exists()
+    (line,) = err
+    assert line.startswith("1 derained, 0 skipped, 0 failed, ")
+
+
+def test_derain_passes_its_options_on(folder, run):
+    picture(folder / "in" / "deep" / "a.png")
+    options = ["--recursive", "--compare", "--format", "webp", "--model", "some"]
+    options += ["--tile", "256", "--overlap", "16", "--threads", "3"]
+    code, _, err = run("derain", "in", "out", *options)
+    assert code == 0, err
+    assert sorted(path.name for path in (folder / "out" / "deep").iterdir()) == [
+        "a.compare.png",
+        "a.webp",
+    ]
+    settings = {"tile": 256, "overlap": 16, "threads": 3}
+    assert Darkener.made == ("some", "litert", settings)
+    code, _, err = run("derain", "in", "out", "-r", "--skip-existing")
+    assert err[-1].startswith("1 derained, 0 skipped"), "a.png was not there yet"
+    code, _, err = run("derain", "in", "out", "-r", "--skip-existing")
+    assert code == 0 and err[-1].startswith("0 derained, 1 skipped")
+
+
+@pytest.mark.parametrize(
+    "model, asked, chosen",
+    [
+        ("menet", (), "litert"),
+        ("own.keras", (), "tensorflow"),
+        ("runs/own", (), "tensorflow"),
+        ("own.tflite", (), "litert"),
+        ("menet", ("--runtime", "tensorflow"), "tensorflow"),
+    ],
+)
+def test_the_runtime_suits_the_model(folder, run, model, asked, chosen):
+    picture(folder / "a.png")
+    (folder / "runs" / "own").mkdir(parents=True)
+    (folder / "runs" / "own" / "best.keras").touch()
+    assert run("derain", "a.png", "b.png", "--model", model, *asked)[0] == 0
+    assert Darkener.made[:2] == (model, chosen)
+
+
+def test_files_that_fail_give_exit_code_1(folder, run):
+    picture(folder / "in" / "a.png")
+    (folder / "in" / "b.png").write_text("no picture")
+    code, _, err = run("derain", "in", "out")
+    assert code == 1 and (folder / "out" / "a.png").exists()
+    error, summary = err
+    assert error.startswith("error: ") and "b.png" in error
+    assert summary.startswith("1 derained, 0 skipped, 1 failed, ")
+
+
+@pytest.mark.parametrize(
+    "arguments, part",
+    [
+        (["derain", "a.png"], "Missing argument 'IN'"),
+        (["derain", "missing.png", "out/"], "missing.png"),
+        (["derain", "a.png", "out"], "ends with a slash"),
+        (["derain", "a.png", "a.png"], "one of the inputs"),
+        (["derain", "a.png", "out/", "--tile", "big"], "--tile"),
+        (["derain", "a.png", "out/", "--format", "psd"], "psd"),
+        (["derain", "a.png", "out/", "--unknown"], "--unknown"),
+        (["derain", "a.png", "out/", "--overwrite", "--skip-existing"], "either"),
+        (["synthesize", "a.png", "out", "--kind", "hail"], "hail"),
+        (["train", "menet", "--data", "none"], "none"),
+        (["train", "nothing", "--data", "."], "nothing"),
+        (["train", "menet", "--data", ".", "--set", "speed=9"], "speed=9"),
+        (["train", "menet", "--data", ".", "--ablation", "Lq"], "Lq"),
+        (["evaluate", "menet", "--data", "."], "at least one pair"),
+        (["evaluate", "menet", "--data", ".", "--protocol", "psnr"], "psnr"),
+        (["export", "menet", "--out", "x", "--to", "onnx"], "onnx"),
+        (["export", "menet", "--out", "x", "--to", "litert", "--size", "9"], "--size"),
+        (["analyze", "scores", "a.json", "--out", "b.png"], "a.json"),
+        (["analyze", "weights", ".", "--out", "a.png"], "--overwrite"),
+        (["nothing"], "nothing"),
+    ],
+)
+def test_bad_usage_is_one_line_and_exit_code_2(folder, run, arguments, part):
+    picture(folder / "a.png")
+    code, out, err = run(*arguments)
+    assert (code, out) == (2, "")
+    (line,) = err
+    assert line.startswith("error: ") and part in line
+
+
+def test_synthesize_makes_pairs_from_a_seed(folder, run):
+    picture(folder / "in" / "a.png", size=(40, 32))
+    options = ["--kind", "light", "--seed", 5, "--copies", 2]
+    for output in ("one", "two"):
+        code, out, err = run("synthesize", "in", output, *options)
+        assert (code, out) == (0, "") and err[-1].startswith("1 made rainy")
+    for name in ("rainy/a_1.png", "rainy/a_2.png", "clean/a.png"):
+        assert (folder / "one" / name).read_bytes() == (
+            folder / "two" / name
+        ).read_bytes()
+    code, _, err = run("synthesize", "in", "one", *options)
+    assert code == 1 and "--overwrite" in err[0]
+
+
+def test_synthesize_mixes_in_streak_pictures(folder, run):
+    picture(folder / "in" / "a.png", size=(40, 32))
+    picture(folder / "streaks" / "s.png", size=(64, 64))
+    with mock.patch("tfderain.batch.POOL_COUNT", 4):  # rendering 48 takes seconds
+        code, _, err = run("synthesize", "in", "out", "--streaks", "streaks")
+    assert code == 0, err
+    assert (folder / "out" / "rainy" / "a.png").exists()
+
+
+# train, evaluate, export: the call must fit the real signature
+
+
+def test_train_resolves_the_recipe_and_says_where_the_results_are(folder, run):
+    options = ["--set", "batch_size=3", "--epochs", 2, "--seed", 9, "--jit"]
+    options += ["--mixed-precision", "--deterministic", "--layout", "left_clean"]
+    trained = folder / "runs" / "smoke-Lp" / "best.keras"
+    with mock.patch.object(
+        training, "train", autospec=True, return_value=trained
+    ) as train:
+        code, out, _ = run(
+            "train", "smoke", "--data", ".", "--ablation", "Lp", *options
+        )
+    assert code == 0 and str(trained) in out
+    config, run_dir, *_ = train.call_args.args
+    assert str(run_dir).replace("\\", "/") == "runs/smoke-Lp"
+    assert (config.batch_size, config.epochs, config.seed) == (3, 2, 9)
+    assert config.jit and config.deterministic
+    assert config.mixed_precision == "mixed_bfloat16"
+    assert list(config.model_config["tasks"]) == ["reconstruction"]
+    assert "left_clean" in train.call_args.args
+
+
+def test_training_that_diverges_is_one_line(folder, run):
+    error = training.NonFiniteLoss("20 steps in a row had no finite loss")
+    with mock.patch.object(training, "train", autospec=True, side_effect=error):
+        code, _, err = run("train", "smoke", "--data", ".", "--run", "r")
+    assert (code, err) == (1, ["error: 20 steps in a row had no finite loss"])
+
+
+def test_evaluate_prints_a_table_and_writes_json(folder, run):
+    pairs(folder / "data")
+    options = ["--protocol", "rgb_gaussian", "--limit", 1, "--save-images", "saved"]
+    code, out, err = run(
+        "evaluate", "menet", "--data", "data", *options, "--json", "new/scores.json"
+    )
+    assert code == 0, err
+    assert "rgb_gaussian" in out and "0.png" in out and err == []
+    content = json.loads((folder / "new" / "scores.json").read_text())
+    assert content["protocol"] == "rgb_gaussian" and len(content["rows"]) == 1
+    with Image.open(folder / "saved" / "0.png") as derained:
+        rainy = np.asarray(Image.open(folder / "data" / "rainy" / "0.png"))
+        assert (np.asarray(derained) == rainy // 2).all()
+    code, _, err = run(
+        "evaluate", "menet", "--data", "data", "--json", "new/scores.json"
+    )
+    assert code == 2 and "--overwrite" in err[0]
+
+
+def test_evaluate_averages_scenes_first(folder, run):
+    for scene in ("one", "two"):
+        for name in ("R-000", "R-001", "C-000"):
+            picture(folder / "data" / scene / f"{scene}-Webcam-{name}.png")
+    code, out, err = run("evaluate", "menet", "--data", "data", "--layout", "scenes")
+    assert code == 0, err
+    assert "mean of one" in out and "mean of 2 groups" in out
+
+
+def test_export_writes_what_is_asked_for(folder, run):
+    made = export.Artefact(folder / "made", 2_700_000, 1e-7, 1e-8, ((4, 4),), 0.1)
+    with (
+        mock.patch.object(models, "load", autospec=True, return_value="model"),
+        mock.patch.object(export, "to_saved_model", autospec=True) as saved_model,
+        mock.patch.object(export, "to_litert", autospec=True) as litert,
+    ):
+        saved_model.return_value = litert.return_value = made
+        options = ["--to", "litert", "--to", "saved_model", "--size", "64x96"]
+        code, out, err = run("export", "menet", "--out", "x", *options, "--overwrite")
+    assert code == 0, err
+    assert out.count("2.7 MB, differs from Keras by at most 1.0e-07") == 2
+    assert litert.call_args.args[0] == saved_model.call_args.args[0] == "model"
+    assert litert.call_args.kwargs == {"size": (64, 96), "overwrite": True}
+
+
+# list and analyze
+
+
+def test_list_shows_the_cards(folder, run):
+    assert "No preset" in run("list")[1] or "menet" in run("list")[1]
+    card = {
+        "model": "MENET",
+        "licence": "some terms",
+        "scores": {"Rain100L": {"protocol": "matlab_y_float", "psnr_y": 34.1234}},
+        "files": {"model.tflite": {"bytes": 2_700_000}},
+    }
+    (folder / "presets" / "mine").mkdir(parents=True)
+    (folder / "presets" / "mine" / "card.json").write_text(json.dumps(card))
+    code, out, _ = run("list")
+    assert code == 0
+    for part in ("mine", "2.7 MB", "Rain100L", "psnr_y 34.12", "some terms"):
+        assert part in out
+    assert json.loads(run("list", "--json")[1])["mine"] == card
+
+
+def test_analyze_scores_draws_several_evaluations(folder, run):
+    pairs(folder / "data", count=3)
+    for name in ("a", "b"):
+        code, _, err = run(
+            "evaluate", "menet", "--data", "data", "--json", f"{name}.json"
+        )
+        assert code == 0, err
+    code, out, err = run("analyze", "scores", "a.json", "b.json", "--out", "s.png")
+    assert (code, out.strip()) == (0, "s.png"), err
+    with Image.open("s.png") as image:
+        assert image.width > image.height
+
+
+def test_analyze_weights_draws_a_history(folder, run):
+    (folder / "own").mkdir()
+    (folder / "own" / "history.csv").write_text(
+        "epoch,loss,weight_edge,weight_texture\n0,3,0.5,0.5\n1,2,0.6,0.4\n"
+    )
+    code, out, err = run("analyze", "weights", "own", "--out", "w.png")
+    assert (code, out.strip()) == (0, "w.png"), err
+    with Image.open("w.png") as image:
+        assert image.format == "PNG"
+
+
+# The entry point
+
+
+def test_main_exits_with_the_code(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["tfderain", "--version"])
+    with pytest.raises(SystemExit) as end:
+        cli.main()
+    assert end.value.code == 0
+    assert capsys.readouterr().out.startswith("tfderain 0.")
+    with pytest.raises(SystemExit) as end:
+        cli.main(["nothing"])
+    assert end.value.code == 2
+
+
+@pytest.mark.parametrize(
+    "error, code, line",
+    [
+        (KeyboardInterrupt(), 130, "stopped; finished files are whole"),
+        (OSError("disk full"), 1, "error: disk full"),
+        (ImportError("Plots need\nMatplotlib"), 1, "error: Plots need Matplotlib"),
+        (
+            TypeError("odd"),
+            1,
+            "error: TypeError: odd (tfderain --debug COMMAND shows where)",
+        ),
+    ],
+)
+def test_every_other_error_is_one_line_too(folder, run, error, code, line):
+    with mock.patch.object(cli, "finish", side_effect=error):
+        picture(folder / "a.png")
+        assert run("derain", "a.png", "b.png")[0::2] == (
+            code,
+            [line],
+        )
+
+
+def test_debug_shows_the_traceback(folder, run, monkeypatch):
+    monkeypatch.setenv("TFDERAIN_DEBUG", "")  # so that it is restored afterwards
+    code, _, err = run("--debug", "derain", "missing.png", "b.png")
+    assert code == 2 and err[0].startswith("Traceback")
+    assert err[-1].startswith("error: ")

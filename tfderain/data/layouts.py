@@ -1,0 +1,148 @@
+"""Which file is the clean partner of which: rules on names alone, no disk access.
+
+A pattern is `"RAINY:CLEAN"`: paths with `/` between folders and `*` for any text
+without `/`. The stars of CLEAN repeat the texts of RAINY's stars in order; `{2}`
+repeats the second one. Without an extension any image extension matches.
+"""
+
+import os
+import re
+from dataclasses import dataclass
+
+from tfderain.images import EXTENSIONS
+
+FOLDERS = (  # names of the rainy and of the clean folder, any case
+    ("rainy", "clean"),
+    ("input", "target"),
+    ("rain", "norain"),
+    ("data", "gt"),
+    ("rainy", "gt"),
+    ("input", "gt"),
+    ("rain", "gt"),
+    ("snowy", "gt"),
+    ("rainy_image", "ground_truth"),
+    ("rainy", "norain"),
+)
+NAMES = (  # within two folders, in the order they are tried; the last is many to one
+    "*:*",
+    "rain-*:norain-*",
+    "*_rain:*_clean",
+    "X2/*x2:*",
+    "*_*:*",
+)
+FLAT = ("rain-*:norain-*", "rainy/rain-*:norain-*", "*_rain:*_clean")
+SCENES = "*/*R-*:*/*C-000"  # GT-Rain: many rainy frames, one clean image per scene
+
+_NUMBER = r"\{(\d+)\}"
+
+
+def natural_key(path: str):
+    """Sort key that puts `2.png` before `10.png`."""
+    return [int(t) if t.isdigit() else t.lower() for t in re.split(r"(\d+)", path)]
+
+
+@dataclass
+class Matches:
+    """Rainy files, the clean partner of each, and the files that have no partner."""
+
+    rainy: list[str]
+    clean: list[str]
+    alone: list[str]
+
+
+def _split_pattern(pattern: str) -> tuple[str, str]:
+    """RAINY, and CLEAN with `{n}` in place of each star."""
+    rainy, colon, clean = pattern.partition(":")
+    numbers = iter(range(1, clean.count("*") + 1))
+    clean = re.sub(r"\*", lambda _: f"{{{next(numbers)}}}", clean)
+    used = [int(n) for n in re.findall(_NUMBER, clean)]
+    if not rainy or not clean or not set(used) <= set(range(1, rainy.count("*") + 1)):
+        raise ValueError(
+            "`pattern` must be RAINY:CLEAN where CLEAN has no more stars than RAINY, "
+            f"such as 'rain-*.png:norain-*.png'. Received: pattern={pattern!r}."
+        )
+    return rainy, clean
+
+
+def _regex(glob: str) -> re.Pattern:
+    """Compiles a glob whose stars are groups; any image extension may follow it."""
+    body = "".join("([^/]+)" if c == "*" else re.escape(c) for c in glob)
+    if not glob.lower().endswith(EXTENSIONS):
+        body += f"(?:{'|'.join(map(re.escape, EXTENSIONS))})"
+    return re.compile(body, re.IGNORECASE)
+
+
+def _fill(clean: str, texts: tuple[str, ...]) -> str:
+    """Puts the texts of RAINY's stars into CLEAN."""
+    return re.sub(_NUMBER, lambda n: texts[int(n[1]) - 1], clean)
+
+
+def _key(path: str) -> str:
+    """A path without its image extension (a `.5` at its end is no extension)."""
+    path = path.lower()
+    return os.path.splitext(path)[0] if path.endswith(EXTENSIONS) else path
+
+
+def match(files: list[str], pattern: str) -> Matches:
+    """Pairs the files that a pattern names.
+
+    Args:
+        files: paths with `/` between folders.
+        pattern: see above.
+
+    Raises:
+        ValueError: for a pattern of another form.
+    """
+    rainy_glob, clean_glob = _split_pattern(pattern)
+    rainy_regex = _regex(rainy_glob)
+    clean_regex = _regex(re.sub(_NUMBER, "*", clean_glob))
+    rainy = {f: m.groups() for f in files if (m := rainy_regex.fullmatch(f))}
+    # "*_1.png:*.png": what is a rainy name is no clean one
+    clean = {_key(f): f for f in files if f not in rainy and clean_regex.fullmatch(f)}
+    partners = {f: clean.get(_key(_fill(clean_glob, rainy[f]))) for f in rainy}
+    paired = [f for f in rainy if partners[f]]
+    used = {partners[f] for f in paired}
+    alone = [f for f in files if f in rainy and not partners[f]]
+    alone += [f for f in clean.values() if f not in used]
+    return Matches(paired, [partners[f] for f in paired], alone)
+
+
+def recognise(files: list[str], layout: str) -> Matches:
+    """The pairs of the first layout of which there is any sign."""
+    if layout in ("auto", "folders"):
+        names = {f.split("/")[0].lower(): f.split("/")[0] for f in files if "/" in f}
+        present = [(names[r], names[c]) for r, c in FOLDERS if {r, c} <= set(names)]
+        if len(present) > 1:
+            raise ValueError(
+                "Without a `pattern` there must be one rainy and one clean folder. "
+                f"Received: folders={present}."
+            )
+        if present:
+            return _match_folders(files, *present[0])
+    patterns = (*FLAT, SCENES) if layout == "auto" else ()
+    patterns = {"flat": FLAT, "scenes": (SCENES,)}.get(layout, patterns)
+    candidates = [match(files, pattern) for pattern in patterns]
+    return max(candidates, key=lambda m: len(m.rainy), default=Matches([], [], []))
+
+
+def _match_folders(files: list[str], rainy: str, clean: str) -> Matches:
+    """The first rule of NAMES that pairs every file, else the one that pairs most."""
+    own = [f for f in files if f.startswith((f"{rainy}/", f"{clean}/"))]
+    best = Matches([], [], own)
+    for names in NAMES:
+        rainy_name, clean_name = names.split(":")
+        found = match(own, f"{rainy}/{rainy_name}:{clean}/{clean_name}")
+        used = {*found.rainy, *found.clean}
+        found.alone = [f for f in own if f not in used]
+        if len(found.alone) < len(best.alone):
+            best = found
+        if not best.alone:
+            break
+    return best
+
+
+def side_by_side(files: list[str], pattern: str | None) -> Matches:
+    """Each file that the one-sided pattern names is its own partner."""
+    regex = _regex(pattern or "*")
+    found = [f for f in files if regex.fullmatch(f)]
+    return Matches(found, found, [])

@@ -1,0 +1,293 @@
+"""Image files in pairs: find them, check them, split them by what they show.
+
+`tfderain.data.pipeline` passes these names on; TensorFlow is not needed for them.
+"""
+
+import functools
+import os
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+from PIL import Image, ImageOps
+
+from tfderain.data import layouts
+from tfderain.images import EXTENSIONS
+
+LAYOUTS = ("auto", "folders", "flat", "scenes", "left_clean", "left_rainy")
+SIDE_BY_SIDE = ("left_clean", "left_rainy")
+# On Rain800 the correlations of different scenes end at 0.97, those of equal scenes
+# start at 0.99.
+SAME_BACKGROUND = 0.98
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """Paths of rainy images and, at the same index, of their clean images.
+
+    Args:
+        rainy, clean: tuples of paths, equally long.
+        layout: `"files"` (two files per pair), or `"left_clean"` / `"left_rainy"`: one
+            file holds both images side by side and stands in both tuples.
+    """
+
+    rainy: tuple[str, ...]
+    clean: tuple[str, ...]
+    layout: str = "files"
+
+    def __post_init__(self):
+        if self.layout not in ("files", *SIDE_BY_SIDE):
+            raise ValueError(
+                f"`layout` must be one of {('files', *SIDE_BY_SIDE)}. "
+                f"Received: layout={self.layout!r}."
+            )
+        if len(self.rainy) != len(self.clean):
+            raise ValueError(
+                "There must be one clean path for each rainy path. Received: "
+                f"rainy={len(self.rainy)} paths, clean={len(self.clean)} paths."
+            )
+
+    def __len__(self):
+        return len(self.rainy)
+
+    def subset(self, indices: Iterable[int]) -> "Pairs":
+        """The pairs at `indices`, in that order."""
+        indices = [int(i) for i in indices]
+        return Pairs(
+            tuple(self.rainy[i] for i in indices),
+            tuple(self.clean[i] for i in indices),
+            self.layout,
+        )
+
+
+# Finding files
+
+
+def find_images(folder, recursive: bool = False) -> list[str]:
+    """Paths of the images in `folder`, naturally sorted; hidden files are left out.
+
+    Raises:
+        ValueError: if there is no such folder.
+    """
+    if not os.path.isdir(folder):
+        raise ValueError(f"There must be a folder. Received: folder={str(folder)!r}.")
+    found = []
+    for parent, folders, files in os.walk(folder):
+        folders[:] = [f for f in folders if recursive and not f.startswith(".")]
+        found += [os.path.join(parent, f) for f in files if not f.startswith(".")]
+    images = (f for f in found if f.lower().endswith(EXTENSIONS))
+    return sorted(images, key=layouts.natural_key)
+
+
+def find_pairs(folder, layout: str = "auto", pattern: str | None = None) -> Pairs:
+    """Finds the rainy images of a folder and the clean image of each.
+
+    Args:
+        folder: the folder that holds the pairs.
+        layout: `"folders"`: two folders such as `rainy/`+`clean/` or `input/`+`target/`
+            with the same names (extensions may differ), `rain-N`/`norain-N`,
+            `N_rain`/`N_clean`, or many rainy `N_j` for one clean `N`. `"flat"`:
+            `rain-N` and `norain-N` in one folder. `"scenes"`: GT-Rain's folders of
+            many `R-` frames and one `C-000`. `"auto"`: whichever of these is there.
+            `"left_clean"`, `"left_rainy"`: both images side by side in one file; never
+            guessed, because a wrong guess would teach a network to add rain.
+        pattern: `"RAINY:CLEAN"`, paths below `folder` with `*` for any text without
+            `/`. The stars of CLEAN repeat those of RAINY in order, `{2}` repeats the
+            second. Without an extension any image extension matches. For side-by-side
+            files a pattern has one side. Examples: `"rain-*.png:norain-*.png"`,
+            `"rainy_image/*_*.jpg:ground_truth/*.jpg"`.
+
+    Raises:
+        ValueError: if nothing is found, or a file has no partner (the files are named).
+    """
+    if layout not in LAYOUTS:
+        raise ValueError(f"`layout` must be one of {LAYOUTS}. Received: {layout=}.")
+    files = relative_images(folder)
+    if layout in SIDE_BY_SIDE:
+        matches = layouts.side_by_side(files, pattern)
+    elif pattern is not None:
+        matches = layouts.match(files, pattern)
+    else:
+        matches = layouts.recognise(files, layout)
+    if matches.alone:
+        raise ValueError(
+            "Each rainy image must have a clean one and each clean image a rainy one. "
+            f"Received: folder={str(folder)!r} with {name_files(matches.alone)} that "
+            "have no partner."
+        )
+    if not matches.rainy:
+        raise ValueError(
+            "There must be at least one pair of images (side-by-side files need "
+            "layout='left_clean' or 'left_rainy'). Received: "
+            f"folder={str(folder)!r}, layout={layout!r}, pattern={pattern!r}."
+        )
+    return from_matches(folder, matches, layout)
+
+
+def from_matches(folder, matches: layouts.Matches, layout: str) -> Pairs:
+    """The pairs among files below `folder`."""
+    return Pairs(
+        tuple(os.path.join(folder, f) for f in matches.rainy),
+        tuple(os.path.join(folder, f) for f in matches.clean),
+        layout if layout in SIDE_BY_SIDE else "files",
+    )
+
+
+def relative_images(folder) -> list[str]:
+    """Images below `folder`, relative to it, `/` between folders, sorted."""
+    paths = (os.path.relpath(f, folder) for f in find_images(folder, recursive=True))
+    return [path.replace(os.sep, "/") for path in paths]
+
+
+def name_files(files: list[str]) -> str:
+    """`"7 files (a.png, b.png, c.png, d.png, e.png, ...)"`."""
+    noun = "file" if len(files) == 1 else "files"
+    more = ", ..." if len(files) > 5 else ""
+    return f"{len(files)} {noun} ({', '.join(files[:5])}{more})"
+
+
+# Looking at files
+
+
+def check(pairs: Pairs, crop: int = 1) -> list[tuple[int, int]]:
+    """Reads the headers of all files and returns the pairs' sizes, (height, width).
+
+    Args:
+        pairs: the pairs to look at.
+        crop: the least height and width allowed.
+
+    Raises:
+        ValueError: that names the files which cannot be read, which are smaller than
+            `crop`, or whose two images differ in size (side by side: have odd widths).
+    """
+    paths = list(dict.fromkeys((*pairs.rainy, *pairs.clean)))
+    with ThreadPoolExecutor(8) as pool:
+        sizes = dict(zip(paths, pool.map(_header_size, paths), strict=True))
+    unreadable = [path for path in paths if sizes[path] is None]
+    if unreadable:
+        raise ValueError(
+            f"Images must be readable. Received: {name_files(unreadable)} that are not."
+        )
+    if pairs.layout == "files":
+        two = zip(pairs.rainy, pairs.clean, strict=True)
+        unequal = [r for r, c in two if sizes[r] != sizes[c]]
+        found = [sizes[path] for path in pairs.rainy]
+    else:
+        unequal = [path for path in pairs.rainy if sizes[path][1] % 2]
+        found = [(sizes[path][0], sizes[path][1] // 2) for path in pairs.rainy]
+    if unequal:
+        raise ValueError(
+            "The rainy and the clean image of a pair must have the same size. "
+            f"Received: {name_files(unequal)} where they have not."
+        )
+    small = [p for p, size in zip(pairs.rainy, found, strict=True) if min(size) < crop]
+    if small:
+        raise ValueError(
+            f"Images must be at least as large as the crop. Received: crop={crop}, "
+            f"{name_files(small)} that are smaller; leave them out or crop less."
+        )
+    return found
+
+
+def _header_size(path: str) -> tuple[int, int] | None:
+    try:
+        with Image.open(path) as image:
+            # the general method: PNG's own one decodes the whole image
+            turned = Image.Image.getexif(image).get(0x0112, 1) >= 5  # orientation
+            return image.size if turned else image.size[::-1]
+    except Exception:  # decoders raise nearly anything on damaged files
+        return None
+
+
+# Looking at backgrounds
+
+
+def thumbnails(pairs: Pairs) -> np.ndarray:
+    """What each clean image shows, float32 `(len(pairs), 256)`: 16x16 grey, mean zero.
+
+    Each row has norm one (zero for an image of one grey), so the dot product of two
+    rows is the correlation of the two images. Mirrored or shifted views do not match.
+    """
+    half = {"files": (0, 1), "left_clean": (0, 0.5), "left_rainy": (0.5, 1)}
+    paths = list(dict.fromkeys(pairs.clean))
+    with ThreadPoolExecutor(8) as pool:
+        grey = pool.map(functools.partial(_thumbnail, part=half[pairs.layout]), paths)
+        found = dict(zip(paths, grey, strict=True))
+    rows = np.stack([found[path] for path in pairs.clean]).reshape(len(pairs), -1)
+    rows = rows - rows.mean(axis=1, keepdims=True)
+    norms = np.linalg.norm(rows, axis=1, keepdims=True)
+    return rows / np.maximum(norms, 1e-3)
+
+
+def _thumbnail(path: str, part: tuple[float, float]) -> np.ndarray:
+    with Image.open(path) as image:
+        image.draft("L", (256, 256))  # lets JPEG files decode at a fraction of the size
+        grey = ImageOps.exif_transpose(image).convert("L")
+    left, right = (share * grey.width for share in part)
+    box = (left, 0, right, grey.height)
+    return np.asarray(grey.resize((16, 16), Image.Resampling.BOX, box), "float32")
+
+
+def similar(first: np.ndarray, second: np.ndarray, threshold: float = SAME_BACKGROUND):
+    """Yields `(i, j)` where thumbnails `first[i]`, `second[j]` correlate above it."""
+    for start in range(0, len(first), 1024):  # blocks bound the memory
+        block = first[start : start + 1024] @ second.T
+        for i, j in np.argwhere(block > threshold):
+            yield int(i) + start, int(j)
+
+
+def backgrounds(pairs: Pairs, threshold: float = SAME_BACKGROUND) -> list[list[int]]:
+    """Indices of the pairs grouped by what the clean image shows, in order."""
+    rows = thumbnails(pairs)
+    parent = list(range(len(pairs)))
+
+    def root(i):
+        while parent[i] != i:
+            parent[i] = parent[parent[i]]
+            i = parent[i]
+        return i
+
+    for i, j in similar(rows, rows, threshold):
+        low, high = sorted((root(i), root(j)))
+        parent[high] = low
+    groups = {}
+    for i in range(len(pairs)):
+        groups.setdefault(root(i), []).append(i)
+    return list(groups.values())
+
+
+def split_by_background(
+    pairs: Pairs, fraction: float = 0.08, seed: int = 0
+) -> tuple[Pairs, Pairs]:
+    """Splits into training and validation pairs that share no background.
+
+    Several rains over one scene are common (Rain800 has about two per scene), and a
+    validation image whose background was trained on scores too well.
+
+    Args:
+        pairs: at least two backgrounds, see `backgrounds`.
+        fraction: share of the pairs for validation, in (0, 1); whole groups are drawn,
+            so the share comes out slightly smaller.
+        seed: chooses the groups.
+
+    Returns:
+        `(training, validation)`, both in the order of `pairs`.
+    """
+    if not 0 < fraction < 1:
+        raise ValueError(f"`fraction` must be in (0, 1). Received: {fraction=}.")
+    groups = backgrounds(pairs)
+    if len(groups) < 2:
+        raise ValueError(
+            "There must be two different backgrounds to split. "
+            f"Received: {len(pairs)} pairs that show {len(groups)}."
+        )
+    order = np.random.default_rng(seed).permutation(len(groups))
+    wanted = fraction * len(pairs)
+    chosen = set()
+    for group in (groups[i] for i in order):
+        if len(chosen) + len(group) <= wanted:
+            chosen.update(group)
+    chosen = chosen or set(min(groups, key=len))
+    others = (i for i in range(len(pairs)) if i not in chosen)
+    return pairs.subset(others), pairs.subset(sorted(chosen))

@@ -1,0 +1,312 @@
+"""From image files to batches: find pairs, split them, feed `model.fit`.
+
+```python
+from tfderain.data import pipeline
+
+pairs = pipeline.find_pairs("Rain800", layout="left_clean")
+train, validation = pipeline.split_by_background(pairs)
+batches = pipeline.train_dataset(train, crop=128, batch_size=16, seed=0)
+rainy, clean = next(iter(batches))  # float32 in [0, 1], (16, 128, 128, 3)
+```
+
+Batch `i` is a pure function of `(seed, i)`: nothing but the number of the batch has
+to be remembered to continue a training, and the number of parallel calls cannot change
+what is seen. TensorFlow is imported by the functions that return a `tf.data.Dataset`.
+"""
+
+import functools
+from collections.abc import Callable
+
+import numpy as np
+
+from tfderain import images
+from tfderain.data.pairs import (
+    Pairs,
+    check,
+    find_images,
+    find_pairs,
+    split_by_background,
+)
+
+__all__ = [
+    "Pairs",
+    "PatchSampler",
+    "check",
+    "epoch_size",
+    "evaluation_dataset",
+    "find_images",
+    "find_pairs",
+    "read_pair",
+    "split_by_background",
+    "train_dataset",
+    "unpaired_dataset",
+]
+
+PATCHES_PER_IMAGE = {"random": 1, "five_crop": 10}
+
+
+class PatchSampler:
+    """Cuts the batches of an endless stream; batch `i` depends on `(seed, i)` alone.
+
+    An epoch is a permutation of the patches drawn from `(seed, epoch)`; offset, flip
+    and the seed of `degrade` of sample `s` are drawn from `(seed, s)`. Both images of
+    a pair share them all. Safe to call from several threads.
+
+    Args:
+        pairs: what to cut from; all images at least `crop` high and wide.
+        crop: height and width of the patches.
+        batch_size: patches in a batch.
+        seed: int, not negative.
+        crops: `"random"`: one random patch of each image per epoch. `"five_crop"`: the
+            four corners and the centre of each image and of its mirror image, ten per
+            epoch (MENET's recipe).
+        flips: mirror random patches with probability 1/2; `"five_crop"` mirrors anyway.
+        degrade: `None` or a callable `(rainy, clean, seed)` to `(rainy, clean)`, arrays
+            of float32 `(crop, crop, 3)` in [0, 1]; its results are clipped to that.
+        cache: keep the decoded images in memory (height x width x 3 bytes each).
+
+    Raises:
+        ValueError: for unreadable, unequal or too small images, all of them named.
+    """
+
+    def __init__(
+        self,
+        pairs: Pairs,
+        crop: int,
+        batch_size: int,
+        seed: int,
+        crops: str = "random",
+        flips: bool = True,
+        degrade: Callable | None = None,
+        cache: bool = True,
+    ):
+        if crops not in PATCHES_PER_IMAGE:
+            raise ValueError(
+                f"`crops` must be one of {tuple(PATCHES_PER_IMAGE)}. "
+                f"Received: {crops=}."
+            )
+        sizes = {"crop": crop, "batch_size": batch_size, "pairs": len(pairs)}
+        for name, value in sizes.items():
+            if value < 1:
+                raise ValueError(f"There must be at least 1. Received: {name}={value}.")
+        if seed < 0:
+            raise ValueError(f"`seed` must not be negative. Received: {seed=}.")
+        check(pairs, crop)
+        self.pairs, self.seed, self.crop, self.batch_size = (
+            pairs,
+            seed,
+            crop,
+            batch_size,
+        )
+        self.crops, self.flips, self.degrade = crops, flips, degrade
+        self.patches = epoch_size(pairs, crops)
+        self._cache = {} if cache else None
+
+    def batch(self, index: int) -> tuple[np.ndarray, np.ndarray]:
+        """Rainy and clean patches, float32 `(batch_size, crop, crop, 3)` in [0, 1]."""
+        first = int(index) * self.batch_size
+        samples = [self.sample(first + k) for k in range(self.batch_size)]
+        rainy, clean = zip(*samples, strict=True)
+        return np.stack(rainy), np.stack(clean)
+
+    def sample(self, number: int) -> tuple[np.ndarray, np.ndarray]:
+        """Sample `number` of the stream: two float32 patches in [0, 1]."""
+        epoch, place = divmod(number, self.patches)
+        patch = int(_order(self.seed, epoch, self.patches)[place])
+        image, patch = divmod(patch, PATCHES_PER_IMAGE[self.crops])
+        # domain 1: samples; `_order` uses domain 0
+        rng = np.random.default_rng((self.seed, 1, number))
+        rainy, clean = self._pair(image)
+        if self.crops == "five_crop":
+            (top, left), mirrored = _five_crop(rainy.shape, self.crop, patch)
+        else:
+            top = int(rng.integers(rainy.shape[0] - self.crop + 1))
+            left = int(rng.integers(rainy.shape[1] - self.crop + 1))
+            mirrored = self.flips and bool(rng.integers(2))
+        rainy = self._cut(rainy, top, left, mirrored)
+        clean = self._cut(clean, top, left, mirrored)
+        if self.degrade is None:
+            return rainy, clean
+        rainy, clean = self.degrade(rainy, clean, int(rng.integers(2**31)))
+        return np.clip(rainy, 0, 1), np.clip(clean, 0, 1)
+
+    def _cut(self, image, top, left, mirrored):
+        patch = image[top : top + self.crop, left : left + self.crop]
+        return images.to_float(patch[:, ::-1] if mirrored else patch)
+
+    def _pair(self, index):
+        return read_pair(self.pairs, index, self._read)
+
+    def _read(self, path):
+        if self._cache is None:
+            return _decode(path)
+        # two threads may decode the same file at once; they store equal arrays
+        if path not in self._cache:
+            self._cache[path] = _decode(path)
+        return self._cache[path]
+
+
+def _decode(path: str) -> np.ndarray:
+    """Pixels of a file, uint8 `(height, width, 3)`, whatever the file holds."""
+    pixels = images.to_uint8(images.read(path).pixels)
+    return np.stack([pixels] * 3, axis=-1) if pixels.ndim == 2 else pixels
+
+
+def _centre(image: np.ndarray, crop: int | None) -> np.ndarray:
+    if crop is None:
+        return image
+    top, left = (image.shape[0] - crop) // 2, (image.shape[1] - crop) // 2
+    return image[top : top + crop, left : left + crop]
+
+
+def read_pair(pairs: Pairs, index: int, read: Callable = _decode):
+    """The rainy and the clean image of a pair, uint8 `(height, width, 3)`."""
+    rainy = read(pairs.rainy[index])
+    if pairs.layout == "files":
+        return rainy, read(pairs.clean[index])
+    half = rainy.shape[1] // 2
+    left, right = rainy[:, :half], rainy[:, half : 2 * half]
+    return (right, left) if pairs.layout == "left_clean" else (left, right)
+
+
+def epoch_size(pairs: Pairs, crops: str = "random") -> int:
+    """Number of patches that an epoch has."""
+    return len(pairs) * PATCHES_PER_IMAGE[crops]
+
+
+@functools.lru_cache(maxsize=8)
+def _order(seed: int, epoch: int, size: int) -> np.ndarray:
+    return np.random.default_rng((seed, 0, epoch)).permutation(size)
+
+
+def _five_crop(shape, crop: int, patch: int):
+    """Offset and mirroring of patch 0..9: corners and centre, of image and mirror.
+
+    A mirrored patch at the left of the mirror image is the right of the image, so the
+    same five places serve both.
+    """
+    bottom, right = shape[0] - crop, shape[1] - crop
+    places = (
+        (0, 0),
+        (0, right),
+        (bottom, 0),
+        (bottom, right),
+        (bottom // 2, right // 2),
+    )
+    return places[patch % 5], patch >= 5
+
+
+def train_dataset(
+    pairs: Pairs,
+    crop: int,
+    batch_size: int,
+    seed: int,
+    start: int = 0,
+    crops: str = "random",
+    flips: bool = True,
+    degrade: Callable | None = None,
+    cache: bool = True,
+):
+    """Endless batches `(rainy, clean)` for `model.fit(..., steps_per_epoch=...)`.
+
+    Args:
+        start: number of the first batch; a training that goes on after `k` steps passes
+            `k` and sees exactly what it would have seen without the interruption.
+        pairs, crop, batch_size, seed, crops, flips, degrade, cache: see `PatchSampler`.
+
+    Returns:
+        A `tf.data.Dataset` of float32 tensors `(batch_size, crop, crop, 3)` in [0, 1].
+
+    Raises:
+        ValueError: for unreadable, unequal or too small images, all of them named.
+    """
+    sampler = PatchSampler(
+        pairs, crop, batch_size, seed, crops, flips, degrade=degrade, cache=cache
+    )
+    shape = (batch_size, crop, crop, 3)
+    return _stream(sampler.batch, start, (shape, shape))
+
+
+def _stream(batch: Callable, start: int, shapes):
+    """Endless dataset of `batch(start)`, `batch(start + 1)`, ..."""
+    import tensorflow as tf
+
+    if start < 0:
+        raise ValueError(f"`start` must not be negative. Received: {start=}.")
+    return _batches(tf.data.Dataset.counter(start), batch, shapes)
+
+
+def _batches(numbers, batch: Callable, shapes):
+    """Maps numbers to float32 arrays of these shapes, in parallel and in order."""
+    import tensorflow as tf
+
+    def load(number):
+        # stateless: a pure function of the number, so TensorFlow may run it in parallel
+        types = [tf.float32] * len(shapes)
+        arrays = tf.numpy_function(batch, [number], types, stateful=False)
+        return tuple(tf.ensure_shape(a, s) for a, s in zip(arrays, shapes, strict=True))
+
+    made = numbers.map(load, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+    return made.prefetch(2)
+
+
+def evaluation_dataset(pairs: Pairs, crop: int | None = None):
+    """The pairs in order, each once, as batches of one image.
+
+    Args:
+        pairs: what to read; images may differ in size.
+        crop: `None` for whole images, or the height and width of a patch from the
+            centre of each.
+
+    Returns:
+        A finite `tf.data.Dataset` of `(rainy, clean)`, float32 `(1, height, width, 3)`
+        in [0, 1].
+
+    Raises:
+        ValueError: for unreadable, unequal or too small images, all of them named.
+    """
+    import tensorflow as tf
+
+    check(pairs, crop or 1)
+
+    def whole(index):
+        pair = read_pair(pairs, int(index))
+        return [images.to_float(_centre(image, crop))[None] for image in pair]
+
+    numbers = tf.data.Dataset.range(len(pairs))
+    return _batches(numbers, whole, ((1, crop, crop, 3),) * 2)
+
+
+def unpaired_dataset(
+    synthetic_pairs: Pairs,
+    real_paths,
+    crop: int,
+    batch_size: int,
+    seed: int,
+    start: int = 0,
+    flips: bool = False,
+    cache: bool = True,
+):
+    """Endless batches of synthetic pairs and of real rainy images, drawn independently.
+
+    Each of the two sources goes through epochs of its own length with its own patches
+    (JRGR trains on both at once). Arguments are those of `train_dataset`; `real_paths`
+    is a sequence of paths.
+
+    Returns:
+        A `tf.data.Dataset` of `(synthetic_rainy, synthetic_clean, real_rainy)`, float32
+        `(batch_size, crop, crop, 3)` in [0, 1].
+    """
+    real = Pairs(tuple(real_paths), tuple(real_paths))
+    make = functools.partial(
+        PatchSampler, crop=crop, batch_size=batch_size, flips=flips, cache=cache
+    )
+    # two seeds from one, so that the two sources do not choose alike
+    seeds = np.random.SeedSequence(seed).generate_state(2)
+    paired = make(synthetic_pairs, seed=int(seeds[0]))
+    alone = make(real, seed=int(seeds[1]))
+
+    def batch(index):
+        return *paired.batch(index), alone.batch(index)[0]
+
+    return _stream(batch, start, ((batch_size, crop, crop, 3),) * 3)

@@ -1,0 +1,240 @@
+"""Losses of the de-raining networks: one value per image, Keras reduces the batch.
+
+```python
+loss = tfderain.losses.Edge(norm="l1", value_range=1.0)
+loss(clean, derained)  # images in [0, 1]
+```
+
+Images come in as `(batch, height, width, 3)` in [0, 1]. `value_range=255.0` scales
+them to 0..255 first, the range in which MENET's authors compute their losses.
+"""
+
+import keras
+from keras import ops
+
+
+class ImageLoss(keras.losses.Loss):
+    """Base of the losses here: scales both images, keeps one value per image.
+
+    Args:
+        value_range: float. The images in [0, 1] are multiplied by it before they
+            are compared. Defaults to `255.0`.
+        **kwargs: `name`, `reduction` and the other `keras.losses.Loss` options.
+    """
+
+    def __init__(self, value_range=255.0, **kwargs):
+        # Half precision overflows at 0..255 (squares reach 65,025), so losses are
+        # computed in float32 whatever the policy of the network.
+        super().__init__(**{"dtype": "float32", **kwargs})
+        self.value_range = value_range
+
+    def call(self, y_true, y_pred):
+        return self.compare(y_true * self.value_range, y_pred * self.value_range)
+
+    def compare(self, clean, derained):
+        """Returns `(batch,)` distances of two `(batch, height, width, 3)`."""
+        raise NotImplementedError(f"{type(self).__name__} must define `compare`.")
+
+    def get_config(self):
+        config = {**super().get_config(), "value_range": self.value_range}
+        config.pop("dtype", None)  # always float32, see __init__
+        return config
+
+
+def distance(difference, norm):
+    """Mean over all but the batch axis of |difference| ("l1") or its square ("l2")."""
+    size = ops.square(difference) if norm == "l2" else ops.abs(difference)
+    return ops.mean(size, axis=tuple(range(1, len(difference.shape))))
+
+
+def check_norm(norm):
+    if norm not in ("l1", "l2"):
+        raise ValueError(f'`norm` must be "l1" or "l2". Received: norm={norm!r}.')
+    return norm
+
+
+@keras.saving.register_keras_serializable("tfderain")
+class Reconstruction(ImageLoss):
+    """Mean distance of the pixels (MENET's L_p).
+
+    Args:
+        norm: `"l2"`, the mean squared error of Eq. (3)-(4), or `"l1"`.
+        value_range: float, see `ImageLoss`.
+
+    Reference: Fan et al., 2020, arXiv:2003.09689, Eq. (3).
+    """
+
+    def __init__(self, norm="l2", value_range=255.0, name="reconstruction", **kwargs):
+        super().__init__(value_range=value_range, name=name, **kwargs)
+        self.norm = check_norm(norm)
+
+    def compare(self, clean, derained):
+        return distance(derained - clean, self.norm)
+
+    def get_config(self):
+        return {**super().get_config(), "norm": self.norm}
+
+
+def sobel_edges(images):
+    """Vertical and horizontal Sobel derivatives of each channel.
+
+    The one-layer "loss network" of MENET: two fixed 3x3 filters per channel with
+    reflected borders, as `tf.image.sobel_edges`, in plain slicing (no convolution:
+    it is memory-bound and its gradient is cheap).
+
+    Args:
+        images: `(batch, height, width, channels)`, height and width at least 2.
+
+    Returns:
+        `(batch, height, width, 2 * channels)`: all d/dy, then all d/dx.
+    """
+    padded = ops.pad(images, ((0, 0), (1, 1), (1, 1), (0, 0)), mode="reflect")
+    above, below = padded[:, :-2], padded[:, 2:]
+    smooth_y = above + 2.0 * padded[:, 1:-1] + below
+    slope_y = below - above
+    dy = slope_y[:, :, :-2] + 2.0 * slope_y[:, :, 1:-1] + slope_y[:, :, 2:]
+    dx = smooth_y[:, :, 2:] - smooth_y[:, :, :-2]
+    return ops.concatenate([dy, dx], axis=-1)
+
+
+@keras.saving.register_keras_serializable("tfderain")
+class Edge(ImageLoss):
+    """Mean distance of the Sobel edges (MENET's edge-aware loss L_e).
+
+    Args:
+        norm: `"l2"`, Eq. (5)-(6), or `"l1"`.
+        value_range: float, see `ImageLoss`.
+
+    Reference: Fan et al., 2020, arXiv:2003.09689, Eq. (5)-(6). The paper's "loss
+    network" is this single layer in the authors' code.
+    """
+
+    def __init__(self, norm="l2", value_range=255.0, name="edge", **kwargs):
+        super().__init__(value_range=value_range, name=name, **kwargs)
+        self.norm = check_norm(norm)
+
+    def compare(self, clean, derained):
+        # Sobel filters are linear: the edges of the difference are the difference
+        # of the edges, at half the work.
+        return distance(sobel_edges(derained - clean), self.norm)
+
+    def get_config(self):
+        return {**super().get_config(), "norm": self.norm}
+
+
+def patch_gram(images, patch):
+    """Gram matrix `(batch, c, c)`, c = channels * patch**2, of all patches, summed."""
+    patches = ops.space_to_depth(images, patch)
+    channels = images.shape[-1] * patch * patch
+    patches = ops.reshape(patches, (ops.shape(patches)[0], -1, channels))
+    return ops.matmul(ops.transpose(patches, (0, 2, 1)), patches)
+
+
+@keras.saving.register_keras_serializable("tfderain")
+class Texture(ImageLoss):
+    """Distance of the Gram matrices of 4x4 patches (MENET's texture loss L_t).
+
+    Args:
+        mode: how two Gram matrices (48x48 for RGB) are compared.
+            `"scalar"`: the authors' code: each matrix collapses to the mean of its
+            entries, squared difference. On 0..255 images its value is near 1e13,
+            so that GB and LB weighting switch it off.
+            `"gram"`: Eq. (7): squared Frobenius norm of the difference.
+            `"normalized"`: ours: the entries are divided by the number of patches
+            (a mean second moment, so the value does not grow with the image), then
+            their mean absolute difference; on the scale of the l1 pixel loss.
+        patch: int. Side of a patch. Defaults to `4` (the paper's K).
+        value_range: float, see `ImageLoss`.
+
+    Raises:
+        ValueError: for another `mode`.
+
+    Heights and widths must be multiples of `patch`.
+
+    Reference: Fan et al., 2020, arXiv:2003.09689, Eq. (7)-(8).
+    """
+
+    modes = ("scalar", "gram", "normalized")
+
+    def __init__(
+        self, mode="scalar", patch=4, value_range=255.0, name="texture", **kwargs
+    ):
+        super().__init__(value_range=value_range, name=name, **kwargs)
+        if mode not in self.modes:
+            raise ValueError(
+                f"`mode` must be one of {self.modes}. Received: mode={mode!r}."
+            )
+        self.mode = mode
+        self.patch = patch
+
+    def compare(self, clean, derained):
+        ours, theirs = (patch_gram(x, self.patch) for x in (derained, clean))
+        if self.mode == "scalar":
+            difference = ops.mean(ours, axis=(1, 2)) - ops.mean(theirs, axis=(1, 2))
+            return ops.square(difference)
+        if self.mode == "gram":
+            return ops.sum(ops.square(ours - theirs), axis=(1, 2))
+        height, width = ops.shape(clean)[1], ops.shape(clean)[2]
+        patches = ops.cast((height * width) // self.patch**2, "float32")
+        return ops.mean(ops.abs(ours - theirs), axis=(1, 2)) / patches
+
+    def get_config(self):
+        return {**super().get_config(), "mode": self.mode, "patch": self.patch}
+
+
+@keras.saving.register_keras_serializable("tfderain")
+class Perceptual(ImageLoss):
+    """Mean squared distance of VGG19 `block3_conv4` features (MENET's Table IV).
+
+    Args:
+        weights: path of a VGG19 weights file for `keras.applications.VGG19` without
+            the top layers (`vgg19_weights_tf_dim_ordering_tf_kernels_notop.h5` or
+            one saved by Keras). Nothing is downloaded.
+        value_range: float. Images reach VGG as 0..255 BGR minus the ImageNet mean
+            whatever this is; it must stay `255.0` for the paper's weight of 1e-3.
+
+    Raises:
+        ValueError: when `weights` is not given or does not exist.
+
+    Reference: Fan et al., 2020, arXiv:2003.09689, Table IV; the features of
+    Simonyan and Zisserman, 2015, https://arxiv.org/abs/1409.1556
+    """
+
+    channel_means = (103.939, 116.779, 123.68)  # BGR, ImageNet, 0..255
+
+    def __init__(self, weights=None, value_range=255.0, name="perceptual", **kwargs):
+        super().__init__(value_range=value_range, name=name, **kwargs)
+        if weights is None or not _is_file(weights):
+            raise ValueError(
+                "`weights` must be a file with VGG19's weights without the top "
+                "(keras.applications.VGG19(include_top=False) reads it); tfderain "
+                f"ships none. Received: weights={weights!r}."
+            )
+        self.weights = str(weights)
+        self.extractor = None
+
+    def features(self, images):
+        """Returns `(batch, height / 4, width / 4, 256)` of 0..255 RGB images."""
+        if self.extractor is None:
+            with keras.device("cpu:0"):
+                vgg = keras.applications.VGG19(include_top=False, weights=None)
+                vgg.load_weights(self.weights)
+            self.extractor = keras.Model(
+                vgg.input, vgg.get_layer("block3_conv4").output, trainable=False
+            )
+        bgr = ops.flip(images, axis=-1) - ops.convert_to_tensor(
+            self.channel_means, dtype=images.dtype
+        )
+        return self.extractor(bgr, training=False)
+
+    def compare(self, clean, derained):
+        return distance(self.features(derained) - self.features(clean), "l2")
+
+    def get_config(self):
+        return {**super().get_config(), "weights": self.weights}
+
+
+def _is_file(path):
+    import pathlib
+
+    return pathlib.Path(path).is_file()

@@ -1,0 +1,42 @@
+"""The de-raining networks.
+
+```python
+model = tfderain.models.load("menet")
+derained = model.derain(rainy)
+```
+"""
+
+import pathlib
+
+import keras
+
+from tfderain import metrics, optimizers, presets
+from tfderain.models.base import Derainer
+from tfderain.models.menet import MENET, PRESETS
+
+# What a compiled model may hold: Keras finds only classes that were registered.
+REGISTERED = (metrics.PSNR, metrics.SSIM, optimizers.ConvMuon)
+
+__all__ = ["MENET", "PRESETS", "Derainer", "load"]
+
+
+def load(name_or_path):
+    """Loads a trained network; nothing is downloaded.
+
+    Args:
+        name_or_path: name of a shipped preset (`"menet"`), path of a `.keras` file,
+            of a run folder (its best weights), or of a preset's folder.
+
+    Returns:
+        A compiled or uncompiled `Derainer`, as it was saved.
+
+    Raises:
+        ValueError: for an unknown name, listing the known ones.
+    """
+    path = pathlib.Path(name_or_path)
+    if path.suffix == ".keras" and path.is_file():
+        return keras.saving.load_model(path)
+    for file in ("best.keras", "model.keras"):
+        if (path / file).is_file():
+            return keras.saving.load_model(path / file)
+    return keras.saving.load_model(presets.find(name_or_path) / "model.keras")

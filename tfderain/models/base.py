@@ -1,0 +1,183 @@
+"""The contract of all de-raining networks: rainy image in, derained image out."""
+
+import keras
+from keras import ops
+
+from tfderain import weighting as weightings
+from tfderain.layers import pad_to_multiple
+
+if keras.backend.backend() == "tensorflow":
+    from tfderain.models.tape import TapeTraining
+else:
+
+    class TapeTraining:
+        """Other backends use Keras's own steps, which call `compute_loss`."""
+
+
+class Derainer(TapeTraining, keras.Model):
+    """Base of the networks: padding, task losses and their weights, one train step.
+
+    A subclass sets `self.network`, the deployable part: a layer that maps
+    `(batch, height, width, 3)` rainy images in [0, 1], sizes multiples of `stride`,
+    to derained images of the same scale, not clipped.
+
+    Args:
+        stride: int. Heights and widths are padded to a multiple of it by mirroring.
+        tasks: dict from task name to `keras.losses.Loss` on images in [0, 1].
+        weighting: `tfderain.weighting.Weighting`. Defaults to `Fixed()`, a sum.
+        clip_training: bool. Whether losses see images clipped to [0, 1] in training,
+            as MENET's authors do; then clipped pixels pass no gradient.
+        **kwargs: `name`, `dtype` and the other `keras.Model` options.
+
+    Call: rainy `(batch, height, width, 3)` in [0, 1], any size from 1x1, to derained
+    images of the same size, float32 in [0, 1].
+    """
+
+    def __init__(self, stride, tasks, weighting=None, clip_training=True, **kwargs):
+        # Images stay float32 under half precision policies: bfloat16 has fewer
+        # steps in [0.5, 1] than 8-bit images. Layers inside the network cast.
+        super().__init__(autocast=False, **kwargs)
+        self.stride = stride
+        self.tasks = {task: keras.losses.get(loss) for task, loss in tasks.items()}
+        self.weighting = weighting or weightings.Fixed()
+        self.clip_training = clip_training
+        names = ["loss", *tasks, *(f"weight_{task}" for task in tasks)]
+        if self.weighting.needs_gradients:
+            names += [f"gradient_norm_{task}" for task in tasks]
+        self.loss_trackers = {name: keras.metrics.Mean(name=name) for name in names}
+        # int32 variables of one value: they live in the graph and in the checkpoint.
+        self.bad_steps, self.bad_steps_in_a_row = (
+            self.add_weight(
+                (),
+                "zeros",
+                dtype="int32",
+                trainable=False,
+                aggregation="only_first_replica",
+                name=name,
+            )
+            for name in ("bad_steps", "bad_steps_in_a_row")
+        )
+
+    @property
+    def shared_kernel(self):
+        """The variable whose gradients `GradientBalance` compares."""
+        raise NotImplementedError(f"{type(self).__name__} names no shared kernel.")
+
+    def build(self, input_shape):
+        self.network.build((None, None, None, 3))
+
+    def call(self, rainy, training=False):
+        rainy = ops.cast(rainy, "float32")
+        height, width = ops.shape(rainy)[1], ops.shape(rainy)[2]
+        derained = self.network(pad_to_multiple(rainy, self.stride), training=training)
+        derained = derained[:, :height, :width]
+        if training and not self.clip_training:
+            return derained
+        return ops.clip(derained, 0.0, 1.0)
+
+    def compute_output_shape(self, input_shape):
+        return input_shape
+
+    def task_losses(self, clean, derained):
+        """`{task: scalar loss}`, unweighted means over the batch.
+
+        The mean is taken here: a `keras.losses.Loss` that reduces the batch itself
+        also divides by the number of replicas, which must not reach the weighting.
+        """
+        clean, derained = (ops.cast(x, "float32") for x in (clean, derained))
+        return {
+            task: ops.mean(loss.call(clean, derained))
+            for task, loss in self.tasks.items()
+        }
+
+    def forward_losses(self, rainy, clean, training):
+        """Returns `(derained, {task: scalar})`."""
+        derained = self(rainy, training=training)
+        return derained, self.task_losses(clean, derained)
+
+    def weigh(self, losses, gradient_norms=None):
+        """Adds the weights, the norms and the weighted sum `"loss"` to task losses."""
+        weights = self.weighting(self.average_losses(losses), gradient_norms)
+        total = sum(weights[task] * losses[task] for task in losses)
+        report = {"loss": total, **losses}
+        report |= {f"weight_{task}": weight for task, weight in weights.items()}
+        if gradient_norms:
+            report |= {f"gradient_norm_{t}": n for t, n in gradient_norms.items()}
+        return report
+
+    def compute_losses(self, rainy, clean, training):
+        """Returns `(derained, losses)`; `losses["loss"]` is minimised.
+
+        `losses` also holds each unweighted task loss by its name, `weight_<task>`,
+        and with `GradientBalance` `gradient_norm_<task>`.
+        """
+        if self.weighting.needs_gradients:
+            return self._split(self.weigh_with_gradients(rainy, clean, training))
+        return self._split(self.forward_losses(rainy, clean, training))
+
+    def _split(self, forward):
+        derained, *losses = forward
+        return derained, self.weigh(*losses)
+
+    def average_losses(self, losses):
+        """Task losses over the whole batch; one device sees all of it."""
+        return losses
+
+    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, **kwargs):
+        """Weighted sum of the task losses, what Keras's own train steps minimise."""
+        if self.weighting.needs_gradients:
+            raise ValueError(
+                "GradientBalance needs tf.GradientTape, so only the TensorFlow "
+                f"backend trains with it. Received: {keras.backend.backend()}."
+            )
+        return self.weigh(self.task_losses(y, y_pred))["loss"]
+
+    def track(self, rainy, clean, derained, losses, finite):
+        """Folds the losses of a finite step into means; returns all metrics."""
+        weight = ops.cast(finite, "float32")
+        for name, value in losses.items():
+            # A NaN times zero is a NaN: replaced before it is weighed out.
+            value = ops.where(finite, ops.cast(value, "float32"), 0.0)
+            self.loss_trackers[name].update_state(value, sample_weight=weight)
+        results = self.compute_metrics(rainy, clean, ops.clip(derained, 0.0, 1.0))
+        means = {name: self.loss_trackers[name].result() for name in losses}
+        return {**results, **means, "bad_steps": ops.cast(self.bad_steps, "float32")}
+
+    def derain(self, image):
+        """Derains one image or a batch, returned in the kind it came in.
+
+        Args:
+            image: PIL image, or array `(height, width)`, `(height, width, 3)` or
+                `(batch, height, width, 3)`, uint8 or float in [0, 1].
+
+        Returns:
+            The derained image of the same kind, size and dtype.
+        """
+        from tfderain.runtime import Restorer
+
+        return Restorer(self, runtime="tensorflow", tile=None).derain(image)
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "tasks": {
+                task: keras.saving.serialize_keras_object(loss)
+                for task, loss in self.tasks.items()
+            },
+            "weighting": keras.saving.serialize_keras_object(self.weighting),
+            "clip_training": self.clip_training,
+        }
+
+    @classmethod
+    def from_config(cls, config):
+        config = dict(config)
+        if config.get("tasks"):
+            config["tasks"] = {
+                task: keras.saving.deserialize_keras_object(loss)
+                for task, loss in config["tasks"].items()
+            }
+        if config.get("weighting"):
+            config["weighting"] = keras.saving.deserialize_keras_object(
+                config["weighting"]
+            )
+        return cls(**config)

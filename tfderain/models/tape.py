@@ -1,0 +1,112 @@
+"""The training step on `tf.GradientTape` that every network shares.
+
+Works as a graph under `fit`, with `jit_compile=True`, with loss scaling, and under
+`tf.distribute.MirroredStrategy` with the numbers of one replica that sees the whole
+batch. A step whose loss or gradients are not finite changes nothing and is counted.
+"""
+
+import keras
+import tensorflow as tf
+
+
+def mean_over_replicas(tensors):
+    """Means of a nest of tensors over all replicas; the nest itself on one device."""
+    if tf.distribute.get_strategy().num_replicas_in_sync == 1:
+        return tensors
+    context = tf.distribute.get_replica_context()
+    return context.all_reduce(tf.distribute.ReduceOp.MEAN, tensors)
+
+
+def shared_gradient_norms(tape, losses, kernel):
+    """`{task: l2 norm of d loss / d kernel}` of the whole batch over all replicas."""
+    kernel = kernel.value if hasattr(kernel, "value") else kernel
+    gradients = {task: tape.gradient(loss, kernel) for task, loss in losses.items()}
+    gradients = mean_over_replicas(gradients)
+    return {task: tf.norm(tf.cast(g, tf.float32)) for task, g in gradients.items()}
+
+
+def all_finite(loss, gradients):
+    """Whether loss and gradients are finite on every replica, a scalar bool."""
+    checks = [tf.reduce_all(tf.math.is_finite(t)) for t in (loss, *gradients)]
+    finite = tf.cast(tf.reduce_all(tf.stack(checks)), tf.float32)
+    return mean_over_replicas(finite) >= 1.0
+
+
+def apply_if(finite, optimizer, gradients, variables):
+    """Lets the optimizer step where `finite` is true, and changes nothing elsewhere.
+
+    Under a strategy the condition has to stand outside of the replicas, because
+    the optimizer merges their gradients inside its step.
+    """
+
+    def apply():
+        optimizer.apply(gradients, variables)
+
+    if tf.distribute.get_strategy().num_replicas_in_sync == 1:
+        tf.cond(finite, apply, lambda: None)
+        return
+
+    def across_replicas(strategy, finite, gradients):
+        def apply_everywhere():
+            strategy.extended.call_for_each_replica(
+                optimizer.apply, args=(gradients, variables)
+            )
+
+        first = strategy.experimental_local_results(finite)[0]
+        tf.cond(first, apply_everywhere, lambda: None)
+
+    tf.distribute.get_replica_context().merge_call(
+        across_replicas, args=(finite, gradients)
+    )
+
+
+class TapeTraining:
+    """Gives a `Derainer` its `train_step` and `test_step` on the TensorFlow backend."""
+
+    def make_train_function(self, force=False):
+        # The optimizer's variables must exist before the condition around its step.
+        with self.distribute_strategy.scope():
+            if not self.built:
+                self.build((None, None, None, 3))
+            if not self.optimizer.built:
+                self.optimizer.build(self.trainable_variables)
+        return super().make_train_function(force)
+
+    def weigh_with_gradients(self, rainy, clean, training):
+        """As `forward_losses`, and the gradient norms that the weighting asks for."""
+        with tf.GradientTape(persistent=True) as tape:
+            derained, losses = self.forward_losses(rainy, clean, training)
+        return derained, losses, shared_gradient_norms(tape, losses, self.shared_kernel)
+
+    def average_losses(self, losses):
+        """Task losses over the whole batch, so that all replicas weigh alike."""
+        return mean_over_replicas(losses)
+
+    def train_step(self, data):
+        rainy, clean = data
+        variables = self.trainable_variables
+        with tf.GradientTape() as tape:
+            derained, losses = self.compute_losses(rainy, clean, training=True)
+            # The optimizer sums the gradients of the replicas.
+            replicas = tf.distribute.get_strategy().num_replicas_in_sync
+            loss = self.optimizer.scale_loss(losses["loss"] / replicas)
+        gradients = tape.gradient(loss, variables)
+        finite = all_finite(losses["loss"], gradients)
+        if isinstance(self.optimizer, keras.optimizers.LossScaleOptimizer):
+            # It skips such steps itself, and has to see them to lower its scale.
+            self.optimizer.apply(gradients, variables)
+        else:
+            apply_if(finite, self.optimizer, gradients, variables)
+        self.count_bad_step(finite)
+        return self.track(rainy, clean, derained, losses, finite)
+
+    def count_bad_step(self, finite):
+        one = tf.where(finite, 0, 1)
+        self.bad_steps.assign_add(one)
+        self.bad_steps_in_a_row.assign((self.bad_steps_in_a_row + one) * one)
+
+    def test_step(self, data):
+        rainy, clean = data
+        derained, losses = self.compute_losses(rainy, clean, training=False)
+        finite = tf.constant(True)
+        return self.track(rainy, clean, derained, losses, finite)

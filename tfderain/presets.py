@@ -1,0 +1,148 @@
+"""Find the trained networks that ship, and check them; TensorFlow stays unloaded.
+
+```python
+from tfderain import presets
+
+presets.available()["menet"]["scores"]  # the card of a preset
+presets.find("menet") / "model.tflite"  # its LiteRT file
+presets.verify("menet")  # compares every file with the sha256 in the card
+```
+
+A preset is a folder `<name>/` with `card.json`, `model.keras`, `model.tflite` and the
+SavedModel `1/`. Presets are looked for, in this order, in the folder that the
+environment variable `TFDERAIN_PRESETS` names, in `savedmodels/` of the source checkout,
+and in `tfderain/savedmodels/` of an installed wheel. Nothing is ever downloaded.
+"""
+
+import hashlib
+import json
+import os
+from pathlib import Path
+
+PACKAGE = Path(__file__).resolve().parent
+
+# Every name that `tfderain.models.PRESETS` can build, with the command that trains it.
+# Written out here because this module must not import the networks (TensorFlow).
+TRAINING = {
+    "menet": "tfderain train menet --data PAIRS --run RUN",
+}
+
+
+def roots() -> tuple[Path, ...]:
+    """Returns the existing folders that may hold presets, first come first served."""
+    candidates = []
+    if os.environ.get("TFDERAIN_PRESETS"):
+        candidates.append(Path(os.environ["TFDERAIN_PRESETS"]))
+    if (PACKAGE.parent / "pyproject.toml").is_file():  # else: someone's site-packages
+        candidates.append(PACKAGE.parent / "savedmodels")
+    candidates.append(PACKAGE / "savedmodels")
+    return tuple(root for root in candidates if root.is_dir())
+
+
+def available() -> dict[str, dict]:
+    """Returns the card of every preset whose weights are here, by name, sorted."""
+    cards = {}
+    for root in roots():
+        for card in root.glob("*/card.json"):
+            cards.setdefault(card.parent.name, card)
+    return {name: read_card(cards[name].parent) for name in sorted(cards)}
+
+
+def folder(name: str) -> Path:
+    """Returns the folder of the preset called `name`.
+
+    Raises:
+        ValueError: if no such preset is here. The message lists the known names, or
+            says how to train a preset that comes without weights.
+    """
+    here = [root / name for root in roots() if (root / name / "card.json").is_file()]
+    if is_name(name) and here:
+        return here[0]
+    if name in TRAINING:
+        raise ValueError(
+            f"No weights of the preset {name!r} are installed; train it with "
+            f"`{TRAINING[name]}` and give the run folder instead. Received: "
+            f"name={name!r}."
+        )
+    known = ", ".join(sorted({*available(), *TRAINING}))
+    raise ValueError(f"The preset must be one of {known}. Received: name={name!r}.")
+
+
+def find(name_or_path: str | os.PathLike) -> Path:
+    """Returns the path of a preset, given its name, or the given path itself.
+
+    A bare word is a preset's name first; write `./menet` for a folder of that name.
+
+    Raises:
+        ValueError: if it is neither an existing path nor a preset that is here.
+    """
+    text = os.fspath(name_or_path)
+    if is_name(text):
+        try:
+            return folder(text)
+        except ValueError:
+            if not Path(text).exists():
+                raise
+    if not Path(text).exists():
+        raise ValueError(
+            "The model must be a preset's name or an existing file or folder. "
+            f"Received: {text}."
+        )
+    return Path(text)
+
+
+def is_name(text: str) -> bool:
+    """Returns whether `text` can be a preset's name: one plain path component."""
+    return text not in ("", ".", "..") and Path(text).name == text
+
+
+def read_card(preset: str | os.PathLike) -> dict:
+    """Returns the content of `<preset>/card.json`.
+
+    Raises:
+        ValueError: if the card is missing or is not a JSON object.
+    """
+    path = Path(preset) / "card.json"
+    try:
+        card = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ValueError(
+            f"A preset needs a readable card.json. Received: {path} ({error})."
+        ) from error
+    if not isinstance(card, dict):
+        raise ValueError(f"A card must be one JSON object. Received: {path}.")
+    return card
+
+
+def file_record(path: str | os.PathLike) -> dict:
+    """Returns `{"sha256": hex digest, "bytes": size}` of a file, as in a card."""
+    with open(path, "rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    return {"sha256": digest, "bytes": os.path.getsize(path)}
+
+
+def verify(name_or_path: str | os.PathLike) -> tuple[str, ...]:
+    """Compares every file of a preset with its card; returns the names checked.
+
+    Raises:
+        ValueError: naming each file that is missing, changed, or not in the card.
+    """
+    preset = find(name_or_path)
+    files = read_card(preset).get("files", {})
+    present = {
+        path.relative_to(preset).as_posix()
+        for path in preset.rglob("*")
+        if path.is_file()
+    }
+    wrong = [f"{name}: not in the card" for name in present - {*files, "card.json"}]
+    for name, record in files.items():
+        if name not in present:
+            wrong.append(f"{name}: missing")
+        elif file_record(preset / name)["sha256"] != record["sha256"]:
+            wrong.append(f"{name}: changed")
+    if wrong or not files:
+        raise ValueError(
+            "Every file of a preset must match the sha256 in its card. Received: "
+            f"{preset} ({'; '.join(sorted(wrong)) or 'no files listed'})."
+        )
+    return tuple(sorted(files))

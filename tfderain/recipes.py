@@ -1,0 +1,340 @@
+"""Training recipes: frozen values, the paper's ablations by name, overrides.
+
+```python
+config = recipes.resolve("menet_paper", ablation="LpLeLt+GB+CA")
+config = recipes.override(config, ["epochs=3", "model_config.num_blocks=4"])
+```
+
+Neither Keras nor TensorFlow is imported here, so that the command line can list and
+check recipes at once.
+"""
+
+import dataclasses
+import json
+import types
+import typing
+from dataclasses import dataclass, field
+
+ABLATIONS = (
+    # Table I of Fan et al., 2020, https://arxiv.org/abs/2003.09689
+    "Lp",
+    "LpLe+Fixed",
+    "LpLe+GB",
+    "LpLe+LB",
+    "LpLeLt+GB",
+    "LpLeLt+LB",
+    "LpLeLt+GB+CA",  # MENET-GB in Table II
+    "LpLeLt+LB+CA",  # MENET-LB in Table II
+    # Table II, 16 residual blocks
+    "LpLeLt+GB+CA+deep",
+    "LpLeLt+LB+CA+deep",
+    # Table IV (its other two rows are Lp and LpLe+Fixed)
+    "LpLvgg+Fixed",
+)
+TASKS = {
+    "Lp": "reconstruction",
+    "Le": "edge",
+    "Lt": "texture",
+    "Lvgg": "perceptual",
+}
+FIXED_WEIGHTS = {"edge": 1e-2, "perceptual": 1e-3}  # Table IV
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """Everything that decides what a training run computes, but for its data.
+
+    Args:
+        model: class of `tfderain.models`, in lower case.
+        model_config: constructor arguments of it. `tasks` maps a task
+            (`reconstruction`, `edge`, `texture`, `perceptual`) to the arguments of its
+            loss; `weighting` is `"GB"`, `"LB"` or a dict of fixed weights. Both may
+            also be what Keras serialises.
+        crop: height and width of the training patches.
+        crops: `"random"` or `"five_crop"` (corners, centre, and their mirror images).
+        batch_size: patches of one step.
+        steps_per_epoch: `None` for the whole data set once.
+        epochs: how often. The only field that may grow when a run goes on.
+        learning_rate: of the optimizer, at its highest.
+        schedule: `"constant"`; `"steps"`: a tenth from epoch 40 and a hundredth from
+            epoch 80; `"cosine"`: from 0 up during the first 2 %, at most 500 steps,
+            then down to 0 along a cosine.
+        optimizer: `"adam"`, or `"muon"` (`tfderain.optimizers.ConvMuon`; the first and
+            the last convolution and all biases are left to Adam).
+        clip_norm: largest norm of all gradients together, or `None`.
+        ema: momentum of the average of the weights, which is what is validated and
+            shipped, or `None` for the weights themselves.
+        degrade: arguments of `tfderain.data.rain.RainMixer`, or `None` for the data
+            set's own rain alone.
+        pool_count, pool_size: number of rain layers rendered beforehand, and their
+            side in pixels.
+        validation_fraction: share of the backgrounds kept for choosing the best epoch.
+        validation_crops: patches of them, half with their own rain and half (given
+            `degrade`) with synthetic rain.
+        vgg_weights: file with VGG19's weights, for the task `perceptual`.
+        seed: of weights, data order and rain.
+        mixed_precision: `None`, `"mixed_float16"`, `"mixed_bfloat16"`, or
+            `"cpu_bfloat16"`: oneDNN's graph rewrite, faster on CPUs with bfloat16.
+        jit: compile the step with XLA.
+        deterministic: only deterministic operations; an error where there is none.
+        max_bad_steps: steps without a finite loss, one after the other, that end a run.
+    """
+
+    model: str = "menet"
+    model_config: dict = field(default_factory=dict)
+    crop: int = 128
+    crops: str = "random"
+    batch_size: int = 16
+    steps_per_epoch: int | None = None
+    epochs: int = 100
+    learning_rate: float = 1e-3
+    schedule: str = "constant"
+    optimizer: str = "adam"
+    clip_norm: float | None = None
+    ema: float | None = None
+    degrade: dict | None = None
+    pool_count: int = 800
+    pool_size: int = 384
+    validation_fraction: float = 0.08
+    validation_crops: int = 256
+    vgg_weights: str | None = None
+    seed: int = 0
+    mixed_precision: str | None = None
+    jit: bool = False
+    deterministic: bool = False
+    max_bad_steps: int = 20
+
+    def __post_init__(self):
+        for name, allowed in CHOICES.items():
+            if getattr(self, name) not in allowed:
+                raise ValueError(
+                    f"`{name}` must be one of {allowed}. "
+                    f"Received: {name}={getattr(self, name)!r}."
+                )
+        for name in ("crop", "batch_size", "epochs", "learning_rate", "max_bad_steps"):
+            if not getattr(self, name) > 0:
+                raise ValueError(
+                    f"`{name}` must be positive. "
+                    f"Received: {name}={getattr(self, name)}."
+                )
+        if self.ema is not None and not 0 <= self.ema < 1:
+            raise ValueError(f"`ema` must be in [0, 1). Received: ema={self.ema}.")
+
+
+CHOICES = {
+    "model": ("menet",),
+    "crops": ("random", "five_crop"),
+    "schedule": ("constant", "steps", "cosine"),
+    "optimizer": ("adam", "muon"),
+    "mixed_precision": (None, "mixed_float16", "mixed_bfloat16", "cpu_bfloat16"),
+}
+
+# How the tasks of an ablation look in a recipe: as the authors' code has them (squared
+# errors of 0..255 images), or all on the scale of absolute errors of [0, 1] images,
+# where the weightings really balance three tasks.
+PAPER_TASKS = {
+    "reconstruction": {"norm": "l2", "value_range": 255.0},
+    "edge": {"norm": "l2", "value_range": 255.0},
+    "texture": {"mode": "scalar", "value_range": 255.0},
+    "perceptual": {"value_range": 255.0},
+}
+UNIT_TASKS = {
+    "reconstruction": {"norm": "l1", "value_range": 1.0},
+    # Sobel filters answer 8 to a slope of 1 per pixel: an eighth of it is the slope.
+    "edge": {"norm": "l1", "value_range": 0.125},
+    "texture": {"mode": "normalized", "value_range": 1.0},
+    "perceptual": {"value_range": 1.0},
+}
+
+
+def _tasks(tasks, *names):
+    return {name: dict(tasks[name]) for name in names}
+
+
+RECIPES = {
+    # tfderain train menet --data DIR --streaks DIR --run DIR: the shipped preset. One
+    # network for light, heavy and real rain.
+    "menet": TrainConfig(
+        model_config={
+            "normalization": None,
+            "value_range": 1.0,
+            "clip_training": False,
+            "tasks": _tasks(UNIT_TASKS, "reconstruction", "edge", "texture"),
+            "weighting": "LB",
+        },
+        # Small batches: on two cores the number of steps is what runs short. Muon
+        # reached a training loss of 0.065 in the first 500 steps, Adam 0.071.
+        optimizer="muon",
+        crop=112,
+        batch_size=8,
+        steps_per_epoch=500,
+        epochs=30,
+        schedule="cosine",
+        clip_norm=1.0,
+        ema=0.999,
+        degrade={"real_share": 0.25, "veil_share": 0.2},
+    ),
+    # The paper's schedule and patches (FACTS: the authors' code): MENET-LB without
+    # channel attention; `--ablation` chooses any row of its tables.
+    "menet_paper": TrainConfig(
+        model_config={
+            "normalization": "batch",
+            "value_range": 255.0,
+            "tasks": _tasks(PAPER_TASKS, "reconstruction", "edge", "texture"),
+            "weighting": "LB",
+        },
+        crop=224,
+        crops="five_crop",
+        batch_size=20,
+        epochs=100,
+        schedule="steps",
+    ),
+    # Seconds; proves that data, training, checkpoints and logs work together.
+    "smoke": TrainConfig(
+        model_config={
+            "num_blocks": 1,
+            "filters": 16,
+            "normalization": None,
+            "value_range": 1.0,
+            "clip_training": False,
+            "tasks": _tasks(UNIT_TASKS, "reconstruction", "edge", "texture"),
+            "weighting": "LB",
+        },
+        crop=32,
+        batch_size=4,
+        steps_per_epoch=5,
+        epochs=2,
+        schedule="cosine",
+        ema=0.9,
+        degrade={},
+        pool_count=8,
+        pool_size=64,
+        validation_fraction=0.25,
+        validation_crops=8,
+    ),
+}
+
+
+def ablate(config: TrainConfig, ablation: str) -> TrainConfig:
+    """A recipe with the tasks, weighting, attention and depth of a row of the paper.
+
+    Args:
+        config: a recipe; its own form of each loss is kept (`menet_paper`: 0..255 and
+            squares, else [0, 1] and absolute values).
+        ablation: one of `ABLATIONS`, for example `"LpLeLt+GB+CA"`.
+
+    Raises:
+        ValueError: for an unknown row, listing all of them.
+    """
+    if ablation not in ABLATIONS:
+        raise ValueError(
+            f"`ablation` must be one of {', '.join(ABLATIONS)}. "
+            f"Received: ablation={ablation!r}."
+        )
+    losses, *rest = ablation.split("+")
+    parts = [f"L{part}" for part in losses.split("L")[1:]]
+    forms = PAPER_TASKS if config.model_config["value_range"] == 255.0 else UNIT_TASKS
+    tasks = _tasks(forms, *(TASKS[part] for part in parts))
+    fixed = {task: FIXED_WEIGHTS[task] for task in tasks if task in FIXED_WEIGHTS}
+    balanced = [part for part in rest if part in ("GB", "LB")]
+    model_config = {
+        **config.model_config,
+        "tasks": tasks,
+        "weighting": balanced[0] if balanced else fixed,
+        "channel_attention": "CA" in rest,
+        "num_blocks": 16
+        if "deep" in rest
+        else config.model_config.get("num_blocks", 8),
+    }
+    return dataclasses.replace(config, model_config=model_config)
+
+
+def override(config: TrainConfig, settings) -> TrainConfig:
+    """Replaces fields by `"name=value"` texts, parsed by the type of the field.
+
+    Args:
+        config: what to start from.
+        settings: texts such as `"epochs=3"`, `"ema=none"`, `"jit=true"`; entries of a
+            dict by `"model_config.num_blocks=4"` (the value is then JSON or a text).
+
+    Raises:
+        ValueError: for an unknown name, listing the known ones, or a wrong value.
+    """
+    hints = typing.get_type_hints(TrainConfig)
+    for setting in settings:
+        name, equals, text = setting.partition("=")
+        name, _, entry = name.strip().partition(".")
+        if name not in hints:
+            raise ValueError(
+                f"Known settings are {', '.join(hints)}. Received: {setting!r}."
+            )
+        if not equals:
+            raise ValueError(f"Settings must be name=value. Received: {setting!r}.")
+        if entry:
+            value = _override_entry(getattr(config, name), entry, text, setting)
+        else:
+            value = _parse(text.strip(), hints[name], setting)
+        config = dataclasses.replace(config, **{name: value})
+    return config
+
+
+def _override_entry(values, entry, text, setting):
+    if not isinstance(values, dict):
+        raise ValueError(
+            f"Only settings that are dicts have entries. Received: {setting!r}."
+        )
+    try:
+        value = json.loads(text)
+    except json.JSONDecodeError:
+        value = text
+    return {**values, entry: value}
+
+
+def _parse(text, kind, setting):
+    """The value that `text` means for a field of type `kind`."""
+    if isinstance(kind, types.UnionType):
+        if text.lower() in ("none", "null", ""):
+            return None
+        (kind,) = (k for k in typing.get_args(kind) if k is not type(None))
+    try:
+        if kind is bool:
+            return {"true": True, "1": True, "false": False, "0": False}[text.lower()]
+        if kind is dict:
+            value = json.loads(text)
+            if not isinstance(value, dict):
+                raise ValueError
+            return value
+        return kind(text)
+    except (ValueError, KeyError) as error:
+        raise ValueError(
+            f"The value must be of type {kind.__name__}. Received: {setting!r}."
+        ) from error
+
+
+def resolve(recipe, ablation=None, overrides=()) -> TrainConfig:
+    """The config of a recipe by name, of one of its ablations, with overrides.
+
+    Args:
+        recipe: a name in `RECIPES`.
+        ablation: `None` or one of `ABLATIONS`.
+        overrides: see `override`.
+
+    Raises:
+        ValueError: for an unknown recipe, ablation or setting, and for the VGG row of
+            Table IV without `vgg_weights=FILE` among the overrides.
+    """
+    if recipe not in RECIPES:
+        raise ValueError(
+            f"`recipe` must be one of {', '.join(RECIPES)}. Received: {recipe!r}."
+        )
+    config = RECIPES[recipe]
+    if ablation is not None:
+        config = ablate(config, ablation)
+    config = override(config, overrides)
+    if "perceptual" in config.model_config["tasks"] and not config.vgg_weights:
+        raise ValueError(
+            "The perceptual task needs VGG19's weights (a Keras file without the top "
+            "layers; tfderain ships none): give vgg_weights=FILE as a setting. "
+            f"Received: vgg_weights={config.vgg_weights!r}."
+        )
+    return config
