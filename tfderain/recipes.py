@@ -174,8 +174,8 @@ RECIPES = {
         ema=0.999,
         degrade={"real_share": 0.25, "veil_share": 0.2},
     ),
-    # The paper's schedule and patches (FACTS: the authors' code): MENET-LB without
-    # channel attention; `--ablation` chooses any row of its tables.
+    # tfderain train menet_paper --ablation LpLeLt+GB+CA --data DIR: schedule and
+    # patches of the paper and its authors' code. Without `--ablation`: LpLeLt+LB.
     "menet_paper": TrainConfig(
         model_config={
             "normalization": "batch",
@@ -189,7 +189,8 @@ RECIPES = {
         epochs=100,
         schedule="steps",
     ),
-    # Seconds; proves that data, training, checkpoints and logs work together.
+    # tfderain train smoke --data DIR: seconds; proves that data, training, checkpoints
+    # and logs work together.
     "smoke": TrainConfig(
         model_config={
             "num_blocks": 1,

@@ -1,0 +1,45 @@
+"""The public names are a list, so that no name appears or vanishes by accident."""
+
+import importlib
+
+import pytest
+
+import tfderain
+
+PUBLIC = {
+    "analysis": "before_after psnr_histogram score_distributions ssim_boxplot "
+    "task_weights",
+    "batch": "Summary derain_files synthesize_files",
+    "evaluation": "Result Row evaluate find_scenes versions",
+    "layers": "ConvNorm mirror_indices pad_to_multiple",
+    "losses": "Edge ImageLoss Perceptual Reconstruction Texture",
+    "metrics": "PROTOCOLS PSNR SSIM psnr ssim",
+    "models": "MENET PRESETS Derainer load",
+    "optimizers": "ConvMuon",
+    "presets": "available find folder",
+    "runtime": "RUNTIMES Restorer",
+    "training": "RECIPES ABLATIONS NonFiniteLoss TrainConfig resolve train",
+    "weighting": "Fixed GradientBalance LossBalance Weighting",
+}
+
+
+def test_modules():
+    assert set(PUBLIC) | {"data", "export", "images"} == set(tfderain.__all__)
+    with pytest.raises(AttributeError, match="no attribute 'gone'"):
+        tfderain.gone  # noqa: B018
+
+
+@pytest.mark.parametrize("module", sorted(PUBLIC))
+def test_public_names_exist_and_are_documented(module):
+    loaded = importlib.import_module(f"tfderain.{module}")
+    assert loaded.__doc__
+    for name in PUBLIC[module].split():
+        item = getattr(loaded, name)
+        if callable(item):
+            assert item.__doc__, f"{module}.{name} has no docstring."
+
+
+def test_version_is_that_of_the_package():
+    from importlib import metadata
+
+    assert metadata.version("tfderain") == tfderain.__version__

@@ -1,0 +1,74 @@
+"""The README's code runs, and its commands do what they say."""
+
+import pathlib
+import re
+import shlex
+import shutil
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tfderain import cli, console
+
+ROOT = pathlib.Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def blocks(language):
+    """Fenced blocks of a language, in order."""
+    return re.findall(rf"^```{language}\n(.*?)^```", README, re.DOTALL | re.MULTILINE)
+
+
+def commands():
+    """Lines of the console blocks that call tfderain, without comments."""
+    lines = "\n".join(blocks("console")).splitlines()
+    lines = [line.split("#")[0].strip() for line in lines]
+    return [line for line in lines if line.startswith("tfderain ")]
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """A working folder with what the README's reader has: photos of rain."""
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(ROOT / "examples" / "clean", "photos")
+    shutil.copy(ROOT / "examples" / "rainy" / "coffee.jpg", "rainy.jpg")
+    return tmp_path
+
+
+def test_python_runs(folder):
+    namespace = {}
+    for block in blocks("python"):
+        exec(compile(block, "README.md", "exec"), namespace)
+    size = Image.open("rainy.jpg").size
+    assert Image.open("derained.png").size == size
+    assert not np.array_equal(Image.open("derained.png"), Image.open("rainy.jpg"))
+
+
+def quick(line):
+    """The same command on a recipe of seconds instead of hours."""
+    line = re.sub(r"tfderain train menet(_paper)?", "tfderain train smoke", line)
+    return shlex.split(line)[1:]
+
+
+def test_commands_run_in_order(folder):
+    listed = commands()
+    assert len(listed) >= 10
+    for line in listed:
+        if "other.json" in line:
+            shutil.copy("mine.json", "other.json")
+        assert console.run(cli.app, quick(line)) == 0, line
+    for made in ("derained.png", "mine.json", "figures_8_9.png", "task_weights.png"):
+        assert pathlib.Path(made).is_file(), made
+    assert len(list(pathlib.Path("derained").rglob("*.compare.*"))) == 4
+
+
+def test_files_named_in_the_readme_exist():
+    names = re.findall(
+        r"`((?:scripts|tests|savedmodels|examples|docs)/[\w./]+)`", README
+    )
+    assert names
+    for name in names:
+        assert (ROOT / name).exists(), name
+    for name in re.findall(r"\]\((docs/[\w.]+)\)", README):
+        assert (ROOT / name).is_file(), name
