@@ -140,6 +140,8 @@ def test_perceptual_against_keras_preprocessing(vgg_weights):
     expected = np.square(maps[0] - maps[1]).mean()
     # float32 convolutions of 12 layers, run twice on the same numbers
     assert float(loss(clean, derained)) == pytest.approx(expected, rel=1e-4)
+    unit = losses.Perceptual(weights=vgg_weights, value_range=1.0)
+    assert float(unit(clean, derained)) == pytest.approx(expected / 255**2, rel=1e-4)
 
 
 def test_perceptual_trains_nothing_of_its_own(vgg_weights):

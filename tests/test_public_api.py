@@ -17,6 +17,7 @@ PUBLIC = {
     "models": "MENET PRESETS Derainer load",
     "optimizers": "ConvMuon",
     "presets": "available find folder",
+    "recipes": "ABLATIONS RECIPES TrainConfig ablate override resolve",
     "runtime": "RUNTIMES Restorer",
     "training": "RECIPES ABLATIONS NonFiniteLoss TrainConfig resolve train",
     "weighting": "Fixed GradientBalance LossBalance Weighting",

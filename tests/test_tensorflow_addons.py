@@ -1,4 +1,4 @@
-"""What people took from tensorflow-addons, in Keras 3, against stored outputs of 0.23."""
+"""What came from tensorflow-addons, in Keras 3: against stored outputs of 0.23."""
 
 import keras
 import numpy as np

@@ -26,6 +26,7 @@ __all__ = [
     "models",
     "optimizers",
     "presets",
+    "recipes",
     "runtime",
     "training",
     "weighting",

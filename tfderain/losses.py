@@ -190,8 +190,8 @@ class Perceptual(ImageLoss):
         weights: path of a VGG19 weights file for `keras.applications.VGG19` without
             the top layers (`vgg19_weights_tf_dim_ordering_tf_kernels_notop.h5` or
             one saved by Keras). Nothing is downloaded.
-        value_range: float. Images reach VGG as 0..255 BGR minus the ImageNet mean
-            whatever this is; it must stay `255.0` for the paper's weight of 1e-3.
+        value_range: float. VGG always sees 0..255 BGR minus the ImageNet mean; the
+            distance is scaled by `(value_range / 255)**2`, as squared pixels are.
 
     Raises:
         ValueError: when `weights` is not given or does not exist.
@@ -228,7 +228,9 @@ class Perceptual(ImageLoss):
         return self.extractor(bgr, training=False)
 
     def compare(self, clean, derained):
-        return distance(self.features(derained) - self.features(clean), "l2")
+        scale = 255.0 / self.value_range
+        ours, theirs = (self.features(x * scale) for x in (derained, clean))
+        return distance((ours - theirs) / scale, "l2")
 
     def get_config(self):
         return {**super().get_config(), "weights": self.weights}

@@ -236,7 +236,13 @@ def ablate(config: TrainConfig, ablation: str) -> TrainConfig:
     parts = [f"L{part}" for part in losses.split("L")[1:]]
     forms = PAPER_TASKS if config.model_config["value_range"] == 255.0 else UNIT_TASKS
     tasks = _tasks(forms, *(TASKS[part] for part in parts))
-    fixed = {task: FIXED_WEIGHTS[task] for task in tasks if task in FIXED_WEIGHTS}
+    fixed = {
+        # In proportion to the reconstruction loss, as in the paper.
+        task: FIXED_WEIGHTS[task]
+        * (forms["reconstruction"]["value_range"] / forms[task]["value_range"])
+        for task in tasks
+        if task in FIXED_WEIGHTS
+    }
     balanced = [part for part in rest if part in ("GB", "LB")]
     model_config = {
         **config.model_config,

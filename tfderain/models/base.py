@@ -130,7 +130,10 @@ class Derainer(TapeTraining, keras.Model):
                 "GradientBalance needs tf.GradientTape, so only the TensorFlow "
                 f"backend trains with it. Received: {keras.backend.backend()}."
             )
-        return self.weigh(self.task_losses(y, y_pred))["loss"]
+        report = self.weigh(self.task_losses(y, y_pred))
+        for name, value in report.items():
+            self.loss_trackers[name].update_state(value)
+        return report["loss"]
 
     def track(self, rainy, clean, derained, losses, finite):
         """Folds the losses of a finite step into means; returns all metrics."""
