@@ -255,14 +255,23 @@ def test_list_shows_the_cards(folder, run):
     card = {
         "model": "MENET",
         "licence": "some terms",
-        "scores": {"Rain100L": {"protocol": "matlab_y_float", "psnr_y": 34.1234}},
+        "scores": [
+            {
+                "set": "Rain100L",
+                "protocol": "matlab_y_float",
+                "input_psnr": 25.93,
+                "psnr": 34.1234,
+                "input_ssim": 0.8346,
+                "ssim": 0.95,
+            }
+        ],
         "files": {"model.tflite": {"bytes": 2_700_000}},
     }
     (folder / "presets" / "mine").mkdir(parents=True)
     (folder / "presets" / "mine" / "card.json").write_text(json.dumps(card))
     code, out, _ = run("list")
     assert code == 0
-    for part in ("mine", "2.7 MB", "Rain100L", "psnr_y 34.12", "some terms"):
+    for part in ("mine", "2.7 MB", "Rain100L: 25.93 -> 34.12 dB", "some terms"):
         assert part in out
     assert json.loads(run("list", "--json")[1])["mine"] == card
 

@@ -378,18 +378,14 @@ def describe(name, card):
     """Returns a few lines about a preset, from its card."""
     size = card.get("files", {}).get("model.tflite", {}).get("bytes", 0)
     lines = [f"{name}: {card.get('model', 'model')}, {size / 1e6:.1f} MB (LiteRT)"]
-    for data, values in card.get("scores", {}).items():
-        lines.append(f"  {data}: {flat(values)}")
-    for word in ("licence", "license", "terms"):
+    for score in card.get("scores", []):
+        psnr = f"{score['input_psnr']:.2f} -> {score['psnr']:.2f} dB"
+        ssim = f"{score['input_ssim']:.4f} -> {score['ssim']:.4f}"
+        lines.append(f"  {score['set']}: {psnr}, {ssim} ({score['protocol']})")
+    for word in ("licence", "terms"):
         if card.get(word):
             lines.append(f"  {word}: {card[word]}")
     return "\n".join(lines)
-
-
-def flat(values):
-    if not isinstance(values, dict):
-        return f"{values:.4g}" if isinstance(values, float) else str(values)
-    return ", ".join(f"{key} {flat(value)}" for key, value in values.items())
 
 
 if __name__ == "__main__":

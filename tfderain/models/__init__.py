@@ -39,4 +39,10 @@ def load(name_or_path):
     for file in ("best.keras", "model.keras"):
         if (path / file).is_file():
             return keras.saving.load_model(path / file)
-    return keras.saving.load_model(presets.find(name_or_path) / "model.keras")
+    folder = presets.find(name_or_path)
+    if not (folder / "model.keras").is_file():
+        raise ValueError(
+            "A Keras model is a preset's name, a .keras file, a run folder or a "
+            f"preset's folder. Received: {name_or_path}."
+        )
+    return keras.saving.load_model(folder / "model.keras")
