@@ -11,16 +11,14 @@ import argparse
 import json
 from pathlib import Path
 
-import keras
-
-from tfderain import export
+from tfderain import export, models
 
 ABOUT = ("licence", "terms", "data", "command")
 
 
 def main(arguments=None):
     args = parse(arguments)
-    model = keras.saving.load_model(args.run / "best.keras", compile=False)
+    model = models.load(args.run)
     scores = [read_score(text, args.name) for text in args.scores]
     card = {
         **read_about(args.about),

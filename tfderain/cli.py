@@ -218,7 +218,6 @@ def evaluate(
     refuse_existing(json, overwrite)
     pairs = pairing.find_pairs(data, layout, pattern)
     pairs = pairs.subset(range(min(limit or len(pairs), len(pairs))))
-    scenes = [Path(path).parent.name for path in pairs.rainy]
     with console.Progress("evaluate") as progress:
         result = evaluation.evaluate(
             restorer(model, runtime),
@@ -226,7 +225,7 @@ def evaluate(
             protocol,
             save_images=save_images,
             progress=progress,
-            groups=scenes if layout == "scenes" else None,
+            groups=evaluation.scenes_of(pairs),
             identity=identity,
             name=model,
             overwrite=overwrite,

@@ -226,7 +226,17 @@ def find_scenes(folder):
         ValueError: nothing is found, or a file has no partner (the files are named).
     """
     pairs = pipeline.find_pairs(folder, layout="scenes")
-    return pairs, tuple(Path(path).parent.name for path in pairs.rainy)
+    return pairs, scenes_of(pairs)
+
+
+def scenes_of(pairs):
+    """Returns the scene of each pair, or `None` if these are not GT-Rain's scenes.
+
+    GT-Rain names the one clean image of a scene folder `...-C-000.png`.
+    """
+    if not all("-C-" in Path(path).name for path in pairs.clean):
+        return None
+    return tuple(Path(path).parent.name for path in pairs.rainy)
 
 
 def versions() -> dict[str, str]:
