@@ -172,7 +172,7 @@ RECIPES = {
         schedule="cosine",
         clip_norm=1.0,
         ema=0.999,
-        degrade={"real_share": 0.25, "veil_share": 0.2},
+        degrade={"real_share": 0.25, "clean_share": 0.12, "veil_share": 0.2},
     ),
     # tfderain train menet_paper --ablation LpLeLt+GB+CA --data DIR: schedule and
     # patches of the paper and its authors' code. Without `--ablation`: LpLeLt+LB.
