@@ -73,7 +73,7 @@ def pack(data, output, config, layout="auto", pattern=None, streaks=None, size=N
     Raises:
         ValueError: for unusable data.
     """
-    from tfderain import training
+    from tfderain import files, training
     from tfderain.data import pairs as pairing
     from tfderain.data import pipeline, rain
 
@@ -96,9 +96,8 @@ def pack(data, output, config, layout="auto", pattern=None, streaks=None, size=N
     validation = training.validation_patches(held_out, config, pool)
     for name, images in zip(("rainy", "clean"), validation, strict=True):
         arrays[f"validation_{name}"] = np.rint(images * 255).astype(np.uint8)
-    temporary = pathlib.Path(output).with_suffix(".tmp.npz")
-    np.savez(temporary, **arrays)
-    os.replace(temporary, output)
+    with files.replacing(output) as temporary:
+        np.savez(temporary, **arrays)
 
 
 def tiles(image, size):

@@ -16,7 +16,6 @@ so figures of a notebook or of another thread stay as they are.
 """
 
 import csv
-import io
 import math
 import os
 from pathlib import Path
@@ -24,7 +23,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from tfderain import evaluation, images, metrics
+from tfderain import evaluation, files, images, metrics
 
 BINS = 15  # of a histogram, over the range of all runs
 _RAINY = "rainy"  # name of the distribution of the images before deraining
@@ -269,12 +268,7 @@ def _figure(width, height):
 def _save(figure, path):
     """Saves the figure whole or not at all, and returns it."""
     path = Path(path)
-    content = io.BytesIO()
-    figure.savefig(content, format=path.suffix.removeprefix(".") or "png", dpi=120)
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        part.write_bytes(content.getvalue())
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
+    kind = path.suffix.removeprefix(".") or "png"
+    with files.replacing(path) as temporary:
+        figure.savefig(temporary, format=kind, dpi=120)
     return figure

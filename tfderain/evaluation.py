@@ -35,7 +35,7 @@ from pathlib import Path
 import numpy as np
 
 import tfderain
-from tfderain import images, metrics
+from tfderain import files, images, metrics
 from tfderain.data import pipeline
 
 SCORES = ("psnr", "ssim", "input_psnr", "input_ssim")
@@ -125,7 +125,8 @@ class Result:
         }
         text = json.dumps(content, indent=1) + "\n"
         if path is not None:
-            _write_text(Path(path), text)
+            with files.replacing(path) as temporary:
+                temporary.write_text(text, encoding="utf-8")
         return text
 
     @classmethod
@@ -325,16 +326,6 @@ def _targets(names, folder, overwrite):
 def _save(target, derained):
     target.parent.mkdir(parents=True, exist_ok=True)
     images.write(target, images.Picture(derained))
-
-
-def _write_text(path, text):
-    """Writes to a temporary name beside `path` and moves the whole file into place."""
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        part.write_text(text, encoding="utf-8")
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def _means(rows):

@@ -15,13 +15,14 @@ import math
 import os
 import stat
 import threading
-import uuid
 import warnings
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageCms, UnidentifiedImageError
+
+from tfderain import files
 
 FORMATS = {
     ".png": "PNG",
@@ -342,18 +343,13 @@ def _metadata(picture):
 @contextlib.contextmanager
 def _moved_into_place(path):
     """Yields a file that becomes `path` at the end, and vanishes on any error."""
-    temporary = path.with_name(f".{uuid.uuid4().hex}.tmp")
     try:
         # "x": never into a file of somebody else.
-        with open(temporary, "xb") as file:
+        with files.replacing(path) as temporary, open(temporary, "xb") as file:
             yield file
-        os.replace(temporary, path)
     # Pillow's encoders raise OSError, ValueError, struct.error and others.
     except Exception as error:
         raise ImageError(f"Cannot write {path}: {_one_line(error)}.") from error
-    finally:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
 
 
 def _with_pixels(picture, derained):

@@ -18,7 +18,9 @@ Protocol = Literal[
 ]
 
 
-class Target(StrEnum):  # typer repeats no option of a Literal type
+class Target(StrEnum):
+    """What `export` can write; an enum because typer repeats no Literal option."""
+
     SAVED_MODEL = "saved_model"
     LITERT = "litert"
 

@@ -9,7 +9,6 @@ import contextlib
 import csv
 import dataclasses
 import json
-import os
 import pathlib
 import platform
 import shutil
@@ -18,7 +17,7 @@ import subprocess
 import keras
 import numpy as np
 
-from tfderain import __version__
+from tfderain import __version__, files
 
 SCORE = "val_psnr_rgb"  # colour counts, so the best epoch is not chosen on luma alone
 
@@ -116,9 +115,8 @@ def _git_commit():
 
 
 def write_json(path, value):
-    temporary = path.with_name(path.name + ".tmp")
-    temporary.write_text(json.dumps(value, indent=1) + "\n")
-    os.replace(temporary, path)
+    with files.replacing(path) as temporary:
+        temporary.write_text(json.dumps(value, indent=1) + "\n")
 
 
 def read_state(run_dir):
@@ -131,9 +129,8 @@ def read_state(run_dir):
 
 def publish_best(run_dir, state):
     """Brings `best.keras` in line with `state.json`."""
-    temporary = run_dir / "best.keras.tmp"
-    shutil.copyfile(run_dir / "checkpoints" / state["best"], temporary)
-    os.replace(temporary, run_dir / "best.keras")
+    with files.replacing(run_dir / "best.keras") as temporary:
+        shutil.copyfile(run_dir / "checkpoints" / state["best"], temporary)
 
 
 def truncate_history(path, epochs):
@@ -148,10 +145,8 @@ def truncate_history(path, epochs):
     kept = [
         row for row in rows[1:] if len(row) == len(rows[0]) and int(row[0]) < epochs
     ]
-    temporary = path.with_name(path.name + ".tmp")
-    with temporary.open("w", newline="") as file:
+    with files.replacing(path) as temporary, temporary.open("w", newline="") as file:
         csv.writer(file, lineterminator="\n").writerows([rows[0], *kept])
-    os.replace(temporary, path)
 
 
 def append_history(path, row):

@@ -18,7 +18,7 @@ import pathlib
 import keras
 import numpy as np
 
-from tfderain import losses, metrics, models, optimizers, runs, weighting
+from tfderain import files, losses, metrics, models, optimizers, runs, weighting
 from tfderain.data import pairs as pairing
 from tfderain.data import pipeline, rain
 from tfderain.recipes import (
@@ -317,9 +317,8 @@ def rain_pool(config, run_dir, streaks=None):
         pool = rain.streak_pool(
             config.pool_count, config.pool_size, config.seed, streaks
         )
-        temporary = run_dir / "pool.tmp.npy"
-        np.save(temporary, pool)
-        os.replace(temporary, path)
+        with files.replacing(path) as temporary:
+            np.save(temporary, pool)
     return np.load(path, mmap_mode="r")
 
 

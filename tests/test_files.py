@@ -1,0 +1,23 @@
+import pytest
+
+from tfderain import files
+
+
+def test_the_file_appears_at_the_end(tmp_path):
+    target = tmp_path / "scores.json"
+    with files.replacing(target) as temporary:
+        temporary.write_text("new")
+        assert temporary.suffix == ".json" and not target.exists()
+    assert target.read_text() == "new"
+    assert list(tmp_path.iterdir()) == [target]
+
+
+@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
+def test_an_error_leaves_what_was_there(tmp_path, error):
+    target = tmp_path / "scores.json"
+    target.write_text("old")
+    with pytest.raises(error), files.replacing(target) as temporary:
+        temporary.write_text("half")
+        raise error
+    assert target.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [target]
