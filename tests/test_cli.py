@@ -179,6 +179,7 @@ def test_synthesize_mixes_in_streak_pictures(folder, run):
 def test_train_resolves_the_recipe_and_says_where_the_results_are(folder, run):
     options = ["--set", "batch_size=3", "--epochs", 2, "--seed", 9, "--jit"]
     options += ["--mixed-precision", "--deterministic", "--layout", "left_clean"]
+    options += ["--from", "menet"]
     trained = folder / "runs" / "smoke-Lp" / "best.keras"
     with mock.patch.object(
         training, "train", autospec=True, return_value=trained
@@ -193,7 +194,7 @@ def test_train_resolves_the_recipe_and_says_where_the_results_are(folder, run):
     assert config.jit and config.deterministic
     assert config.mixed_precision == "mixed_bfloat16"
     assert list(config.model_config["tasks"]) == ["reconstruction"]
-    assert "left_clean" in train.call_args.args
+    assert "left_clean" in train.call_args.args and "menet" in train.call_args.args
 
 
 def test_training_that_diverges_is_one_line(folder, run):

@@ -315,6 +315,20 @@ def test_half_precision_run_goes_on_when_extended(data, tmp_path):
     assert models.load(best).dtype_policy.name == "float32"
 
 
+def test_a_run_may_start_from_trained_weights(run, data, tmp_path):
+    trained, config = run
+    # no step moves anything, so that the weights it began with are shipped
+    config = smoke("epochs=1", "learning_rate=1e-30", "schedule=constant", "ema=none")
+    best = training.train(config, tmp_path / "run", data, start=trained, verbose=0)
+    for name, value in stored_weights(trained / "best.keras").items():
+        np.testing.assert_array_equal(stored_weights(best)[name], value)
+    with pytest.raises(ValueError, match="start=None"):
+        training.train(config, tmp_path / "run", data, verbose=0)
+    other = smoke("model_config.filters=12")
+    with pytest.raises(ValueError, match="same shape"):
+        training.train(other, tmp_path / "other", data, start=trained, verbose=0)
+
+
 def test_config_reaches_compile():
     config = smoke("jit=true", "clip_norm=0.5", "ema=0.25")
     model = training.compile_model(training.build_model(config), config, 4)

@@ -164,12 +164,17 @@ def train(
     ] = False,
     layout: options.LayoutName = "auto",
     pattern: options.Pattern = None,
+    start: Annotated[
+        str | None,
+        Option("--from", metavar="MODEL", help="Start from its weights (fine-tuning)."),
+    ] = None,
 ):
     """Train a recipe; the same command goes on with a run that was stopped.
 
     \b
     tfderain train menet --data pairs/ --run runs/mine
     tfderain train menet_paper --data pairs/ --ablation LpLeLt+GB+CA --epochs 20
+    tfderain train menet --data pairs/ --from menet --set learning_rate=2e-4
     tfderain train menet --data pairs/ --set batch_size=8 --set crop=96
     """
     from tfderain import recipes
@@ -181,7 +186,7 @@ def train(
     asked += [f"{name}={value}" for name, value in named.items() if value is not None]
     config = recipes.resolve(recipe, ablation=ablation, overrides=asked)
     run = run or Path("runs", f"{recipe}-{ablation}" if ablation else recipe)
-    run_training(config, run, data, streaks, layout, pattern)
+    run_training(config, run, data, streaks, layout, pattern, start)
 
 
 @app.command(short_help="Score a model on rainy/clean pairs.")
@@ -358,13 +363,15 @@ def restorer(model, runtime=None, **settings):
     return Restorer(model, runtime=runtime, **settings)
 
 
-def run_training(config, run, data, streaks, layout, pattern):
+def run_training(config, run, data, streaks, layout, pattern, start):
     """Trains, and prints where the results are."""
     from tfderain import training  # TensorFlow starts here
 
     try:
         verbose = 1 if sys.stdout.isatty() else 2  # no progress bars in log files
-        best = training.train(config, run, data, streaks, layout, pattern, verbose)
+        best = training.train(
+            config, run, data, streaks, layout, pattern, start, verbose
+        )
     except training.NonFiniteLoss as error:
         raise console.Failure(str(error)) from error
     print(f"weights:  {best}")

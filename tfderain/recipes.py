@@ -156,6 +156,7 @@ RECIPES = {
     # network for light, heavy and real rain.
     "menet": TrainConfig(
         model_config={
+            "num_blocks": 12,
             "normalization": None,
             "value_range": 1.0,
             "clip_training": False,
@@ -168,11 +169,11 @@ RECIPES = {
         crop=112,
         batch_size=8,
         steps_per_epoch=500,
-        epochs=23,
+        epochs=40,
         schedule="cosine",
         clip_norm=1.0,
         ema=0.999,
-        degrade={"real_share": 0.25, "clean_share": 0.12, "veil_share": 0.2},
+        degrade={"real_share": 0.2, "clean_share": 0.1, "veil_share": 0.3},
     ),
     # tfderain train menet_paper --ablation LpLeLt+GB+CA --data DIR: schedule and
     # patches of the paper and its authors' code. Without `--ablation`: LpLeLt+LB.

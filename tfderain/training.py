@@ -238,7 +238,14 @@ def fit(
 
 
 def train(
-    config, run_dir, data, streaks=None, layout="auto", pattern=None, verbose="auto"
+    config,
+    run_dir,
+    data,
+    streaks=None,
+    layout="auto",
+    pattern=None,
+    start=None,
+    verbose="auto",
 ):
     """Trains a recipe on a folder of pairs, or goes on with a run that was stopped.
 
@@ -251,6 +258,8 @@ def train(
         streaks: folder with pictures of rain streaks on black, mixed into the rain
             layers; `None` for rendered rain alone.
         layout, pattern: see `find_pairs`.
+        start: trained network whose weights a new run starts from, see
+            `tfderain.models.load`; `None` for random weights.
         verbose: as in `keras.Model.fit`.
 
     Returns:
@@ -265,6 +274,7 @@ def train(
         "layout": layout,
         "pattern": pattern,
         "streaks": streaks and os.path.abspath(streaks),
+        "start": start and str(start),
     }
     found = pairing.find_pairs(data, layout, pattern)
     training, validation = pairing.split_by_background(
@@ -277,15 +287,18 @@ def train(
         patches = pipeline.epoch_size(training, config.crops)
         steps = max(1, patches // config.batch_size)
     set_up(config)
-    model = compile_model(build_model(config, policy(config)), config, steps)
+    model = build_model(config, policy(config))
+    if start and not runs.read_state(run_dir)["checkpoint"]:
+        model.adopt(models.load(start))
+    model = compile_model(model, config, steps)
 
-    def batches(start):
+    def batches(first):
         return pipeline.train_dataset(
             training,
             config.crop,
             config.batch_size,
             config.seed,
-            start=start,
+            start=first,
             crops=config.crops,
             degrade=None if pool is None else rain.RainMixer(pool, **config.degrade),
         )

@@ -228,6 +228,30 @@ def test_untrained_network_without_normalization_is_near_the_identity():
     assert np.abs(tiny()(rainy) - rainy).max() < 0.25
 
 
+@pytest.mark.parametrize(("trained", "deeper"), [(1, 2), (3, 5), (2, 2)])
+def test_a_deeper_network_starts_with_the_output_of_another(trained, deeper):
+    options = {"filters": 8, "normalization": None, "value_range": 1.0}
+    networks = [menet.MENET(num_blocks=n, **options) for n in (trained, deeper)]
+    for network in networks:
+        network.build((None, None, None, 3))
+        for weight in network.trainable_variables:
+            weight.assign_add(keras.random.normal(weight.shape, stddev=0.1, seed=3))
+    small, deep = networks
+    rainy = keras.random.uniform((2, 20, 24, 3), seed=1)
+    assert np.abs(deep(rainy) - small(rainy)).max() > 0.01
+    deep.adopt(small)
+    # the same convolutions, and additions of exact zeros
+    np.testing.assert_array_equal(deep(rainy), small(rainy))
+
+
+def test_batch_statistics_cannot_start_a_deeper_network():
+    networks = [menet.MENET(num_blocks=n, filters=8) for n in (1, 2)]
+    for network in networks:
+        network.build((None, None, None, 3))
+    with pytest.raises(ValueError, match="same shape"):
+        networks[1].adopt(networks[0])
+
+
 def test_bad_arguments():
     with pytest.raises(ValueError, match="Received: filters=10"):
         menet.MENET(filters=10)

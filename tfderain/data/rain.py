@@ -55,21 +55,21 @@ class Ranges:
     # "veil" the PSNR counts the streaks alone.
     light: tuple = (26.0, 36.0)
     medium: tuple = (18.0, 26.0)
-    heavy: tuple = (9.5, 18.0)
-    veil: tuple = (22.0, 36.0)
+    heavy: tuple = (8.0, 18.0)
+    veil: tuple = (16.0, 36.0)
     layers: dict = dataclasses.field(
         default_factory=lambda: {
             "light": (1, 2),
             "medium": (1, 5),
-            "heavy": (2, 6),
+            "heavy": (2, 8),
             "veil": (2, 5),
         }
     )
-    most_layers: int = 8  # added until the gain needed is below half of `most_gain`
-    most_gain: float = 3.0
-    most_mean: float = 0.45  # of the streaks over an image, before clipping
+    most_layers: int = 12  # added until the gain needed is below half of `most_gain`
+    most_gain: float = 2.0
+    most_mean: float = 0.55  # of the streaks over an image, before clipping
     aligned_share: float = 0.7  # layers of one image falling in one direction
-    loss: tuple = (0.02, 0.40)  # 1 - t of the veil; squared draw: mostly thin
+    loss: tuple = (0.02, 0.60)  # 1 - t of the veil; squared draw: mostly thin
     airlight: tuple = (0.55, 1.0)
     tint: float = 0.04  # colour cast of veil and streaks, either way
     noise: tuple = (0.002, 0.012)  # standard deviation

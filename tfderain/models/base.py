@@ -78,6 +78,17 @@ class Derainer(TapeTraining, keras.Model):
     def compute_output_shape(self, input_shape):
         return input_shape
 
+    def adopt(self, other):
+        """Takes over the weights of a trained network, to go on from there.
+
+        Args:
+            other: built `Derainer` of the same class and shape.
+
+        Raises:
+            ValueError: when the two do not have the same weights.
+        """
+        take_over(self.network.weights, other.network.weights)
+
     def task_losses(self, clean, derained):
         """`{task: scalar loss}`, unweighted means over the batch.
 
@@ -184,3 +195,15 @@ class Derainer(TapeTraining, keras.Model):
                 config["weighting"]
             )
         return cls(**config)
+
+
+def take_over(mine, theirs):
+    """Gives each variable of `mine` the value of its counterpart in `theirs`."""
+    shapes = [[tuple(weight.shape) for weight in part] for part in (mine, theirs)]
+    if shapes[0] != shapes[1]:
+        raise ValueError(
+            "Weights can only be taken over from a network of the same shape. "
+            f"Received: {len(theirs)} weights for {len(mine)}."
+        )
+    for weight, value in zip(mine, theirs, strict=True):
+        weight.assign(value)

@@ -15,7 +15,7 @@ from keras import ops
 
 from tfderain import losses
 from tfderain.layers import ConvNorm
-from tfderain.models.base import Derainer
+from tfderain.models.base import Derainer, take_over
 
 
 @keras.saving.register_keras_serializable("tfderain")
@@ -229,6 +229,13 @@ class MENETNetwork(keras.layers.Layer):
     def compute_output_shape(self, input_shape):
         return input_shape
 
+    def ordered_weights(self, blocks):
+        """The weights in the order of the call, of `blocks` instead of all blocks."""
+        layers = [self.encode_half, self.encode_quarter]
+        layers += [self.attention] if self.attention is not None else []
+        layers += [*blocks, self.decode_quarter, self.decode_half, self.residual]
+        return [weight for layer in layers for weight in layer.weights]
+
     def get_config(self):
         return {
             **super().get_config(),
@@ -297,6 +304,26 @@ class MENET(Derainer):
         """Kernel of the last convolution ("layer5"), through which all tasks pass."""
         return self.network.residual.kernel
 
+    def adopt(self, other):
+        """Takes over weights, also those of a MENET with fewer residual blocks.
+
+        Without normalisation each new block starts as the identity (its second
+        convolution is zero, its input not negative), so the deeper network starts
+        with the output of the other.
+        """
+        mine, theirs = self.network, other.network
+        count, trained = mine.num_blocks, getattr(theirs, "num_blocks", 0)
+        if not 0 < trained < count or mine.normalization is not None:
+            return super().adopt(other)
+        # Spread evenly; the last block has no ReLU and stays the last.
+        places = [i * count // trained for i in range(trained - 1)] + [count - 1]
+        for block in mine.blocks:
+            block.second.set_weights([0 * w for w in block.second.get_weights()])
+        take_over(
+            mine.ordered_weights([mine.blocks[place] for place in places]),
+            theirs.ordered_weights(theirs.blocks),
+        )
+
     @property
     def global_operations(self):
         """Whether the derained pixels depend on all of the image."""
@@ -315,6 +342,11 @@ class MENET(Derainer):
 
 
 PRESETS = {
-    # The shipped one: no normalisation, images in [0, 1].
-    "menet": {"normalization": None, "value_range": 1.0, "clip_training": False},
+    # The shipped one: no normalisation, images in [0, 1], half-way to MENET deep.
+    "menet": {
+        "num_blocks": 12,
+        "normalization": None,
+        "value_range": 1.0,
+        "clip_training": False,
+    },
 }
