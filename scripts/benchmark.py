@@ -28,7 +28,7 @@ from ai_edge_litert.interpreter import Interpreter
 from PIL import Image
 from timing import Peer, best_peer, milliseconds, run_process, table, take_turns, timer
 
-from tfderain import export, models, presets, runtime
+from tfderain import export, models, presets, recipes, runtime, training
 from tfderain.data import pipeline, rain
 from tfderain.losses import Reconstruction
 from tfderain.tiling import round_up
@@ -411,8 +411,7 @@ def find_model(name, folder):
         if name not in models.PRESETS:
             raise
         print(f"{error} Times of untrained weights follow.", file=sys.stderr)
-    model = models.MENET(**models.PRESETS[name])
-    model.build((None, None, None, 3))
+    model = training.build_model(recipes.resolve(name))
     return export.export_preset(model, f"{name}_untrained", folder), model
 
 

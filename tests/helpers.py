@@ -43,15 +43,19 @@ def check_layer(layer, inputs, output_shape, **kwargs):
     assert half(inputs, **kwargs).dtype == tf.bfloat16
 
 
-def check_model(model, tmp_path, sizes=((1, 1), (7, 33), (40, 24))):
+def check_model(
+    model, tmp_path, sizes=((1, 1), (7, 33), (40, 24)), prepare=lambda model: None
+):
     """Everything a `Derainer` promises, on small non-square images.
 
     Args:
         model: an unbuilt `Derainer`, to be compiled here.
         tmp_path: folder for the saved model.
         sizes: heights and widths that must come back unchanged.
+        prepare: what a model built from a config still needs before training.
     """
     check_config(model)
+    prepare(model)
     for height, width in sizes:
         derained = model(images(2, height, width, 3)).numpy()
         assert derained.shape == (2, height, width, 3)
@@ -60,7 +64,7 @@ def check_model(model, tmp_path, sizes=((1, 1), (7, 33), (40, 24))):
     check_gradients(model, images(2, 16, 32, 3), training=True)
     check_training(model, tmp_path)
     for policy in ("mixed_bfloat16", "mixed_float16"):
-        check_half_precision(model, policy)
+        check_half_precision(model, policy, prepare)
 
 
 def check_training(model, tmp_path):
@@ -87,9 +91,10 @@ def check_training(model, tmp_path):
         np.testing.assert_allclose(theirs.numpy(), ours.numpy(), atol=1e-5)
 
 
-def check_half_precision(model, policy):
+def check_half_precision(model, policy, prepare):
     """Half precision layers, float32 images, a finite step with a scaled loss."""
     half = type(model).from_config({**model.get_config(), "dtype": policy})
+    prepare(half)
     rainy, clean = images(2, 16, 32, 3), images(2, 16, 32, 3, seed=1)
     half.compile(optimizer=keras.optimizers.Adam(1e-4))
     losses = half.fit(rainy, clean, epochs=2, verbose=0).history["loss"]

@@ -139,11 +139,27 @@ def test_files_that_fail_give_exit_code_1(folder, run):
         (["export", "menet", "--out", "x", "--to", "litert", "--size", "9"], "--size"),
         (["analyze", "scores", "a.json", "--out", "b.png"], "a.json"),
         (["analyze", "weights", ".", "--out", "a.png"], "--overwrite"),
+        (["evaluate", "--data", "."], "either by MODEL or by --models"),
+        (["evaluate", "menet", "--models", "b", "--data", "."], "MODEL=menet"),
+        (["evaluate", "menet"], "--data"),
+        (
+            ["evaluate", "a", "--data", ".", "--data", "d", "--save-images", "x"],
+            "1 models, 2 data sets",
+        ),
+        (["bench"], "MODEL"),
+        (["bench", "menet", "--size", "0x9"], "--size"),
+        (["analyze", "improvement", "a.json"], "a.json"),
+        (["analyze", "improvement", "a.png"], "a.png"),
+        (["analyze", "regions", "a", "--data", "."], "MODEL"),
+        (["analyze", "regions", "a", "b", "--data", ".", "--masks", "x"], "x"),
+        (["analyze", "features", "menet", "none.png", "--out", "b.png"], "none.png"),
+        (["analyze", "features", "menet", "a.png", "--out", "a.png"], "--overwrite"),
         (["nothing"], "nothing"),
     ],
 )
 def test_bad_usage_is_one_line_and_exit_code_2(folder, run, arguments, part):
     picture(folder / "a.png")
+    (folder / "d").mkdir()
     code, out, err = run(*arguments)
     assert (code, out) == (2, "")
     (line,) = err
@@ -223,6 +239,46 @@ def test_evaluate_prints_a_table_and_writes_json(folder, run):
     assert code == 2 and "--overwrite" in err[0]
 
 
+def test_evaluate_compares_models_across_data_sets(folder, run):
+    pairs(folder / "heavy")
+    pairs(folder / "light", count=3)
+    for name in ("0", "1"):  # derained elsewhere
+        picture(folder / "saved" / "heavy" / f"{name}.png")
+    for name in ("0", "1", "2"):
+        picture(folder / "saved" / "light" / f"{name}.png", 9)
+    options = ["--models", "menet", "--models", "saved", "--protocol", "rgb_gaussian"]
+    options += ["--data", "heavy", "--data", "light", "--data", "heavy"]
+    code, out, err = run("evaluate", *options, "--json", "new/table.json")
+    assert (code, err) == (0, [])
+    about, _, titles, _, rainy, _, menet, saved = out.splitlines()
+    assert "psnr_rgb/ssim_rgb" in about
+    assert titles.split() == ["model", "heavy", "(2)", "light", "(3)"]
+    # rainy and clean are the same picture here, and so is one of the saved ones
+    assert rainy.split() == ["rainy", "100.00/1.0000", "100.00/1.0000"]
+    assert menet.split()[0] == "menet" and "100.00" not in menet
+    assert saved.split()[:2] == ["saved", "100.00/1.0000"]
+    content = json.loads((folder / "new" / "table.json").read_text())
+    assert content["models"] == ["menet", "saved"]
+    assert content["means"]["saved"]["heavy"]["psnr"] == 100
+    assert len(content["results"]["menet"]["light"]["rows"]) == 3
+    code, _, err = run("evaluate", *options, "--json", "new/table.json")
+    assert code == 2 and "--overwrite" in err[0]
+    code, out, err = run("evaluate", "saved/heavy", "--data", "heavy", "--limit", 1)
+    assert (code, err) == (0, []) and "1 images" in out and "100.00" in out
+
+
+def test_bench_prints_a_line_per_model(folder, run):
+    options = ["--size", "32x48", "--repeats", 2, "--threads", 1]
+    code, out, err = run("bench", "menet", "own.keras", *options, "--json", "t.json")
+    assert (code, err) == (0, [])
+    assert Darkener.made == ("own.keras", "tensorflow", {"threads": 1})
+    menet, own = (line.split() for line in out.splitlines()[-2:])
+    assert menet[:2] == ["menet", "32x48"], "Darkener names no runtime"
+    assert own[0] == "own.keras"
+    timings = json.loads((folder / "t.json").read_text())["timings"]
+    assert [len(timing["seconds"]) for timing in timings] == [2, 2]
+
+
 def test_evaluate_averages_scenes_first(folder, run):
     for scene in ("one", "two"):
         for name in ("R-000", "R-001", "C-000"):
@@ -288,6 +344,103 @@ def test_analyze_scores_draws_several_evaluations(folder, run):
     assert (code, out.strip()) == (0, "s.png"), err
     with Image.open("s.png") as image:
         assert image.width > image.height
+
+
+def test_analyze_improvement_prints_and_draws(folder, run):
+    for number in range(3):
+        picture(folder / "data" / "rainy" / f"{number}.png", 80 + number)
+        picture(folder / "data" / "clean" / f"{number}.png", 41)  # Darkener: 40, 40, 41
+    before = ["evaluate", "data/rainy", "--data", "data", "--json", "before.json"]
+    after = ["evaluate", "menet", "--data", "data", "--json", "after.json"]
+    for command in (before, after):
+        assert run(*command)[0] == 0
+    command = [
+        "analyze",
+        "improvement",
+        "before.json",
+        "after.json",
+        "--json",
+        "i.json",
+    ]
+    code, out, err = run(*command, "--out", "bars.png")
+    assert (code, err) == (0, [])
+    assert "100.0% (3/3)" in out and "data/rainy" in out
+    (found,) = json.loads((folder / "i.json").read_text())
+    assert found["all"] == {"improved": 3, "count": 3, "fraction": 1}
+    # 39, 40 and 41 levels off: -log is convex, so the middle one is below the mean
+    assert (found["hard"]["count"], found["easy"]["count"]) == (2, 1)
+    with Image.open(folder / "bars.png") as image:
+        assert image.size == (1080, 540)
+    code, _, err = run(*command)
+    assert code == 2 and "i.json exists" in err[0]
+    code, _, err = run("analyze", "improvement", "before.json")
+    assert code == 2 and "only those of data/rainy" in err[0]
+
+
+def test_analyze_regions_takes_models_and_folders(folder, run):
+    pixels = np.full((16, 24, 3), 100, "uint8")
+    for side in ("rainy", "clean", "masks"):
+        (folder / "data" / side).mkdir(parents=True)
+    Image.fromarray(pixels // 2).save("data/clean/1.png")  # what Darkener makes of it
+    Image.fromarray(pixels).save("data/rainy/1.png")
+    mask = np.zeros((16, 24), "uint8")
+    mask[:4] = 255
+    (folder / "masks").mkdir()
+    Image.fromarray(mask).save("masks/rainregion-001.png")
+    options = ["--data", "data", "--json", "r.json", "--out-dir", "maps"]
+    command = ["analyze", "regions", "data/rainy", "menet", *options]
+    code, out, err = run(*command, "--masks", "masks")
+    assert (code, err) == (0, [])
+    assert out.splitlines()[0].startswith("menet against data/rainy, matlab_y_float")
+    row = ["1.png", "25.0%", "75.0%", "1.0000", "1.0000"]
+    assert out.splitlines()[4].split() == row
+    assert json.loads((folder / "r.json").read_text())["mior"] == 1
+    with Image.open(folder / "maps" / "rain" / "1.png") as image:
+        assert (np.asarray(image) == mask).all()
+    code, _, err = run(*command, "--masks", "masks")
+    assert code == 2 and "r.json exists" in err[0]
+    code, out, err = run(*command, "--overwrite")  # all pixels differ alike
+    assert code == 0 and "1 images without rain" in out
+    (folder / "r.json").unlink()
+    code, _, err = run(*command)
+    assert code == 1 and "4 that exist" in err[0]
+
+
+class TwoBranches:
+    """Stands in for an entangled network."""
+
+    def middle_features(self, rainy):
+        assert rainy.shape == (1, 16, 24, 3) and rainy.dtype == np.float32
+        maps = np.stack([rainy[:, ::4, ::4, 0], -rainy[:, ::4, ::4, 1]], axis=-1)
+        return {"main": maps, "residual": -maps, "entangled": 2 * maps}
+
+
+def test_analyze_features_draws_the_branches(folder, run):
+    picture(folder / "a.png")
+    command = ["analyze", "features", "net", "a.png", "--out", "new/f.png"]
+    network = mock.patch.object(
+        models, "load", autospec=True, return_value=TwoBranches()
+    )
+    with network as load:
+        code, out, err = run(*command, "--json", "f.json", "--scaling", "common")
+    assert (code, err) == (0, []) and load.call_args.args == ("net",)
+    correlations = json.loads((folder / "f.json").read_text())
+    # float64 of float32 pixels
+    assert correlations["main"] == pytest.approx([1, 1], abs=1e-12)
+    assert correlations["residual"] == pytest.approx([-1, -1], abs=1e-12)
+    *_, main, residual, path = out.splitlines()
+    assert main.split()[:4] == ["main", "2", "1.000", "1.000"]
+    assert residual.split()[-1] == "100%" and path.endswith("f.png")
+    with Image.open(path) as image:
+        assert image.size == (3 * 80 + 2 * 16, 16 + 4)  # as wide as the names need
+    (folder / "new" / "f.png").unlink()
+    with mock.patch.object(models, "load", autospec=True, return_value=models.MENET()):
+        code, out, err = run(*command)
+    assert (code, out) == (2, "") and not (folder / "new" / "f.png").exists()
+    assert err == [
+        "error: Only a network of two branches, such as ERLNet, has features to "
+        "compare. Received: net, a MENET."
+    ]
 
 
 def test_analyze_weights_draws_a_history(folder, run):

@@ -1,5 +1,6 @@
 """Evaluation of models on files, checked by hand arithmetic."""
 
+import dataclasses
 import json
 import math
 import subprocess
@@ -10,7 +11,7 @@ import pytest
 from PIL import Image
 
 import tfderain
-from tfderain import evaluation
+from tfderain import evaluation, scoring
 from tfderain.data.pairs import Pairs
 
 SIZE = (12, 16)  # height, width
@@ -127,6 +128,48 @@ def test_saved_images_of_one_stem_do_not_replace_each_other(tmp_path):
     evaluation.evaluate(Darken(), Pairs(rainy, clean), save_images=tmp_path / "out")
     names = sorted(p.name for p in (tmp_path / "out").iterdir())
     assert names == ["1.bmp.png", "1.png.png"]
+
+
+def test_a_folder_of_derained_images_takes_the_place_of_a_model(pairs, tmp_path):
+    folder = tmp_path / "others"
+    by_model = evaluation.evaluate(Darken(), pairs, save_images=folder)
+    result = evaluation.evaluate(folder, pairs)
+    assert result.model == str(folder)
+    for row, expected in zip(result.rows, by_model.rows, strict=True):
+        assert row.seconds == 0  # nothing was derained
+        assert dataclasses.replace(expected, seconds=0.0) == row
+    (folder / "2.png").unlink()
+    with pytest.raises(ValueError, match=r"derained image.*without 1 file \(2\.png\)"):
+        evaluation.evaluate(folder, pairs)
+    save(folder / "2.png", 100, size=(12, 18))
+    with pytest.raises(ValueError, match=r"shape=\(12, 18, 3\) for '2\.png'"):
+        evaluation.evaluate(folder, pairs)
+    with pytest.raises(ValueError, match="`identity` needs a model.*others"):
+        evaluation.evaluate(folder, pairs, identity=True)
+    with pytest.raises(ValueError, match="must be a folder"):
+        evaluation.evaluate(tmp_path / "none", pairs)
+
+
+def test_derained_images_may_be_called_as_the_clean_ones(tmp_path):
+    rainy = tuple(save(tmp_path / f"rain-{n}.png", 110) for n in (1, 10))
+    clean = tuple(save(tmp_path / f"norain-{n}.png", 100) for n in (1, 10))
+    saved = [save(tmp_path / f"out/norain-{n}.png", 90) for n in ("010", "001")]
+    assert list(scoring.find_derained(tmp_path / "out", Pairs(rainy, clean))) == [
+        saved[1],
+        saved[0],
+    ]
+    with pytest.raises(ValueError, match=r"2 files \(rain-1\.png, rain-10\.png\)"):
+        # many rainy images of one clean one: its name would serve them all
+        scoring.find_derained(tmp_path / "out", Pairs(rainy, clean[:1] * 2))
+
+
+def test_derained_images_of_one_stem_are_kept_apart(tmp_path):
+    rainy = (save(tmp_path / "1.png", 110), save(tmp_path / "1.bmp", 120))
+    pairs = Pairs(rainy, (save(tmp_path / "clean.png", 100),) * 2)
+    evaluation.evaluate(lambda x: x, pairs, save_images=tmp_path / "out")
+    result = evaluation.evaluate(tmp_path / "out", pairs, "rgb_gaussian")
+    expected = [PSNR_OF_LEVELS[10], PSNR_OF_LEVELS[20]]
+    assert [row.psnr for row in result.rows] == pytest.approx(expected, **CLOSE)
 
 
 def test_progress_counts_to_the_end(pairs):

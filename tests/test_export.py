@@ -188,6 +188,20 @@ def test_channel_attention(tmp_path):
     assert litert.largest_difference < TOLERANCE
 
 
+def test_an_entangled_network_is_written_without_its_teacher(tmp_path):
+    options = {"stem": 16, "growth": 8, "num_layers": 2, "levels": 3}
+    keras.utils.set_random_seed(0)
+    model = models.ERLNet(entanglement="mlgd", stage="direct", **options)
+    model.build((None, None, None, 3))
+    litert = export.to_litert(model, tmp_path / "m.tflite")
+    saved = export.to_saved_model(model, tmp_path / "1")
+    assert max(litert.largest_difference, saved.largest_difference) < TOLERANCE
+    weights = 4 * model.network.count_params()
+    teacher = 4 * model.teacher.count_params()
+    variables = sum(f.stat().st_size for f in saved.path.glob("variables/*.data*"))
+    assert weights <= variables < weights + teacher
+
+
 def test_half_precision_models_are_written_in_float32(model, tmp_path):
     half = make_model(dtype="mixed_bfloat16")
     export.to_litert(half, tmp_path / "m.tflite")

@@ -54,6 +54,21 @@ def flat(*rgb, size=(12, 14)):
 # The functions
 
 
+def test_luma_is_whole_numbers():
+    """Steps of 1/255000 of a grey level, or of one; `_planes` adds the offset 16."""
+    colors = np.array([[[0, 0, 0], [255, 255, 255], [1, 2, 3]]], np.uint8)
+    steps = metrics.luma(colors)
+    assert steps.dtype == np.int32
+    assert steps.tolist() == [[0, 219 * 255_000, 65481 + 2 * 128553 + 3 * 24966]]
+    assert metrics.luma(colors, "matlab_y_uint8").tolist() == [[0, 219, 2]]  # 1.56
+    opencv = metrics.luma(colors[None] / np.float32(255), "opencv_y_uniform")
+    assert opencv.tolist() == [[[0, 255, 2]]]  # 0.299 + 1.174 + 0.342 = 1.815
+    with pytest.raises(ValueError, match="luma.*protocol='rgb_gaussian'"):
+        metrics.luma(colors, "rgb_gaussian")
+    with pytest.raises(ValueError, match="RGB"):
+        metrics.luma(colors[..., 0])
+
+
 @both_protocols
 @pytest.mark.parametrize("name", GOLDEN["pairs"])
 def test_functions_equal_golden_values(name, protocol):

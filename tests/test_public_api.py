@@ -7,18 +7,23 @@ import pytest
 import tfderain
 
 PUBLIC = {
-    "analysis": "before_after psnr_histogram score_distributions ssim_boxplot "
-    "task_weights",
+    "analysis": "before_after correlation_table feature_maps improvement_bars "
+    "psnr_histogram score_distributions ssim_boxplot task_weights",
     "batch": "Summary derain_files synthesize_files",
+    "comparison": "Comparison Improvement Share compare improvement improvement_table "
+    "improvements read",
     "evaluation": "Result Row evaluate find_scenes versions",
     "layers": "ConvNorm mirror_indices pad_to_multiple",
     "losses": "Edge ImageLoss Perceptual Reconstruction Texture",
-    "metrics": "PROTOCOLS PSNR SSIM psnr ssim",
-    "models": "MENET PRESETS Derainer load",
+    "metrics": "PROTOCOLS PSNR SSIM luma psnr ssim",
+    "models": "MENET ERLNet Entangled PRESETS Derainer load",
     "optimizers": "ConvMuon",
     "presets": "available find folder",
     "recipes": "ABLATIONS RECIPES TrainConfig ablate override resolve",
+    "regions": "Maps Result Row VARIANTS binary_maps evaluate find_masks "
+    "indicator_map intersection mask_maps overview",
     "runtime": "RUNTIMES Restorer",
+    "timing": "Timing table time_models to_json",
     "training": "RECIPES ABLATIONS NonFiniteLoss TrainConfig resolve train",
     "weighting": "Fixed GradientBalance LossBalance Weighting",
 }

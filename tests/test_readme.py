@@ -49,8 +49,15 @@ def test_python_runs(folder):
 
 def quick(line):
     """The same command on a recipe of seconds instead of hours."""
-    line = re.sub(r"tfderain train menet(_paper)?", "tfderain train smoke", line)
-    return shlex.split(line)[1:]
+    words = shlex.split(re.sub(r"train menet(_paper)?", "train smoke", line))[1:]
+    if "train erlnet" in line:
+        small = ("stem=4", "growth=2", "num_layers=1")
+        settings = [f"model_config.{setting}" for setting in small]
+        settings += ["stages=none", "epochs=1", "steps_per_epoch=2", "batch_size=2"]
+        settings += ["crop=32", "degrade=none", "validation_fraction=0.25"]
+        settings += ["validation_crops=2"]
+        words += [word for setting in settings for word in ("--set", setting)]
+    return words
 
 
 def test_commands_run_in_order(folder):
@@ -60,7 +67,8 @@ def test_commands_run_in_order(folder):
         if "other.json" in line:
             shutil.copy("mine.json", "other.json")
         assert console.run(cli.app, quick(line)) == 0, line
-    for made in ("derained.png", "mine.json", "figures_8_9.png", "task_weights.png"):
+    pictures = ["derained", "figures_8_9", "task_weights", "improved", "features"]
+    for made in ("mine.json", "table.json", *(f"{name}.png" for name in pictures)):
         assert pathlib.Path(made).is_file(), made
     assert len(list(pathlib.Path("derained").rglob("*.compare.*"))) == 4
 

@@ -16,6 +16,7 @@ __version__ = "0.1.0"
 __all__ = [
     "analysis",
     "batch",
+    "comparison",
     "data",
     "evaluation",
     "export",
@@ -27,7 +28,9 @@ __all__ = [
     "optimizers",
     "presets",
     "recipes",
+    "regions",
     "runtime",
+    "timing",
     "training",
     "weighting",
 ]

@@ -15,8 +15,8 @@ import typer
 from typer import Argument, Option
 
 import tfderain
-from tfderain import console, options
-from tfderain.options import count
+from tfderain import cli_analyze, console, options
+from tfderain.options import count, refuse_existing, restorer
 
 app = typer.Typer(
     help="Removes rain from images; trains, scores and exports the networks for it.",
@@ -25,8 +25,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-analyze = typer.Typer(help="Draw pictures of scores and of training runs.")
-app.add_typer(analyze, name="analyze")
+app.add_typer(cli_analyze.app, name="analyze")
 
 
 def show_version(wanted: bool):
@@ -138,7 +137,10 @@ def synthesize(
 @app.command(short_help="Train a recipe, or go on with a stopped run.")
 def train(
     recipe: Annotated[
-        str, Argument(metavar="RECIPE", help="menet, menet_paper or smoke.")
+        str,
+        Argument(
+            metavar="RECIPE", help="menet, erlnet, menet_paper, erlnet_paper or smoke."
+        ),
     ],
     data: options.Data,
     streaks: options.Streaks = None,
@@ -148,6 +150,12 @@ def train(
     ] = None,
     ablation: Annotated[
         str | None, Option(metavar="NAME", help="Row of the paper: LpLeLt+GB+CA, ...")
+    ] = None,
+    strategy: Annotated[
+        str | None, Option(metavar="NAME", help="Stages of ERL-Net: MA_A ... MA_D, DT.")
+    ] = None,
+    entanglement: Annotated[
+        str | None, Option(metavar="NAME", help="Of ERL-Net: clgd or mlgd.")
     ] = None,
     settings: Annotated[
         list[str] | None,
@@ -174,6 +182,7 @@ def train(
     \b
     tfderain train menet --data pairs/ --run runs/mine
     tfderain train menet_paper --data pairs/ --ablation LpLeLt+GB+CA --epochs 20
+    tfderain train erlnet --data pairs/ --strategy MA_D --entanglement mlgd
     tfderain train menet --data pairs/ --from menet --set learning_rate=2e-4
     tfderain train menet --data pairs/ --set batch_size=8 --set crop=96
     """
@@ -182,63 +191,132 @@ def train(
     asked = list(settings or ())
     asked += ["mixed_precision=mixed_bfloat16"] * mixed_precision + ["jit=true"] * jit
     asked += ["deterministic=true"] * deterministic
-    named = {"epochs": epochs, "seed": seed}
+    named = {"epochs": epochs, "seed": seed, "strategy": strategy}
+    named["model_config.entanglement"] = entanglement
     asked += [f"{name}={value}" for name, value in named.items() if value is not None]
     config = recipes.resolve(recipe, ablation=ablation, overrides=asked)
     run = run or Path("runs", f"{recipe}-{ablation}" if ablation else recipe)
     run_training(config, run, data, streaks, layout, pattern, start)
 
 
-@app.command(short_help="Score a model on rainy/clean pairs.")
+@app.command(short_help="Score models on rainy/clean pairs.")
 def evaluate(
-    model: options.Model,
-    data: options.Data,
-    protocol: Annotated[
-        options.Protocol, Option(help="How scores are computed.")
-    ] = "matlab_y_float",
+    data: Annotated[
+        list[Path],
+        Option(
+            metavar="DIR",
+            exists=True,
+            file_okay=False,
+            help="Folder of rainy/clean pairs; repeatable.",
+        ),
+    ],
+    model: Annotated[
+        str | None,
+        Argument(
+            metavar="MODEL",
+            help="Preset name, .keras file, run folder, or folder of derained images.",
+        ),
+    ] = None,
+    models: Annotated[
+        list[str] | None,
+        Option(metavar="MODEL", help="Instead of MODEL; repeatable, to compare."),
+    ] = None,
+    protocol: options.ProtocolName = "matlab_y_float",
     runtime: options.RuntimeName = None,
     layout: options.LayoutName = "auto",
     pattern: options.Pattern = None,
-    limit: Annotated[int | None, count("Only the first N pairs.")] = None,
+    limit: options.Limit = None,
     identity: Annotated[
         bool, Option("--identity", help="Give it the clean images: any harm?")
     ] = False,
     save_images: Annotated[
-        Path | None, Option(metavar="DIR", help="Write the derained images.")
+        Path | None,
+        Option(metavar="DIR", help="Write the derained images (one model, one DIR)."),
     ] = None,
-    json: Annotated[
-        Path | None, Option("--json", metavar="FILE", help="Write all scores.")
-    ] = None,
+    json: options.Json = None,
     overwrite: options.Overwrite = False,
 ):
     """Score a model on pairs of rainy and clean images, image by image.
 
+    With several models or data sets, one table of mean PSNR/SSIM: a line per model, a
+    column per data set. Repeat the option before each value. A folder of derained
+    images then needs a folder of the name of each data set.
+
     \b
     tfderain evaluate menet --data Rain100L --json scores.json
     tfderain evaluate runs/mine --data GT-Rain --layout scenes --protocol rgb_gaussian
+    tfderain evaluate --models a --models b --data Rain100L --data Rain100H
     """
-    from tfderain import evaluation
-    from tfderain.data import pairs as pairing
-
     refuse_existing(json, overwrite)
-    pairs = pairing.find_pairs(data, layout, pattern)
-    pairs = pairs.subset(range(min(limit or len(pairs), len(pairs))))
-    with console.Progress("evaluate") as progress:
-        result = evaluation.evaluate(
-            restorer(model, runtime),
-            pairs,
-            protocol,
-            save_images=save_images,
-            progress=progress,
-            groups=evaluation.scenes_of(pairs),
-            identity=identity,
-            name=model,
-            overwrite=overwrite,
+    names = chosen_models(model, models)
+    folders = list(dict.fromkeys(data))
+    if save_images and len(names) * len(folders) > 1:
+        raise ValueError(
+            "`--save-images` goes with one model and one data set. "
+            f"Received: {len(names)} models, {len(folders)} data sets."
         )
+    from tfderain import comparison, evaluation
+
+    found = [options.pairs(folder, layout, pattern, limit) for folder in folders]
+    opened = {name: options.restorer_or_images(name, runtime) for name in names}
+    with console.Progress("evaluate") as progress:
+        if len(names) * len(folders) > 1:
+            sets = dict(zip(comparison.labels(folders), found, strict=True))
+            result = comparison.compare(
+                opened, sets, protocol, progress, identity=identity
+            )
+        else:
+            result = evaluation.evaluate(
+                opened[names[0]],
+                found[0],
+                protocol,
+                save_images=save_images,
+                progress=progress,
+                groups=evaluation.scenes_of(found[0]),
+                identity=identity,
+                name=names[0],
+                overwrite=overwrite,
+            )
     print(result.table())
     if json:
-        json.parent.mkdir(parents=True, exist_ok=True)
-        result.to_json(json)
+        result.to_json(options.make_folder(json))
+
+
+@app.command(short_help="Time models on one image.")
+def bench(
+    models: Annotated[
+        list[str],
+        Argument(metavar="MODEL", help="Preset names, files or run folders."),
+    ],
+    size: Annotated[
+        str, Option(metavar="HxW", help="Height and width of the image.")
+    ] = "320x320",
+    repeats: Annotated[int, count("Timed images per model.")] = 5,
+    threads: Annotated[int | None, count("[default: one per core]")] = None,
+    runtime: options.RuntimeName = None,
+    json: options.Json = None,
+    overwrite: options.Overwrite = False,
+):
+    """Print the seconds that models take for one image, taken turn by turn.
+
+    The first image of each model, which includes what a runtime compiles, is counted
+    apart. Let nothing else run meanwhile.
+
+    \b
+    tfderain bench menet runs/mine --size 320x320
+    """
+    refuse_existing(json, overwrite)
+    wanted = options.size(size)
+    from tfderain import timing
+
+    opened = {
+        name: restorer(name, runtime, threads=threads) for name in dict.fromkeys(models)
+    }
+    with console.Progress("bench") as progress:
+        timings = timing.time_models(opened, wanted, repeats, progress)
+    print(timing.table(timings))
+    if json:
+        timing.to_json(timings, options.make_folder(json))
 
 
 @app.command(short_help="Write a SavedModel or a LiteRT file.")
@@ -293,46 +371,6 @@ def list_presets(
         print("No preset is installed. Train one: tfderain train --help")
 
 
-@analyze.command(short_help="PSNR histogram and SSIM box plot of evaluations.")
-def scores(
-    files: Annotated[
-        list[Path], Argument(metavar="SCORES.json", exists=True, dir_okay=False)
-    ],
-    out: options.Picture,
-    overwrite: options.Overwrite = False,
-):
-    """PSNR histogram and SSIM box plot of several evaluations in one picture.
-
-    \b
-    tfderain analyze scores gb.json lb.json --out scores.png
-    """
-    refuse_existing(out, overwrite)
-    from tfderain import analysis
-
-    stems = [file.stem for file in files]
-    names = stems if len(set(stems)) == len(files) else map(str, files)
-    analysis.score_distributions(dict(zip(names, files, strict=True)), out)
-    print(out)
-
-
-@analyze.command(short_help="The weights of a run's tasks over its training.")
-def weights(
-    run: Annotated[Path, Argument(metavar="RUN", exists=True, file_okay=False)],
-    out: options.Picture,
-    overwrite: options.Overwrite = False,
-):
-    """The weights of a run's tasks over its training.
-
-    \b
-    tfderain analyze weights runs/mine --out weights.png
-    """
-    refuse_existing(out, overwrite)
-    from tfderain import analysis
-
-    analysis.task_weights(run / "history.csv", out)
-    print(out)
-
-
 def main(arguments: list[str] | None = None):
     """Runs the command line and exits; the entry point of `tfderain`.
 
@@ -349,18 +387,14 @@ def finish(summary):
         raise typer.Exit(1)
 
 
-def refuse_existing(path, overwrite):
-    if path and path.exists() and not overwrite:
-        raise ValueError(f"{path} exists; --overwrite replaces it.")
-
-
-def restorer(model, runtime=None, **settings):
-    """Returns the `Restorer` of a preset, a file or a run folder."""
-    from tfderain.runtime import Restorer
-
-    trained = model.endswith(".keras") or Path(model, "best.keras").exists()
-    runtime = runtime or ("tensorflow" if trained else "litert")
-    return Restorer(model, runtime=runtime, **settings)
+def chosen_models(model, models):
+    """Returns the models that the argument or the options name, each once."""
+    if bool(model) == bool(models):
+        raise ValueError(
+            "Models are named either by MODEL or by --models. "
+            f"Received: MODEL={model}, --models={', '.join(models or ['none'])}."
+        )
+    return list(dict.fromkeys(models or [model]))
 
 
 def run_training(config, run, data, streaks, layout, pattern, start):

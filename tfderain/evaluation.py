@@ -18,7 +18,9 @@ pairs, scenes = evaluation.find_scenes("GT-Rain")
 evaluation.evaluate(model, pairs, "rgb_gaussian", groups=scenes)
 ```
 
-TensorFlow is not imported here; a Keras model brings it, a `runtime.Restorer` does not.
+A folder of derained images takes the place of a model, so that images which others
+made are scored in the same way. TensorFlow is not imported here; a Keras model brings
+it, a `runtime.Restorer` does not.
 """
 
 import dataclasses
@@ -28,14 +30,11 @@ import os
 import platform
 import statistics
 import sys
-import time
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
 import tfderain
-from tfderain import files, images, metrics
+from tfderain import images, metrics, scoring
 from tfderain.data import pipeline
 
 SCORES = ("psnr", "ssim", "input_psnr", "input_ssim")
@@ -49,7 +48,8 @@ class Row:
         name: the rainy file, relative to the folder that holds all rainy files.
         psnr, ssim: of the derained image, rounded to uint8; dB and at most 1.
         input_psnr, input_ssim: of the image that the model was given.
-        seconds: the time that deraining took, reading and writing not counted.
+        seconds: the time that deraining took, reading and writing not counted; 0.0
+            where derained images were read.
         group: scene whose mean this image belongs to, or `None`.
     """
 
@@ -110,9 +110,9 @@ class Result:
             "seconds_median": statistics.median(times),
         }
 
-    def to_json(self, path=None) -> str:
-        """Returns the result as JSON text, and writes it to `path` if one is given."""
-        content = {
+    def as_dict(self) -> dict:
+        """Returns the result, its means and groups as values that JSON knows."""
+        return {
             "model": self.model,
             "protocol": self.protocol,
             "identity": self.identity,
@@ -123,20 +123,23 @@ class Result:
             "versions": self.versions,
             "rows": [dataclasses.asdict(row) for row in self.rows],
         }
-        text = json.dumps(content, indent=1) + "\n"
-        if path is not None:
-            with files.replacing(path) as temporary:
-                temporary.write_text(text, encoding="utf-8")
-        return text
+
+    @classmethod
+    def from_dict(cls, content) -> "Result":
+        """Makes a result of what `as_dict` returned."""
+        rows = tuple(Row(**row) for row in content["rows"])
+        names = ("model", "protocol", "data", "versions", "identity")
+        return cls(rows=rows, **{name: content[name] for name in names})
+
+    def to_json(self, path=None) -> str:
+        """Returns the result as JSON text, and writes it to `path` if one is given."""
+        return scoring.json_text(self.as_dict(), path)
 
     @classmethod
     def from_json(cls, path) -> "Result":
         """Reads what `to_json` wrote; a `ValueError` names a file that is not that."""
         try:
-            content = json.loads(Path(path).read_text(encoding="utf-8"))
-            rows = tuple(Row(**row) for row in content["rows"])
-            names = ("model", "protocol", "data", "versions", "identity")
-            return cls(rows=rows, **{name: content[name] for name in names})
+            return cls.from_dict(json.loads(Path(path).read_text(encoding="utf-8")))
         except (ValueError, KeyError, TypeError) as error:
             raise ValueError(
                 "Scores must be a JSON file that `tfderain evaluate --json` wrote. "
@@ -166,6 +169,7 @@ def evaluate(
         model: has a method `derain` (a `runtime.Restorer`, a `models.Derainer`) or is a
             callable; takes a uint8 array `(h, w, 3)` and returns one of that shape,
             uint8 or float on [0, 1]. What it returns is rounded to uint8 for scoring.
+            Or the path of a folder with derained images, see `scoring.find_derained`.
         pairs: `data.pipeline.Pairs`, in any of its three layouts.
         protocol: one of `metrics.PROTOCOLS`.
         save_images: folder for the derained images as PNG files, or `None`.
@@ -186,16 +190,22 @@ def evaluate(
         FileExistsError: an image to be saved exists.
     """
     metrics.channel(protocol)
-    derain = getattr(model, "derain", model)
-    names, groups = _check(pairs, groups)
+    if identity and isinstance(model, (str, os.PathLike)):
+        raise ValueError(
+            "`identity` needs a model, which can be given clean images. "
+            f"Received: the folder {str(model)!r}."
+        )
+    groups = _check_groups(pairs, groups)
+    names = scoring.check(pairs)
+    derain = scoring.derainer(model, pairs)
     targets = _targets(names, save_images, overwrite)
     rows = []
     for index, row_name in enumerate(names):
         if progress:
             progress(index, len(names))
-        rainy, clean = _read_pair(pairs, index)
+        rainy, clean = scoring.read_pair(pairs, index)
         given = clean if identity else rainy
-        derained, seconds = _derain(derain, given, row_name)
+        derained, seconds = derain(index, given)
         scores = {
             "psnr": metrics.psnr(derained, clean, protocol),
             "ssim": metrics.ssim(derained, clean, protocol),
@@ -208,9 +218,9 @@ def evaluate(
     if progress:
         progress(len(names), len(names))
     return Result(
-        model=name or str(getattr(model, "name", None) or type(model).__name__),
+        model=name or scoring.name_of(model),
         protocol=protocol,
-        data=_common_folder((*pairs.rainy, *pairs.clean)),
+        data=scoring.common_folder((*pairs.rainy, *pairs.clean)),
         rows=tuple(rows),
         versions=versions(),
         identity=identity,
@@ -248,63 +258,13 @@ def versions() -> dict[str, str]:
     return found | {library: importlib.metadata.version(library) for library in loaded}
 
 
-def _check(pairs, groups):
-    """Returns the names and groups of the pairs after a look at all file headers."""
-    count = len(pairs)
-    if not count:
-        raise ValueError("There must be at least one pair. Received: pairs=0.")
-    if groups is not None and len(groups) != count:
+def _check_groups(pairs, groups):
+    if groups is not None and len(groups) != len(pairs):
         raise ValueError(
             "`groups` must name one group per pair. "
-            f"Received: groups={len(groups)}, pairs={count}."
+            f"Received: groups={len(groups)}, pairs={len(pairs)}."
         )
-    pipeline.check(pairs)
-    folder = _common_folder(pairs.rainy)
-    names = [os.path.relpath(path, folder).replace(os.sep, "/") for path in pairs.rainy]
-    return names, groups or (None,) * count
-
-
-def _common_folder(paths) -> str:
-    return os.path.commonpath([os.path.dirname(path) or "." for path in paths])
-
-
-def _read(path):
-    """Pixels of a file, uint8 `(height, width, 3)`, whatever the file holds."""
-    pixels = _to_uint8(images.read(path).pixels)
-    return np.stack([pixels] * 3, axis=-1) if pixels.ndim == 2 else pixels
-
-
-def _to_uint8(pixels):
-    return images.to_uint8(images.to_float(pixels))
-
-
-def _read_pair(pairs, index):
-    rainy, clean = pipeline.read_pair(pairs, index, _read)
-    if rainy.shape != clean.shape:  # headers may promise another size than the pixels
-        raise ValueError(
-            "The rainy and the clean image of a pair must have the same size. "
-            f"Received: {pairs.rainy[index]!r} {rainy.shape[:2]}, "
-            f"{pairs.clean[index]!r} {clean.shape[:2]}."
-        )
-    return rainy, clean
-
-
-def _derain(derain, image, name):
-    """Returns the derained uint8 image and the seconds it took."""
-    start = time.perf_counter()
-    derained = np.asarray(derain(image))
-    seconds = time.perf_counter() - start
-    if derained.shape != image.shape:
-        raise ValueError(
-            "A model must return an image of the shape it was given. Received: "
-            f"shape={derained.shape} for {name!r} of shape {image.shape}."
-        )
-    if not np.isfinite(derained).all():
-        raise ValueError(
-            "A model must return finite values. "
-            f"Received: NaN or infinity for {name!r}."
-        )
-    return _to_uint8(derained), seconds
+    return groups or (None,) * len(pairs)
 
 
 def _targets(names, folder, overwrite):
@@ -340,22 +300,11 @@ def _table(result):
     over = f"{len(result.groups)} groups" if result.groups else f"{result.count} images"
     means = [(f"mean of {name}", group) for name, group in result.groups.items()]
     means.append((f"mean of {over}", result.means))
-    rows = [(row.name, dataclasses.asdict(row)) for row in result.rows]
-    first = max(len(name) for name, _ in (*rows, *means))
-    widths = [max(8, len(title)) for title in titles]
-
-    def line(name, cells):
-        cells = [f"{c:>{width}}" for c, width in zip(cells, widths, strict=True)]
-        return "  ".join([f"{name:<{first}}", *cells]).rstrip()
-
     about = f"{result.model}, {result.protocol}, {result.count} images of {result.data}"
     about += ", clean images given" if result.identity else ""
-    heading = line("image", titles)
-    text = [about, "", heading, "-" * len(heading)]
-    text += [line(name, _cells(scores)) for name, scores in rows]
-    text.append("-" * len(heading))
-    text += [line(name, _cells(scores)) for name, scores in means]
-    return "\n".join(text)
+    rows = [(row.name, *_cells(dataclasses.asdict(row))) for row in result.rows]
+    feet = [(name, *_cells(scores)) for name, scores in means]
+    return f"{about}\n\n{scoring.text_table(['image', *titles], rows, feet)}"
 
 
 def _cells(scores):

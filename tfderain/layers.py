@@ -115,3 +115,48 @@ class ConvNorm(keras.layers.Layer):
             "normalization": self.normalization,
             "gain": self.gain,
         }
+
+
+@keras.saving.register_keras_serializable("tfderain")
+class SqueezeExcitation(keras.layers.Layer):
+    """Weighs each channel by a gate in (0, 1) that sees only the spatial means.
+
+    A global operation: tiles of an image give slightly other gates than the whole.
+
+    Args:
+        ratio: int. The gate squeezes to `channels // ratio` values, at least 1.
+        activation: name in `keras.activations`, of the squeezed values.
+        **kwargs: `name`, `dtype` and the other `keras.layers.Layer` options.
+
+    Call: `(batch, height, width, channels)` to the same shape.
+
+    Reference: Hu et al., 2018, arXiv:1709.01507, Eq. (2)-(4).
+    """
+
+    def __init__(self, ratio=16, activation="relu", **kwargs):
+        super().__init__(**kwargs)
+        self.ratio = ratio
+        self.activation = activation
+
+    def build(self, input_shape):
+        channels = input_shape[-1]
+        squeezed = max(1, channels // self.ratio)
+        dense, dtype = keras.layers.Dense, self.dtype_policy
+        self.squeeze = dense(squeezed, self.activation, dtype=dtype, name="squeeze")
+        self.excite = dense(channels, "sigmoid", dtype=dtype, name="excite")
+        self.squeeze.build((None, channels))
+        self.excite.build((None, squeezed))
+
+    def call(self, features):
+        gate = self.excite(self.squeeze(ops.mean(features, axis=(1, 2))))
+        return features * gate[:, None, None, :]
+
+    def compute_output_shape(self, input_shape):
+        return input_shape
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "ratio": self.ratio,
+            "activation": self.activation,
+        }

@@ -109,6 +109,31 @@ def ssim(derained, clean, protocol="matlab_y_float"):
     return float(values[0]) if single else values
 
 
+def luma(image, protocol="matlab_y_float"):
+    """Luma as whole numbers of equal steps, so that differences compare exactly.
+
+    Args:
+        image: array `(h, w, 3)` or `(n, h, w, 3)`, uint8, or float on [0, 1], which is
+            rounded to uint8 first.
+        protocol: one of `PROTOCOLS` that scores luma.
+
+    Returns:
+        An int32 array `(h, w)` or `(n, h, w)`. A step is 1/255000 of a grey level for
+        `matlab_y_float` and a grey level for the others; black is 0.
+
+    Raises:
+        ValueError: as `psnr`, and if the protocol scores R, G and B.
+    """
+    found = _find(protocol)
+    if not found.weights:
+        raise ValueError(
+            f"The protocol must score luma (Y). Received: protocol={protocol!r}."
+        )
+    single, rgb, _ = _integers(image, image)
+    steps = _luma(rgb, found)[..., 0]
+    return steps[0] if single else steps
+
+
 def _find(protocol):
     if protocol not in _PROTOCOLS:
         raise ValueError(
@@ -197,11 +222,18 @@ def _planes(xp, rgb, protocol):
 
     if not protocol.weights:
         return to_float(rgb)
+    steps = to_float(_luma(rgb, protocol))
+    if not protocol.rounded:
+        steps = steps / protocol.divisor
+    return steps + protocol.offset
+
+
+def _luma(rgb, protocol):
+    """Turns int32 RGB into luma `(n, h, w, 1)` in the steps that `luma` describes."""
     total = sum(rgb[..., i : i + 1] * w for i, w in enumerate(protocol.weights))
     if protocol.rounded:  # half up, exact: these are integers
-        total = (total + protocol.divisor // 2) // protocol.divisor
-        return to_float(total) + protocol.offset
-    return to_float(total) / protocol.divisor + protocol.offset
+        return (total + protocol.divisor // 2) // protocol.divisor
+    return total
 
 
 def _similarity(xp, x, y, protocol):

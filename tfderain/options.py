@@ -1,6 +1,7 @@
-"""The arguments and options of `tfderain` that several commands share, and parsers.
+"""The arguments and options that commands of `tfderain` share, and what they name.
 
-Used by `tfderain.cli` alone. Importing it loads typer, and nothing of the networks.
+Used by `tfderain.cli` and `tfderain.cli_analyze`. Importing it loads typer, and nothing
+of the networks.
 """
 
 from enum import StrEnum
@@ -51,6 +52,13 @@ Data = Annotated[
         help="Folder of rainy/clean pairs.",
     ),
 ]
+ProtocolName = Annotated[
+    Protocol, Option("--protocol", help="How scores are computed.")
+]
+Limit = Annotated[int | None, count("Only the first N pairs.", "--limit")]
+Json = Annotated[
+    Path | None, Option("--json", metavar="FILE", help="Write all numbers.")
+]
 LayoutName = Annotated[
     Layout,
     Option("--layout", help="left_*: both images of a pair side by side in one file."),
@@ -82,6 +90,47 @@ def tile_side(text: str) -> int | str:
 def size(text: str) -> tuple[int, int]:
     """Returns `(height, width)` of a text such as `"256x320"`."""
     height, _, width = text.partition("x")
-    if height.isdecimal() and width.isdecimal():
+    if height.isdecimal() and width.isdecimal() and int(height) and int(width):
         return int(height), int(width)
     raise ValueError(f"`--size` must be HEIGHTxWIDTH. Received: {text}.")
+
+
+def refuse_existing(path: Path | None, overwrite: bool):
+    """Stops a command early whose output is there already."""
+    if path and path.exists() and not overwrite:
+        raise ValueError(f"{path} exists; --overwrite replaces it.")
+
+
+def make_folder(path: Path) -> Path:
+    """Returns the path of a file to write, whose folder is made if missing."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return path
+
+
+def pairs(folder, layout, pattern, limit):
+    """Returns the `Pairs` of a folder, at most `limit` of them."""
+    from tfderain.data import pairs as pairing
+
+    found = pairing.find_pairs(folder, layout, pattern)
+    return found.subset(range(min(limit or len(found), len(found))))
+
+
+def restorer(model, runtime=None, **settings):
+    """Returns the `Restorer` of a preset, a file or a run folder."""
+    from tfderain.runtime import Restorer
+
+    trained = model.endswith(".keras") or Path(model, "best.keras").exists()
+    runtime = runtime or ("tensorflow" if trained else "litert")
+    return Restorer(model, runtime=runtime, **settings)
+
+
+def restorer_or_images(model, runtime=None):
+    """Returns a `Restorer`, or the folder itself if it holds derained images."""
+    from tfderain import presets
+
+    folder = Path(model)
+    weights = ("best.keras", "model.keras", "model.tflite", "card.json", "config.json")
+    is_model = any((folder / name).exists() for name in weights)
+    # a bare word is the name of a preset first
+    is_model |= presets.is_name(model) and model in presets.available()
+    return folder if folder.is_dir() and not is_model else restorer(model, runtime)

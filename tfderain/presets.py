@@ -24,6 +24,7 @@ PACKAGE = Path(__file__).resolve().parent
 # Every name that `tfderain.models.PRESETS` can build, with the command that trains it.
 # Written out here because this module must not import the networks (TensorFlow).
 TRAINING = {
+    "erlnet": "tfderain train erlnet --data PAIRS --run RUN",
     "menet": "tfderain train menet --data PAIRS --run RUN",
 }
 

@@ -15,22 +15,36 @@ import types
 import typing
 from dataclasses import dataclass, field
 
-ABLATIONS = (
-    # Table I of Fan et al., 2020, https://arxiv.org/abs/2003.09689
-    "Lp",
-    "LpLe+Fixed",
-    "LpLe+GB",
-    "LpLe+LB",
-    "LpLeLt+GB",
-    "LpLeLt+LB",
-    "LpLeLt+GB+CA",  # MENET-GB in Table II
-    "LpLeLt+LB+CA",  # MENET-LB in Table II
-    # Table II, 16 residual blocks
-    "LpLeLt+GB+CA+deep",
-    "LpLeLt+LB+CA+deep",
-    # Table IV (its other two rows are Lp and LpLe+Fixed)
-    "LpLvgg+Fixed",
-)
+ABLATIONS = {
+    "menet": (
+        # Table I of Fan et al., 2020, https://arxiv.org/abs/2003.09689
+        "Lp",
+        "LpLe+Fixed",
+        "LpLe+GB",
+        "LpLe+LB",
+        "LpLeLt+GB",
+        "LpLeLt+LB",
+        "LpLeLt+GB+CA",  # MENET-GB in Table II
+        "LpLeLt+LB+CA",  # MENET-LB in Table II
+        # Table II, 16 residual blocks
+        "LpLeLt+GB+CA+deep",
+        "LpLeLt+LB+CA+deep",
+        # Table IV (its other two rows are Lp and LpLe+Fixed)
+        "LpLvgg+Fixed",
+    ),
+    "erlnet": (
+        # Table 2 of Wang et al., ICCV 2019: the base network
+        "MEMD--",
+        "MEMD-",
+        "MEMD",
+        # Table 3: strategy and form of the entanglement
+        *(
+            f"{strategy}+{form}"
+            for form in ("clgd", "mlgd")
+            for strategy in ("MA_A", "MA_B", "MA_C", "MA_D", "DT")
+        ),
+    ),
+}
 TASKS = {
     "Lp": "reconstruction",
     "Le": "edge",
@@ -50,15 +64,23 @@ class TrainConfig:
             (`reconstruction`, `edge`, `texture`, `perceptual`) to the arguments of its
             loss; `weighting` is `"GB"`, `"LB"` or a dict of fixed weights. Both may
             also be what Keras serialises.
+        strategy: `None`, or how a network with entanglement is trained stage by
+            stage: a name in `tfderain.models.entanglement.STRATEGIES`.
+        stages: for each stage of a strategy by name (also `"clean_to_clean"`),
+            settings that differ from these: `{"residual": {"epochs": 5}}`.
+        inputs: `"rainy"`, or `"clean"`: the clean image is input and target, which
+            makes a teacher for the feature loss.
         crop: height and width of the training patches.
         crops: `"random"` or `"five_crop"` (corners, centre, and their mirror images).
+        flips: mirror random patches with probability 1/2.
         batch_size: patches of one step.
         steps_per_epoch: `None` for the whole data set once.
         epochs: how often. The only field that may grow when a run goes on.
         learning_rate: of the optimizer, at its highest.
         schedule: `"constant"`; `"steps"`: a tenth from epoch 40 and a hundredth from
             epoch 80; `"cosine"`: from 0 up during the first 2 %, at most 500 steps,
-            then down to 0 along a cosine.
+            then down to 0 along a cosine; `"plateau"`: a tenth whenever the training
+            loss has not fallen for ten epochs.
         optimizer: `"adam"`, or `"muon"` (`tfderain.optimizers.ConvMuon`; the first and
             the last convolution and all biases are left to Adam).
         clip_norm: largest norm of all gradients together, or `None`.
@@ -82,8 +104,12 @@ class TrainConfig:
 
     model: str = "menet"
     model_config: dict = field(default_factory=dict)
+    strategy: str | None = None
+    stages: dict | None = None
+    inputs: str = "rainy"
     crop: int = 128
     crops: str = "random"
+    flips: bool = True
     batch_size: int = 16
     steps_per_epoch: int | None = None
     epochs: int = 100
@@ -122,9 +148,11 @@ class TrainConfig:
 
 
 CHOICES = {
-    "model": ("menet",),
+    "model": ("menet", "erlnet"),
+    "strategy": (None, "MA_A", "MA_B", "MA_C", "MA_D", "DT"),
+    "inputs": ("rainy", "clean"),
     "crops": ("random", "five_crop"),
-    "schedule": ("constant", "steps", "cosine"),
+    "schedule": ("constant", "steps", "cosine", "plateau"),
     "optimizer": ("adam", "muon"),
     "mixed_precision": (None, "mixed_float16", "mixed_bfloat16", "cpu_bfloat16"),
 }
@@ -173,7 +201,7 @@ RECIPES = {
         schedule="cosine",
         clip_norm=1.0,
         ema=0.999,
-        degrade={"real_share": 0.2, "clean_share": 0.1, "veil_share": 0.3},
+        degrade={"real_share": 0.2, "clean_share": 0.1, "veil_share": 0.12},
     ),
     # tfderain train menet_paper --ablation LpLeLt+GB+CA --data DIR: schedule and
     # patches of the paper and its authors' code. Without `--ablation`: LpLeLt+LB.
@@ -189,6 +217,40 @@ RECIPES = {
         batch_size=20,
         epochs=100,
         schedule="steps",
+    ),
+    # tfderain train erlnet --data DIR --streaks DIR --run DIR: ERL-Net at a quarter of
+    # the paper's width, all stages of MA_D. Sums over the stages: 40 epochs.
+    "erlnet": TrainConfig(
+        model="erlnet",
+        model_config={"stem": 16, "growth": 8, "entanglement": "mlgd"},
+        strategy="MA_D",
+        stages={
+            "clean_to_clean": {"epochs": 3, "degrade": None},
+            "main": {"epochs": 21},
+            "residual": {"epochs": 6},
+            "refine": {"epochs": 10},
+        },
+        crop=112,
+        batch_size=8,
+        steps_per_epoch=500,
+        epochs=20,
+        schedule="cosine",
+        clip_norm=1.0,
+        ema=0.999,
+        degrade={"real_share": 0.2, "clean_share": 0.1, "veil_share": 0.12},
+    ),
+    # tfderain train erlnet_paper --ablation MA_D+mlgd --data DIR: section 4.1. Whether
+    # 400 epochs are meant for each stage or for all is not known: here for each.
+    "erlnet_paper": TrainConfig(
+        model="erlnet",
+        model_config={"entanglement": "mlgd"},
+        strategy="MA_D",
+        crop=320,
+        flips=False,
+        batch_size=1,
+        epochs=400,
+        learning_rate=4e-4,
+        schedule="plateau",
     ),
     # tfderain train smoke --data DIR: seconds; proves that data, training, checkpoints
     # and logs work together.
@@ -218,21 +280,42 @@ RECIPES = {
 
 
 def ablate(config: TrainConfig, ablation: str) -> TrainConfig:
-    """A recipe with the tasks, weighting, attention and depth of a row of the paper.
+    """A recipe changed to a row of the tables of its network's paper.
 
     Args:
-        config: a recipe; its own form of each loss is kept (`menet_paper`: 0..255 and
-            squares, else [0, 1] and absolute values).
-        ablation: one of `ABLATIONS`, for example `"LpLeLt+GB+CA"`.
+        config: a recipe. MENET keeps the form of each loss (`menet_paper`: 0..255 and
+            squares, else [0, 1] and absolute values), ERL-Net its widths.
+        ablation: one of `ABLATIONS[config.model]`, for example `"LpLeLt+GB+CA"`.
 
     Raises:
         ValueError: for an unknown row, listing all of them.
     """
-    if ablation not in ABLATIONS:
+    if ablation not in ABLATIONS[config.model]:
         raise ValueError(
-            f"`ablation` must be one of {', '.join(ABLATIONS)}. "
+            f"`ablation` must be one of {', '.join(ABLATIONS[config.model])}. "
             f"Received: ablation={ablation!r}."
         )
+    return {"menet": _ablate_menet, "erlnet": _ablate_erlnet}[config.model](
+        config, ablation
+    )
+
+
+def _ablate_erlnet(config, ablation):
+    strategy, _, form = ablation.partition("+")
+    changes = {
+        "skip": ablation != "MEMD--",
+        "fusion": ablation not in ("MEMD--", "MEMD-"),
+        "entanglement": form or None,
+    }
+    return dataclasses.replace(
+        config,
+        model_config={**config.model_config, **changes},
+        strategy=strategy if form else None,
+    )
+
+
+def _ablate_menet(config, ablation):
+    """Tasks, weighting, attention and depth of a row."""
     losses, *rest = ablation.split("+")
     parts = [f"L{part}" for part in losses.split("L")[1:]]
     forms = PAPER_TASKS if config.model_config["value_range"] == 255.0 else UNIT_TASKS
@@ -252,7 +335,7 @@ def ablate(config: TrainConfig, ablation: str) -> TrainConfig:
         "channel_attention": "CA" in rest,
         "num_blocks": 16
         if "deep" in rest
-        else config.model_config.get("num_blocks", 8),
+        else min(8, config.model_config.get("num_blocks", 8)),
     }
     return dataclasses.replace(config, model_config=model_config)
 
@@ -339,7 +422,7 @@ def resolve(recipe, ablation=None, overrides=()) -> TrainConfig:
     if ablation is not None:
         config = ablate(config, ablation)
     config = override(config, overrides)
-    if "perceptual" in config.model_config["tasks"] and not config.vgg_weights:
+    if "perceptual" in config.model_config.get("tasks", {}) and not config.vgg_weights:
         raise ValueError(
             "The perceptual task needs VGG19's weights (a Keras file without the top "
             "layers; tfderain ships none): give vgg_weights=FILE as a setting. "

@@ -234,9 +234,35 @@ class RunState(keras.callbacks.Callback):
 
     def save_shipped(self, path):
         with averaged(self.model) as model:
-            values = [keras.ops.convert_to_numpy(v) for v in model.weights]
-        self.shipped.set_weights(values)
+            self.shipped.adopt(model)
         self.shipped.save(path)
+
+
+class Plateau(keras.callbacks.ReduceLROnPlateau):
+    """Divides the learning rate by ten when the training loss no longer falls.
+
+    Ten epochs of patience are our choice (the paper says "when the losses plateau").
+    What the epochs before an interruption taught it is read from `history.csv`; the
+    learning rate itself lies in the checkpoint.
+
+    Args:
+        history: path of `history.csv`.
+    """
+
+    def __init__(self, history, patience=10):
+        super().__init__(monitor="loss", factor=0.1, patience=patience, min_delta=0.0)
+        self.history = history
+
+    def on_train_begin(self, logs=None):
+        super().on_train_begin(logs)
+        rate = float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate))
+        if self.history.exists():
+            with self.history.open(newline="") as file:
+                for row in csv.DictReader(file):
+                    super().on_epoch_end(
+                        int(row["epoch"]), {"loss": float(row["loss"])}
+                    )
+        self.model.optimizer.learning_rate = rate
 
 
 class LearningRate(keras.callbacks.Callback):

@@ -11,6 +11,7 @@ A run folder holds `config.json` (config, data, versions, commit), `history.csv`
 and `state.json` with `checkpoints/`, from which the same command goes on.
 """
 
+import dataclasses
 import functools
 import os
 import pathlib
@@ -21,6 +22,7 @@ import numpy as np
 from tfderain import files, losses, metrics, models, optimizers, runs, weighting
 from tfderain.data import pairs as pairing
 from tfderain.data import pipeline, rain
+from tfderain.models.entanglement import STAGES, STRATEGIES
 from tfderain.recipes import (
     ABLATIONS,
     RECIPES,
@@ -71,11 +73,18 @@ def build_model(config, mixed_precision=None):
     arguments["tasks"] = {
         name: _loss(name, options, config) for name, options in tasks.items()
     }
-    arguments["weighting"] = _weighting(arguments.pop("weighting", {}))
-    classes = {"menet": models.MENET}
+    if "weighting" in arguments:
+        arguments["weighting"] = _weighting(arguments["weighting"])
+    classes = {"menet": models.MENET, "erlnet": models.ERLNet}
     model = classes[config.model](dtype=mixed_precision or "float32", **arguments)
     model.build((None, None, None, 3))
     return model
+
+
+def shipped(config):
+    """The config of the network that is left after training: without a stage."""
+    model_config = {k: v for k, v in config.model_config.items() if k != "stage"}
+    return dataclasses.replace(config, model_config=model_config)
 
 
 def _loss(name, options, config):
@@ -109,7 +118,7 @@ def learning_rate(config, steps_per_epoch):
     """The learning rate of a config: a float or a Keras schedule over the steps."""
     rate, total = config.learning_rate, config.epochs * steps_per_epoch
     schedules = keras.optimizers.schedules
-    if config.schedule == "constant":
+    if config.schedule in ("constant", "plateau"):
         return rate
     if config.schedule == "steps":
         # Keras goes on with the old value at a boundary itself, hence the -1.
@@ -229,7 +238,12 @@ def fit(
             callbacks=[
                 runs.LearningRate(),
                 *callbacks,
-                runs.RunState(run_dir, config, state, build_model(config)),
+                *(
+                    [runs.Plateau(run_dir / "history.csv")]
+                    if config.schedule == "plateau"
+                    else []
+                ),
+                runs.RunState(run_dir, config, state, build_model(shipped(config))),
             ],
             shuffle=False,  # the batches come in their order
             verbose=verbose,
@@ -249,6 +263,10 @@ def train(
 ):
     """Trains a recipe on a folder of pairs, or goes on with a run that was stopped.
 
+    A recipe with a `strategy` trains one stage after the other, each in a folder of its
+    own inside `run_dir`. A finished stage is not trained again, also when another
+    strategy shares it: `clean_to_clean/`, `MEMD/`, then `MA_A-mlgd/` and so on.
+
     Args:
         config: `TrainConfig`, see `resolve`.
         run_dir: folder of the run. If it holds an unfinished run with these settings,
@@ -263,7 +281,8 @@ def train(
         verbose: as in `keras.Model.fit`.
 
     Returns:
-        Path of the best weights, `<run_dir>/best.keras`.
+        Path of the best weights: `best.keras` in the run folder, or in that of the
+        last stage.
 
     Raises:
         ValueError: for unusable data, or a run folder with other settings.
@@ -274,14 +293,74 @@ def train(
         "layout": layout,
         "pattern": pattern,
         "streaks": streaks and os.path.abspath(streaks),
-        "start": start and str(start),
     }
-    found = pairing.find_pairs(data, layout, pattern)
+    if config.strategy is None:
+        return train_stage(config, run_dir, sources, start, verbose=verbose)
+    run_dir, teacher = pathlib.Path(run_dir), None
+    for name, stage, settings in stages_of(config):
+        reads_features = STAGES[stage][1]
+        if reads_features and teacher is None:
+            clean = stage_config(config, "clean_to_clean", "main", inputs="clean")
+            folder = run_dir / "clean_to_clean"
+            teacher = train_stage(clean, folder, sources, verbose=verbose)
+        start = train_stage(
+            settings,
+            run_dir / name,
+            sources,
+            start,
+            teacher if reads_features else None,
+            verbose,
+        )
+    return start
+
+
+def stages_of(config):
+    """`(folder, stage, TrainConfig)` of each stage of a strategy, in order."""
+    form = config.model_config.get("entanglement")
+    if form is None:
+        raise ValueError(
+            "A strategy needs a network with entanglement (`model_config`). "
+            f"Received: strategy={config.strategy!r}."
+        )
+    found = []
+    for stage in STRATEGIES[config.strategy]:
+        # The same second stage serves MA_A, MA_C and MA_D.
+        strategy = "MA_A" if stage == "residual" else config.strategy
+        name = "MEMD" if stage == "main" else f"{strategy}-{form}"
+        found.append((name, stage, stage_config(config, stage, stage)))
+    return found
+
+
+def stage_config(config, name, stage, **changes):
+    """The config of one stage: its parts and loss, and the settings made for it."""
+    changes |= (config.stages or {}).get(name, {})
+    model_config = {**config.model_config, "stage": stage}
+    if stage == "main":
+        model_config["entanglement"] = None
+    return dataclasses.replace(
+        config, strategy=None, stages=None, model_config=model_config, **changes
+    )
+
+
+def train_stage(config, run_dir, sources, start=None, teacher=None, verbose="auto"):
+    """One run in a folder of its own.
+
+    Args:
+        config: `TrainConfig` without strategy.
+        run_dir, start, verbose: see `train`.
+        sources: dict of `data`, `layout`, `pattern` and `streaks`, see `train`.
+        teacher: network trained on clean images, for a stage with the feature loss.
+
+    Returns:
+        Path of the best weights, `<run_dir>/best.keras`.
+    """
+    found = pairing.find_pairs(sources["data"], sources["layout"], sources["pattern"])
     training, validation = pairing.split_by_background(
         found, config.validation_fraction, config.seed
     )
-    run_dir = runs.prepare_run(config, run_dir, sources)
-    pool = rain_pool(config, run_dir, streaks)
+    from_weights = {"start": start and str(start), "teacher": teacher and str(teacher)}
+    run_dir = runs.prepare_run(config, run_dir, {**sources, **from_weights})
+    pool = rain_pool(config, run_dir, sources["streaks"])
     steps = config.steps_per_epoch
     if steps is None:
         patches = pipeline.epoch_size(training, config.crops)
@@ -290,18 +369,24 @@ def train(
     model = build_model(config, policy(config))
     if start and not runs.read_state(run_dir)["checkpoint"]:
         model.adopt(models.load(start))
+    if teacher:
+        model.learn_from(models.load(teacher))
     model = compile_model(model, config, steps)
 
     def batches(first):
-        return pipeline.train_dataset(
+        made = pipeline.train_dataset(
             training,
             config.crop,
             config.batch_size,
             config.seed,
             start=first,
             crops=config.crops,
+            flips=config.flips,
             degrade=None if pool is None else rain.RainMixer(pool, **config.degrade),
         )
+        if config.inputs == "clean":
+            made = made.map(lambda rainy, clean: (clean, clean))
+        return made
 
     held_out = validation_patches(validation, config, pool)
     rainy, clean = (part[:: -(-len(part) // 8)] for part in held_out)  # 8 to look at
@@ -356,4 +441,6 @@ def validation_patches(pairs, config, pool):
         )
         batches += [sampler.batch(index) for index in range(count)]
     rainy, clean = zip(*batches, strict=True)
+    if config.inputs == "clean":
+        rainy = clean
     return np.concatenate(rainy), np.concatenate(clean)

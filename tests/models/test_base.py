@@ -7,7 +7,7 @@ import tensorflow as tf
 from helpers import images
 
 from tfderain import losses, weighting
-from tfderain.models import MENET
+from tfderain.models import MENET, ERLNet
 
 RAINY, CLEAN = images(4, 16, 24, 3), images(4, 16, 24, 3, seed=1)
 
@@ -22,6 +22,18 @@ def build(**kwargs):
     options = {"normalization": None, "value_range": 1.0, "clip_training": False}
     model = MENET(1, filters=8, tasks=tasks, **{**options, **kwargs})
     model.build((None, None, None, 3))
+    return model
+
+
+def build_entangled():
+    """A seeded tiny ERL-Net with feature loss and teacher."""
+    keras.utils.set_random_seed(0)
+    options = {"stem": 4, "growth": 2, "num_layers": 1, "levels": 2}
+    model = ERLNet(entanglement="mlgd", stage="direct", feature_weight=1.0, **options)
+    teacher = ERLNet(**options)
+    for network in (model, teacher):
+        network.build((None, None, None, 3))
+    model.learn_from(teacher)
     return model
 
 
@@ -67,6 +79,21 @@ def test_two_replicas_equal_one(strategy, scheme, normalization):
     history = train(mirrored)
     # The same global batch in two halves: float32 sums in another order.
     np.testing.assert_allclose(history["loss"], expected["loss"], rtol=1e-4)
+    for a, b in zip(alone.weights, mirrored.weights, strict=True):
+        np.testing.assert_allclose(a.numpy(), b.value.numpy(), rtol=1e-3, atol=1e-5)
+
+
+def test_entangled_networks_train_alike_compiled_and_on_two_replicas(strategy):
+    alone, compiled = build_entangled(), build_entangled()
+    expected = train(alone)
+    train(compiled, jit_compile=True)
+    assert_same_weights(alone, compiled, rtol=1e-4)  # other order of float32 sums
+    with strategy.scope():
+        mirrored = build_entangled()
+        mirrored.compile(optimizer=keras.optimizers.SGD(0.01))
+    history = train(mirrored)
+    for name in ("loss", "feature"):  # two halves: float32 sums in another order
+        np.testing.assert_allclose(history[name], expected[name], rtol=1e-4)
     for a, b in zip(alone.weights, mirrored.weights, strict=True):
         np.testing.assert_allclose(a.numpy(), b.value.numpy(), rtol=1e-3, atol=1e-5)
 

@@ -69,7 +69,7 @@ class Ranges:
     most_gain: float = 2.0
     most_mean: float = 0.55  # of the streaks over an image, before clipping
     aligned_share: float = 0.7  # layers of one image falling in one direction
-    loss: tuple = (0.02, 0.60)  # 1 - t of the veil; squared draw: mostly thin
+    loss: tuple = (0.02, 0.50)  # 1 - t of the veil; squared draw: mostly thin
     airlight: tuple = (0.55, 1.0)
     tint: float = 0.04  # colour cast of veil and streaks, either way
     noise: tuple = (0.002, 0.012)  # standard deviation

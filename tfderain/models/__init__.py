@@ -11,13 +11,18 @@ import pathlib
 import keras
 
 from tfderain import metrics, optimizers, presets
+from tfderain.models import erlnet, menet
 from tfderain.models.base import Derainer
-from tfderain.models.menet import MENET, PRESETS
+from tfderain.models.entanglement import Entangled
+from tfderain.models.erlnet import ERLNet
+from tfderain.models.menet import MENET
 
 # What a compiled model may hold: Keras finds only classes that were registered.
 REGISTERED = (metrics.PSNR, metrics.SSIM, optimizers.ConvMuon)
 
-__all__ = ["MENET", "PRESETS", "Derainer", "load"]
+__all__ = ["MENET", "PRESETS", "Derainer", "ERLNet", "Entangled", "load"]
+
+PRESETS = {**menet.PRESETS, **erlnet.PRESETS}
 
 
 def load(name_or_path):

@@ -27,13 +27,22 @@ class Derainer(TapeTraining, keras.Model):
         weighting: `tfderain.weighting.Weighting`. Defaults to `Fixed()`, a sum.
         clip_training: bool. Whether losses see images clipped to [0, 1] in training,
             as MENET's authors do; then clipped pixels pass no gradient.
+        more_losses: names of losses that a subclass adds in `forward_losses`.
         **kwargs: `name`, `dtype` and the other `keras.Model` options.
 
     Call: rainy `(batch, height, width, 3)` in [0, 1], any size from 1x1, to derained
     images of the same size, float32 in [0, 1].
     """
 
-    def __init__(self, stride, tasks, weighting=None, clip_training=True, **kwargs):
+    def __init__(
+        self,
+        stride,
+        tasks,
+        weighting=None,
+        clip_training=True,
+        more_losses=(),
+        **kwargs,
+    ):
         # Images stay float32 under half precision policies: bfloat16 has fewer
         # steps in [0.5, 1] than 8-bit images. Layers inside the network cast.
         super().__init__(autocast=False, **kwargs)
@@ -41,6 +50,7 @@ class Derainer(TapeTraining, keras.Model):
         self.tasks = {task: keras.losses.get(loss) for task, loss in tasks.items()}
         self.weighting = weighting or weightings.Fixed()
         self.clip_training = clip_training
+        tasks = [*tasks, *more_losses]
         names = ["loss", *tasks, *(f"weight_{task}" for task in tasks)]
         if self.weighting.needs_gradients:
             names += [f"gradient_norm_{task}" for task in tasks]
@@ -68,9 +78,12 @@ class Derainer(TapeTraining, keras.Model):
 
     def call(self, rainy, training=False):
         rainy = ops.cast(rainy, "float32")
-        height, width = ops.shape(rainy)[1], ops.shape(rainy)[2]
         derained = self.network(pad_to_multiple(rainy, self.stride), training=training)
-        derained = derained[:, :height, :width]
+        return self.finish(derained, rainy, training)
+
+    def finish(self, derained, rainy, training):
+        """Crops the network's output to the size of the rainy images, and clips it."""
+        derained = derained[:, : ops.shape(rainy)[1], : ops.shape(rainy)[2]]
         if training and not self.clip_training:
             return derained
         return ops.clip(derained, 0.0, 1.0)

@@ -123,25 +123,94 @@ class MENETChannelAttention(keras.layers.Layer):
         }
 
 
-@keras.saving.register_keras_serializable("tfderain")
-class MENETNetwork(keras.layers.Layer):
-    """MENET's de-raining network (Fig. 3): a U-Net on desubpixel steps.
+class Encoding:
+    """The first half of the network, for layers with the options of `MENETNetwork`."""
 
-    Args:
-        num_blocks: int. Residual blocks at a quarter of the size.
-        channel_attention: bool.
-        filters: int. Channels at a quarter of the size, a multiple of 4.
-        normalization: see `ConvNorm`.
-        value_range: float. Images in [0, 1] are multiplied by it on entry and
-            divided by it on exit.
-        **kwargs: `name`, `dtype` and the other `keras.layers.Layer` options.
+    def build_encoder(self):
+        options = {"normalization": self.normalization, "dtype": self.dtype_policy}
+        half, quarter = self.filters // 4, self.filters
+        self.encode_half = built(ConvNorm(half, name="encode_half", **options), 12)
+        self.encode_quarter = built(
+            ConvNorm(quarter, name="encode_quarter", **options), 4 * half
+        )
+        self.attention = None
+        if self.channel_attention:
+            self.attention = built(
+                MENETChannelAttention(quarter, name="attention", **options), quarter
+            )
+        # Without normalisation a sum of num_blocks residuals would grow with depth.
+        gain = 1.0 if self.normalization else 1.0 / self.num_blocks
+        self.blocks = [
+            built(
+                ResidualBlock(
+                    quarter,
+                    # the authors' last one has none
+                    activate=index < self.num_blocks - 1,
+                    gain=gain,
+                    name=f"block_{index}",
+                    **options,
+                ),
+                quarter,
+            )
+            for index in range(self.num_blocks)
+        ]
 
-    Call: `(batch, height, width, 3)` in [0, 1] to the same shape, float32, not
-    clipped; height and width must be multiples of 4, or 16 with channel attention.
+    def encode(self, rainy, training=False):
+        """Features at half and a quarter of the size (skips), and the middle ones."""
+        rainy = ops.cast(rainy, "float32") * self.value_range
+        half = ops.space_to_depth(rainy, 2)  # (n, h/2, w/2, 12)
+        half = self.encode_half(half, training=training)
+        quarter = ops.space_to_depth(ops.relu(half), 2)  # (n, h/4, w/4, filters)
+        quarter = self.encode_quarter(quarter, training=training)
+        features = ops.relu(quarter)
+        if self.attention is not None:
+            features = self.attention(features, training=training)
+        for block in self.blocks:
+            features = block(features, training=training)
+        return [half, quarter, features]
 
-    Raises:
-        ValueError: when `filters` is not a multiple of 4.
-    """
+
+class Decoding:
+    """The second half of the network, for layers with the options of `MENETNetwork`."""
+
+    def build_decoder(self):
+        options = {"normalization": self.normalization, "dtype": self.dtype_policy}
+        half, quarter = self.filters // 4, self.filters
+        self.decode_quarter = built(
+            ConvNorm(quarter, name="decode_quarter", **options), quarter
+        )
+        self.decode_half = built(ConvNorm(half, name="decode_half", **options), half)
+        self.residual = keras.layers.Conv2D(
+            12,
+            3,
+            padding="same",
+            use_bias=self.normalization is None,
+            # With normalisation the authors' initialisation; without it the first
+            # derained image is the rainy one, and training starts from there.
+            kernel_initializer=keras.initializers.VarianceScaling(
+                1.0 if self.normalization else 1e-2, "fan_in"
+            ),
+            dtype=self.dtype_policy,
+            name="residual",
+        )
+        self.residual.build((None, None, None, half))
+
+    def decode(self, features, training=False):
+        """Minus the rain layer, in the range of values inside the network."""
+        half, quarter, features = features
+        features = self.decode_quarter(features + quarter, training=training)
+        features = ops.depth_to_space(features, 2)  # (n, h/2, w/2, filters/4)
+        features = self.decode_half(features + half, training=training)
+        return ops.cast(ops.depth_to_space(self.residual(features), 2), "float32")
+
+
+def built(layer, channels):
+    layer.build((None, None, None, channels))
+    return layer
+
+
+class Part(keras.layers.Layer):
+    """What the network and each of its halves are made with, see `MENETNetwork`."""
 
     def __init__(
         self,
@@ -163,68 +232,45 @@ class MENETNetwork(keras.layers.Layer):
         self.normalization = normalization
         self.value_range = value_range
 
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "num_blocks": self.num_blocks,
+            "channel_attention": self.channel_attention,
+            "filters": self.filters,
+            "normalization": self.normalization,
+            "value_range": self.value_range,
+        }
+
+
+@keras.saving.register_keras_serializable("tfderain")
+class MENETNetwork(Encoding, Decoding, Part):
+    """MENET's de-raining network (Fig. 3): a U-Net on desubpixel steps.
+
+    Args:
+        num_blocks: int. Residual blocks at a quarter of the size.
+        channel_attention: bool.
+        filters: int. Channels at a quarter of the size, a multiple of 4.
+        normalization: see `ConvNorm`.
+        value_range: float. Images in [0, 1] are multiplied by it on entry and
+            divided by it on exit.
+        **kwargs: `name`, `dtype` and the other `keras.layers.Layer` options.
+
+    Call: `(batch, height, width, 3)` in [0, 1] to the same shape, float32, not
+    clipped; height and width must be multiples of 4, or 16 with channel attention.
+
+    Raises:
+        ValueError: when `filters` is not a multiple of 4.
+    """
+
     def build(self, input_shape):
-        options = {"normalization": self.normalization, "dtype": self.dtype_policy}
-        half, quarter = self.filters // 4, self.filters
-
-        def convolution(channels, filters, name):
-            layer = ConvNorm(filters, name=name, **options)
-            layer.build((None, None, None, channels))
-            return layer
-
-        self.encode_half = convolution(12, half, "encode_half")
-        self.encode_quarter = convolution(4 * half, quarter, "encode_quarter")
-        self.attention = None
-        if self.channel_attention:
-            self.attention = MENETChannelAttention(quarter, name="attention", **options)
-            self.attention.build((None, None, None, quarter))
-        # Without normalisation a sum of num_blocks residuals would grow with depth.
-        gain = 1.0 if self.normalization else 1.0 / self.num_blocks
-        self.blocks = [
-            ResidualBlock(
-                quarter,
-                activate=index < self.num_blocks - 1,  # the authors' last one has none
-                gain=gain,
-                name=f"block_{index}",
-                **options,
-            )
-            for index in range(self.num_blocks)
-        ]
-        for block in self.blocks:
-            block.build((None, None, None, quarter))
-        self.decode_quarter = convolution(quarter, quarter, "decode_quarter")
-        self.decode_half = convolution(half, half, "decode_half")
-        self.residual = keras.layers.Conv2D(
-            12,
-            3,
-            padding="same",
-            use_bias=self.normalization is None,
-            # With normalisation the authors' initialisation; without it the first
-            # derained image is the rainy one, and training starts from there.
-            kernel_initializer=keras.initializers.VarianceScaling(
-                1.0 if self.normalization else 1e-2, "fan_in"
-            ),
-            dtype=self.dtype_policy,
-            name="residual",
-        )
-        self.residual.build((None, None, None, half))
+        self.build_encoder()
+        self.build_decoder()
 
     def call(self, rainy, training=False):
+        rain = self.decode(self.encode(rainy, training), training)
         rainy = ops.cast(rainy, "float32") * self.value_range
-        half = ops.space_to_depth(rainy, 2)  # (n, h/2, w/2, 12)
-        half = self.encode_half(half, training=training)
-        quarter = ops.space_to_depth(ops.relu(half), 2)  # (n, h/4, w/4, filters)
-        quarter = self.encode_quarter(quarter, training=training)
-        features = ops.relu(quarter)
-        if self.attention is not None:
-            features = self.attention(features, training=training)
-        for block in self.blocks:
-            features = block(features, training=training)
-        features = self.decode_quarter(features + quarter, training=training)
-        features = ops.depth_to_space(features, 2)  # (n, h/2, w/2, filters/4)
-        features = self.decode_half(features + half, training=training)
-        rain = ops.depth_to_space(self.residual(features), 2)  # minus the rain layer
-        return (rainy + ops.cast(rain, "float32")) / self.value_range
+        return (rainy + rain) / self.value_range
 
     def compute_output_shape(self, input_shape):
         return input_shape
@@ -236,15 +282,50 @@ class MENETNetwork(keras.layers.Layer):
         layers += [*blocks, self.decode_quarter, self.decode_half, self.residual]
         return [weight for layer in layers for weight in layer.weights]
 
-    def get_config(self):
-        return {
-            **super().get_config(),
-            "num_blocks": self.num_blocks,
-            "channel_attention": self.channel_attention,
-            "filters": self.filters,
-            "normalization": self.normalization,
-            "value_range": self.value_range,
-        }
+
+@keras.saving.register_keras_serializable("tfderain")
+class MENETEncoder(Encoding, Part):
+    """The first half of `MENETNetwork` alone, for `entanglement.Entangled`.
+
+    Args: as `MENETNetwork`.
+
+    Call: `(batch, height, width, 3)` in [0, 1] to features `[half, quarter, middle]`.
+    """
+
+    def build(self, input_shape):
+        self.build_encoder()
+
+    def call(self, rainy, training=False):
+        return self.encode(rainy, training)
+
+    def compute_output_shape(self, input_shape):
+        batch, *sides, _ = input_shape
+        channels = ((2, self.filters // 4), (4, self.filters), (4, self.filters))
+        return [
+            (batch, *(side and side // step for side in sides), count)
+            for step, count in channels
+        ]
+
+
+@keras.saving.register_keras_serializable("tfderain")
+class MENETDecoder(Decoding, Part):
+    """The second half of `MENETNetwork` alone; its output is added to the rainy image.
+
+    Args: as `MENETNetwork`.
+
+    Call: features `[half, quarter, middle]` to minus the rain layer, float32
+    `(batch, height, width, 3)` on the scale of [0, 1] images.
+    """
+
+    def build(self, input_shape):
+        self.build_decoder()
+
+    def call(self, features, training=False):
+        return self.decode(features, training) / self.value_range
+
+    def compute_output_shape(self, input_shape):
+        batch, *sides, _ = input_shape[0]
+        return (batch, *(side and 2 * side for side in sides), 3)
 
 
 @keras.saving.register_keras_serializable("tfderain")

@@ -1,0 +1,192 @@
+"""The commands `tfderain analyze ...`: pictures and numbers about results and runs."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+from typer import Argument, Option
+
+from tfderain import console, options
+from tfderain.options import refuse_existing
+
+app = typer.Typer(help="Draw pictures of scores, training runs, regions and features.")
+
+Scores = Annotated[
+    list[Path], Argument(metavar="SCORES.json", exists=True, dir_okay=False)
+]
+
+
+@app.command(short_help="PSNR histogram and SSIM box plot of evaluations.")
+def scores(files: Scores, out: options.Picture, overwrite: options.Overwrite = False):
+    """PSNR histogram and SSIM box plot of several evaluations in one picture.
+
+    \b
+    tfderain analyze scores gb.json lb.json --out scores.png
+    """
+    refuse_existing(out, overwrite)
+    from tfderain import analysis
+
+    stems = [file.stem for file in files]
+    names = stems if len(set(stems)) == len(files) else map(str, files)
+    analysis.score_distributions(dict(zip(names, files, strict=True)), out)
+    print(out)
+
+
+@app.command(short_help="The weights of a run's tasks over its training.")
+def weights(
+    run: Annotated[Path, Argument(metavar="RUN", exists=True, file_okay=False)],
+    out: options.Picture,
+    overwrite: options.Overwrite = False,
+):
+    """The weights of a run's tasks over its training.
+
+    \b
+    tfderain analyze weights runs/mine --out weights.png
+    """
+    refuse_existing(out, overwrite)
+    from tfderain import analysis
+
+    analysis.task_weights(run / "history.csv", out)
+    print(out)
+
+
+@app.command(short_help="Share of images improved: all, hard, easy.")
+def improvement(
+    files: Scores,
+    out: Annotated[
+        Path | None, Option(metavar="FILE.png", help="Also draw a bar chart.")
+    ] = None,
+    json: options.Json = None,
+    overwrite: options.Overwrite = False,
+):
+    """Share of images that a model derains better than a reference: all, hard, easy.
+
+    Hard images are those where the reference's PSNR is below its mean. The first file
+    on the same images is the reference; files of several data sets may be given, and
+    files of `evaluate` with several models.
+
+    \b
+    tfderain analyze improvement before.json after.json --out improved.png
+    """
+    refuse_existing(out, overwrite)
+    refuse_existing(json, overwrite)
+    from tfderain import analysis, comparison, scoring
+
+    found = comparison.improvements(comparison.read(files))
+    print(comparison.improvement_table(found))
+    if json:
+        content = [one.as_dict() for one in found]
+        scoring.json_text(content, options.make_folder(json))
+    if out:
+        analysis.improvement_bars(found, options.make_folder(out))
+
+
+@app.command(short_help="Improvement in rain and in background: mIoR, mIoB.")
+def regions(
+    reference: Annotated[
+        str,
+        Argument(metavar="REFERENCE", help="Model, or folder of derained images."),
+    ],
+    model: Annotated[
+        str, Argument(metavar="MODEL", help="The same, to compare with it.")
+    ],
+    data: options.Data,
+    masks: Annotated[
+        Path | None,
+        Option(
+            metavar="DIR",
+            exists=True,
+            file_okay=False,
+            help="Region masks such as Rain100H's rainregion-*.png, rain is white. "
+            "[default: the rain's mean as threshold]",
+        ),
+    ] = None,
+    variant: Annotated[
+        Literal["paper", "code"], Option(help="code: thresholds as the authors' code.")
+    ] = "paper",
+    out_dir: Annotated[
+        Path | None,
+        Option(metavar="DIR", help="Write the maps as pictures, four per image."),
+    ] = None,
+    protocol: options.ProtocolName = "matlab_y_float",
+    runtime: options.RuntimeName = None,
+    layout: options.LayoutName = "auto",
+    pattern: options.Pattern = None,
+    limit: options.Limit = None,
+    json: options.Json = None,
+    overwrite: options.Overwrite = False,
+):
+    """Where a model improves on a reference: share of rain (IoR), of background (IoB).
+
+    An image without rain (background) is left out of the mean, and counted.
+
+    \b
+    tfderain analyze regions before.keras after.keras --data Rain100H --out-dir maps
+    tfderain analyze regions derained_a derained_b --data Rain100H --masks Rain100H
+    """
+    refuse_existing(json, overwrite)
+    from tfderain import regions
+
+    pairs = options.pairs(data, layout, pattern, limit)
+    both = [options.restorer_or_images(one, runtime) for one in (reference, model)]
+    with console.Progress("regions") as progress:
+        result = regions.evaluate(
+            *both,
+            pairs,
+            protocol,
+            masks=masks,
+            maps_dir=out_dir,
+            progress=progress,
+            variant=variant,
+            names=(reference, model),
+            overwrite=overwrite,
+        )
+    print(result.table())
+    if json:
+        result.to_json(options.make_folder(json))
+
+
+@app.command(short_help="Feature maps of an entangled network's branches.")
+def features(
+    model: options.Model,
+    image: Annotated[
+        Path, Argument(metavar="IMAGE", exists=True, dir_okay=False, help="Rainy.")
+    ],
+    out: options.Picture,
+    scaling: Annotated[
+        Literal["own", "common"],
+        Option(help="Each map's own range, or one for a channel of all branches."),
+    ] = "own",
+    json: options.Json = None,
+    overwrite: options.Overwrite = False,
+):
+    """Feature maps of the middle layer: main, residual and entangled branch.
+
+    Prints how the channels of both branches correlate with the entangled ones.
+
+    \b
+    tfderain analyze features runs/erlnet rainy.jpg --out features.png
+    """
+    refuse_existing(out, overwrite)
+    refuse_existing(json, overwrite)
+    from tfderain import analysis, images, scoring
+
+    rainy = images.to_float(scoring.read(image))[None]
+    from tfderain import models  # TensorFlow starts here
+
+    loaded = models.load(model)
+    if not hasattr(loaded, "middle_features"):
+        raise ValueError(
+            "Only a network of two branches, such as ERLNet, has features to compare. "
+            f"Received: {model}, a {type(loaded).__name__}."
+        )
+    found = loaded.middle_features(rainy)
+    correlations = analysis.feature_maps(found, options.make_folder(out), scaling)
+    print(analysis.correlation_table(correlations))
+    print(out)
+    if json:
+        content = {
+            name: [None if value != value else value for value in values.tolist()]
+            for name, values in correlations.items()
+        }
+        scoring.json_text(content, options.make_folder(json))

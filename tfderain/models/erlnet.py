@@ -1,0 +1,341 @@
+"""ERL-Net: entangled representation learning (Wang, Sun and Sowmya, ICCV 2019).
+
+The authors never published code. The paper fixes: dense blocks in a U-Net, three 2x
+average-pool steps, transposed convolutions up, skips by concatenation followed by a
+fusion layer, a residual encoder like the main one, features summed before activation.
+What it leaves out is our choice and said where it is made. No normalisation: batches
+hold one image, and the authors' sibling code (AFR-Net) has none either.
+"""
+
+import keras
+from keras import ops
+
+from tfderain.layers import SqueezeExcitation
+from tfderain.models.entanglement import Entangled
+
+SLOPE = 0.1  # of the leaky ReLUs, as in AFR-Net
+
+
+def convolution(filters, name, kernel_size=3, dtype=None):
+    return keras.layers.Conv2D(
+        filters, kernel_size, padding="same", dtype=dtype, name=name
+    )
+
+
+@keras.saving.register_keras_serializable("tfderain")
+class DenseBlock(keras.layers.Layer):
+    """Leaky ReLU and 3x3 convolution, each seeing all maps before it.
+
+    Args:
+        num_layers: int.
+        growth: int. Channels that each layer adds.
+        **kwargs: `name`, `dtype` and the other `keras.layers.Layer` options.
+
+    Call: `(batch, height, width, channels)` to `(batch, height, width,
+    channels + num_layers * growth)`, not activated.
+
+    Reference: Huang et al., 2017, arXiv:1608.06993, without bottlenecks.
+    """
+
+    def __init__(self, num_layers=3, growth=16, **kwargs):
+        super().__init__(**kwargs)
+        self.num_layers = num_layers
+        self.growth = growth
+
+    def build(self, input_shape):
+        channels = input_shape[-1]
+        self.convolutions = []
+        for index in range(self.num_layers):
+            layer = convolution(self.growth, f"layer_{index}", dtype=self.dtype_policy)
+            layer.build((None, None, None, channels + index * self.growth))
+            self.convolutions.append(layer)
+
+    def call(self, features):
+        for layer in self.convolutions:
+            new = layer(ops.leaky_relu(features, SLOPE))
+            features = ops.concatenate([features, new], axis=-1)
+        return features
+
+    def compute_output_shape(self, input_shape):
+        return (*input_shape[:-1], input_shape[-1] + self.num_layers * self.growth)
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "num_layers": self.num_layers,
+            "growth": self.growth,
+        }
+
+
+@keras.saving.register_keras_serializable("tfderain")
+class FeatureFusion(keras.layers.Layer):
+    """FUS: recalibrates a skip concatenation, then combines it guided by a residual.
+
+    Nothing but this and Fig. 2(c) is known of it. Here: squeeze and excitation over the
+    concatenated channels, a 1x1 convolution `u` to `filters` channels, and
+    `u + conv(act(conv(act(u))))`.
+
+    Args:
+        filters: int. Channels made.
+        ratio: int. Squeeze of the recalibration.
+        **kwargs: `name`, `dtype` and the other `keras.layers.Layer` options.
+
+    Call: `(batch, height, width, channels)` to `(batch, height, width, filters)`.
+    """
+
+    def __init__(self, filters, ratio=16, **kwargs):
+        super().__init__(**kwargs)
+        self.filters = filters
+        self.ratio = ratio
+
+    def build(self, input_shape):
+        dtype = self.dtype_policy
+        made = (None, None, None, self.filters)
+        # Leaky: in narrow networks one ReLU that is dead shuts the whole gate off.
+        self.recalibrate = SqueezeExcitation(
+            self.ratio, "leaky_relu", name="recalibrate", dtype=dtype
+        )
+        self.combine = convolution(self.filters, "combine", 1, dtype)
+        self.first = convolution(self.filters, "first", dtype=dtype)
+        self.second = convolution(self.filters, "second", dtype=dtype)
+        self.recalibrate.build(input_shape)
+        self.combine.build(input_shape)
+        self.first.build(made)
+        self.second.build(made)
+
+    def call(self, features):
+        combined = self.combine(self.recalibrate(features))
+        residual = self.first(ops.leaky_relu(combined, SLOPE))
+        return combined + self.second(ops.leaky_relu(residual, SLOPE))
+
+    def compute_output_shape(self, input_shape):
+        return (*input_shape[:-1], self.filters)
+
+    def get_config(self):
+        return {**super().get_config(), "filters": self.filters, "ratio": self.ratio}
+
+
+@keras.saving.register_keras_serializable("tfderain")
+class DenseEncoder(keras.layers.Layer):
+    """MEN and REN: a stem, then a dense block at each of four sizes.
+
+    A stem of 32 channels and three layers of growth 16 per level, without compression,
+    make 80, 128, 176 and 224 channels: next to the 225 that the published feature maps
+    of the middle layer show (all from growth 16, three 2x steps).
+
+    Args:
+        stem: int. Channels of the first convolution.
+        growth, num_layers: see `DenseBlock`.
+        levels: int. Sizes, each half of the one before.
+        **kwargs: `name`, `dtype` and the other `keras.layers.Layer` options.
+
+    Call: `(batch, height, width, 3)`, sizes multiples of `2 ** (levels - 1)`, to a list
+    of `levels` feature maps before activation, the middle layer last.
+    """
+
+    def __init__(self, stem=32, growth=16, num_layers=3, levels=4, **kwargs):
+        super().__init__(**kwargs)
+        self.stem_filters = stem
+        self.growth = growth
+        self.num_layers = num_layers
+        self.levels = levels
+
+    def channels(self, level):
+        """Of the feature map of a level, counted from 0."""
+        return self.stem_filters + (level + 1) * self.num_layers * self.growth
+
+    def build(self, input_shape):
+        dtype = self.dtype_policy
+        self.stem = convolution(self.stem_filters, "stem", dtype=dtype)
+        self.stem.build(input_shape)
+        self.blocks = []
+        for level in range(self.levels):
+            block = DenseBlock(
+                self.num_layers, self.growth, name=f"block_{level}", dtype=dtype
+            )
+            block.build((None, None, None, self.channels(level - 1)))
+            self.blocks.append(block)
+
+    def call(self, rainy):
+        features, outputs = self.stem(rainy), []
+        for level, block in enumerate(self.blocks):
+            if level:
+                features = ops.average_pool(features, 2, strides=2)
+            features = block(features)
+            outputs.append(features)
+        return outputs
+
+    def compute_output_shape(self, input_shape):
+        def size(side, level):
+            return None if side is None else side // 2**level
+
+        batch, height, width, _ = input_shape
+        return [
+            (batch, size(height, i), size(width, i), self.channels(i))
+            for i in range(self.levels)
+        ]
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "stem": self.stem_filters,
+            "growth": self.growth,
+            "num_layers": self.num_layers,
+            "levels": self.levels,
+        }
+
+
+@keras.saving.register_keras_serializable("tfderain")
+class DenseDecoder(keras.layers.Layer):
+    """MDE: transposed convolution, skip, fusion and dense block at each size.
+
+    Args:
+        growth, num_layers: see `DenseBlock`.
+        skip: bool. Whether the encoder's features are concatenated (MEMD-, MEMD).
+        fusion: bool. Whether `FeatureFusion` follows (MEMD). Without it the dense block
+            takes the concatenation as it is.
+        **kwargs: `name`, `dtype` and the other `keras.layers.Layer` options.
+
+    Call: a list of feature maps, as from `DenseEncoder`, to `(batch, height, width,
+    3)`, linear. The transposed convolutions make half as many channels as the skip has.
+
+    Raises:
+        ValueError: for a fusion without skips.
+    """
+
+    def __init__(self, growth=16, num_layers=3, skip=True, fusion=True, **kwargs):
+        super().__init__(**kwargs)
+        if fusion and not skip:
+            raise ValueError(
+                "There is nothing to fuse without skip connections. "
+                f"Received: skip={skip}, fusion={fusion}."
+            )
+        self.growth = growth
+        self.num_layers = num_layers
+        self.skip = skip
+        self.fusion = fusion
+
+    def build(self, input_shape):
+        dtype = self.dtype_policy
+        *skips, channels = (shape[-1] for shape in input_shape)
+        self.ups, self.fusions, self.blocks = [], [], []
+        for level, skip in reversed([*enumerate(skips)]):
+            filters = skip // 2
+            up = keras.layers.Conv2DTranspose(
+                filters, 3, strides=2, padding="same", name=f"up_{level}", dtype=dtype
+            )
+            up.build((None, None, None, channels))
+            self.ups.append(up)
+            channels = filters + skip * self.skip
+            if self.fusion:
+                fusion = FeatureFusion(filters, name=f"fusion_{level}", dtype=dtype)
+                fusion.build((None, None, None, channels))
+                self.fusions.append(fusion)
+                channels = filters
+            block = DenseBlock(
+                self.num_layers, self.growth, name=f"block_{level}", dtype=dtype
+            )
+            block.build((None, None, None, channels))
+            self.blocks.append(block)
+            channels += self.num_layers * self.growth
+        self.output_convolution = convolution(3, "output", dtype=dtype)
+        self.output_convolution.build((None, None, None, channels))
+
+    def call(self, features):
+        *skips, features = features
+        for step, skip in enumerate(reversed(skips)):
+            features = self.ups[step](ops.leaky_relu(features, SLOPE))
+            if self.skip:
+                features = ops.concatenate([features, skip], axis=-1)
+            if self.fusion:
+                features = self.fusions[step](features)
+            features = self.blocks[step](features)
+        return self.output_convolution(ops.leaky_relu(features, SLOPE))
+
+    def compute_output_shape(self, input_shape):
+        return (*input_shape[0][:-1], 3)
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "growth": self.growth,
+            "num_layers": self.num_layers,
+            "skip": self.skip,
+            "fusion": self.fusion,
+        }
+
+
+@keras.saving.register_keras_serializable("tfderain")
+class ERLNet(Entangled):
+    """ERL-Net, and with `entanglement=None` its base network MEMD.
+
+    Args:
+        stem, growth, num_layers, levels: see `DenseEncoder`.
+        skip, fusion: see `DenseDecoder`: MEMD-- (neither), MEMD- (skips), MEMD (both).
+        entanglement: `None`, `"clgd"` or `"mlgd"`, see `EntangledNetwork`.
+        stage, feature_weight, tasks, weighting: see `Entangled`.
+        **kwargs: `clip_training`, `name`, `dtype` and the other `keras.Model` options.
+
+    Raises:
+        ValueError: for `"mlgd"` without skip connections.
+    """
+
+    def __init__(
+        self,
+        stem=32,
+        growth=16,
+        num_layers=3,
+        levels=4,
+        skip=True,
+        fusion=True,
+        entanglement=None,
+        **kwargs,
+    ):
+        if entanglement == "mlgd" and not skip:
+            raise ValueError(
+                '"mlgd" entangles the skip connections. '
+                f"Received: skip={skip}, entanglement={entanglement!r}."
+            )
+        dtype = keras.dtype_policies.get(kwargs.pop("dtype", None))
+        dense = {"growth": growth, "num_layers": num_layers, "dtype": dtype}
+        encoder = DenseEncoder(stem, levels=levels, name="main_encoder", **dense)
+        decoder = DenseDecoder(skip=skip, fusion=fusion, name="decoder", **dense)
+        super().__init__(
+            encoder,
+            decoder,
+            entanglement,
+            stride=2 ** (levels - 1),
+            dtype=dtype,
+            **kwargs,
+        )
+        self.options = {
+            "stem": stem,
+            "growth": growth,
+            "num_layers": num_layers,
+            "levels": levels,
+            "skip": skip,
+            "fusion": fusion,
+            "entanglement": entanglement,
+        }
+
+    @property
+    def shared_kernel(self):
+        """Kernel of the last convolution, through which all tasks pass."""
+        return self.network.decoder.output_convolution.kernel
+
+    @property
+    def global_operations(self):
+        """Whether the derained pixels depend on all of the image (recalibration)."""
+        return self.network.decoder.fusion
+
+    def get_config(self):
+        config = super().get_config()
+        for name in ("encoder", "decoder", "stride", "global_skip"):
+            del config[name]
+        return {**config, **self.options}
+
+
+PRESETS = {
+    # A quarter of the paper's work, for two cores.
+    "erlnet": {"stem": 16, "growth": 8, "entanglement": "mlgd"},
+}
