@@ -2,9 +2,10 @@
 
 import json
 import os
+import re
 import statistics
 import subprocess
-import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -98,18 +99,37 @@ def milliseconds(seconds):
 
 
 def run_process(command, env=None):
-    """Runs a process; returns wall seconds and its largest resident bytes."""
-    started = time.perf_counter()
-    process = subprocess.Popen(
-        command, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
-    )
-    output = process.stdout.read()
-    _, status, usage = os.wait4(process.pid, 0)
-    seconds = time.perf_counter() - started
-    if status:
-        raise RuntimeError(f"{command} failed: {output.decode()}")
-    kilo = 1 if sys.platform == "darwin" else 1024  # the unit of ru_maxrss differs
-    return seconds, usage.ru_maxrss * kilo
+    """Runs a process; returns wall seconds and its largest resident bytes.
+
+    Linux's `ru_maxrss` of a child begins with the size of the process that started
+    it, and this one is large: there the child's own high-water mark is read.
+    """
+    with tempfile.TemporaryFile() as output:
+        started = time.perf_counter()
+        process = subprocess.Popen(
+            command, env=env, stdout=output, stderr=subprocess.STDOUT
+        )
+        resident = 0
+        while True:
+            resident = _high_water(process.pid) or resident
+            pid, status, usage = os.wait4(process.pid, os.WNOHANG)
+            if pid:
+                break
+            time.sleep(0.002)
+        seconds = time.perf_counter() - started
+        output.seek(0)
+        if status:
+            raise RuntimeError(f"{command} failed: {output.read().decode()}")
+    return seconds, resident or usage.ru_maxrss  # the latter in bytes on macOS
+
+
+def _high_water(pid):
+    """Largest resident bytes of a running process, or `None` without `/proc`."""
+    try:
+        found = re.search(r"VmHWM:\s*(\d+) kB", Path(f"/proc/{pid}/status").read_text())
+    except OSError:
+        return None
+    return int(found[1]) * 1024 if found else None
 
 
 def best_peer(medians):

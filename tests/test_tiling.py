@@ -44,7 +44,7 @@ SIZES = [(16, 16), (64, 256), (1088, 1920), (4320, 7680), (16, 5008)]
 @pytest.mark.parametrize(
     ("size", "tile", "overlap", "stride"),
     [
-        *itertools.product(SIZES, [None, 128, "auto"], [0, 20, 48], [4, 16]),
+        *itertools.product(SIZES, [None, 128, "auto"], [0, 20, 48, None], [4, 16]),
         ((4320, 7680), "auto", 512, 16),
         ((1088, 1920), 100, 50, 2),
     ],
@@ -64,7 +64,7 @@ def test_tiles_cover_the_image_and_their_weights_add_up(size, tile, overlap, str
         assert weights.min() >= 0
         assert all(start % stride == 0 for start in (*starts, side))
         assert starts[0] == 0 and starts[-1] + side == length
-        assert all(b - a <= side - overlap for a, b in itertools.pairwise(starts))
+        assert all(b - a <= side - (overlap or 0) for a, b in itertools.pairwise(starts))
     if tile == 128:
         assert max(tiles.tile) <= 128
     assert len(tiles) == len(tiles.rows) * len(tiles.columns)
@@ -73,17 +73,17 @@ def test_tiles_cover_the_image_and_their_weights_add_up(size, tile, overlap, str
 def test_auto_keeps_small_images_whole_and_bounds_large_ones():
     assert len(tiling.plan_tiles((1024, 1408), "auto", 48, 16)) == 1
     large = tiling.plan_tiles((4320, 7680), "auto", 48, 16)
-    assert min(large.tile) >= 640 and max(large.tile) <= 1024
+    assert min(large.tile) >= 640 and max(large.tile) <= 1280
 
 
-def test_the_outer_third_of_the_overlap_has_no_weight():
-    weights = tiling.blend_weights((0, 52), 100, 48)
-    # Shared are 52..99; the ramp is the third in the middle, 68..83.
-    np.testing.assert_array_equal(weights[0, :68], 1)
-    np.testing.assert_array_equal(weights[0, 84:], 0)
-    np.testing.assert_array_equal(weights[1, :16], 0)
-    np.testing.assert_array_equal(weights[1, 32:], 1)
-    ramp = weights[0, 68:84]
+def test_the_outermost_of_the_overlap_has_no_weight():
+    weights = tiling.blend_weights((0, 36), 100, 64)
+    # Shared are 36..99; the ramp is the quarter in the middle, 60..75.
+    np.testing.assert_array_equal(weights[0, :60], 1)
+    np.testing.assert_array_equal(weights[0, 76:], 0)
+    np.testing.assert_array_equal(weights[1, :24], 0)
+    np.testing.assert_array_equal(weights[1, 40:], 1)
+    ramp = weights[0, 60:76]
     assert (np.diff(ramp) < 0).all()
     # A raised cosine is flat where it begins: no edge to be seen.
     assert ramp[0] > 0.99 and ramp[-1] < 0.01
@@ -92,6 +92,12 @@ def test_the_outer_third_of_the_overlap_has_no_weight():
 def test_tiles_without_overlap_meet_in_a_hard_edge():
     weights = tiling.blend_weights((0, 8), 8, 0)
     np.testing.assert_array_equal(weights, np.ones((2, 8)))
+
+
+def test_overlap_is_automatic():
+    assert tiling.plan_tiles((4320, 7680), "auto", None, 16).overlap == 128
+    assert tiling.plan_tiles((4320, 7680), 256, None, 16).overlap == 64
+    assert tiling.plan_tiles((64, 64), 16, None, 16).overlap == 0
 
 
 @pytest.mark.parametrize(("tile", "overlap"), [(64, 48), (8, 0), (64, -1), (-5, 0)])

@@ -66,7 +66,9 @@ def derain(
         bool, Option("--compare", help="Also write NAME.compare.png, side by side.")
     ] = False,
     tile: Annotated[str, Option(metavar="N", help="Tile side, or auto.")] = "auto",
-    overlap: Annotated[int, count("Pixels that tiles share.", least=0)] = 48,
+    overlap: Annotated[
+        int | None, count("Pixels that tiles share. [default: 128]", least=0)
+    ] = None,
     threads: Annotated[int | None, count("[default: one per core]")] = None,
     runtime: options.RuntimeName = None,
     max_pixels: Annotated[int | None, count("Refuse larger pictures.")] = None,

@@ -32,7 +32,7 @@ class Restorer:
     blended; finished rows leave as `uint8` strip by strip, so that memory beside the
     two images depends on the tile and the width only. For networks without global
     operations the tiles change the result only through what the network sees beyond
-    `overlap / 3` pixels. A network with channel attention (`global_operations` in its
+    3/8 of `overlap`. A network with channel attention (`global_operations` in its
     card) weighs channels by their mean over the tile instead of the image, so there
     the tiles differ slightly from the whole image: keep them large, or give
     `tile=None`.
@@ -48,7 +48,8 @@ class Restorer:
         threads: int or `None`, for one per processor that this process may use. With
             `"tensorflow"` it counts only before TensorFlow has computed anything.
         tile: `"auto"`, int or `None`; see `tfderain.tiling.plan_tiles`.
-        overlap: int. Pixels that neighbouring tiles share, at most `tile / 2`.
+        overlap: int. Pixels that neighbouring tiles share, at most `tile / 2`, or
+            `None` for 128, less for small tiles.
 
     Attributes:
         stride: int. Images are padded to multiples of it, and tiles start at them.
@@ -59,7 +60,7 @@ class Restorer:
     """
 
     def __init__(
-        self, model="menet", runtime="litert", threads=None, tile="auto", overlap=48
+        self, model="menet", runtime="litert", threads=None, tile="auto", overlap=None
     ):
         if runtime not in RUNTIMES:
             raise ValueError(
