@@ -126,6 +126,7 @@ class SqueezeExcitation(keras.layers.Layer):
     Args:
         ratio: int. The gate squeezes to `channels // ratio` values, at least 1.
         activation: name in `keras.activations`, of the squeezed values.
+        use_bias: bool. Whether both steps of the gate have biases.
         **kwargs: `name`, `dtype` and the other `keras.layers.Layer` options.
 
     Call: `(batch, height, width, channels)` to the same shape.
@@ -133,17 +134,19 @@ class SqueezeExcitation(keras.layers.Layer):
     Reference: Hu et al., 2018, arXiv:1709.01507, Eq. (2)-(4).
     """
 
-    def __init__(self, ratio=16, activation="relu", **kwargs):
+    def __init__(self, ratio=16, activation="relu", use_bias=True, **kwargs):
         super().__init__(**kwargs)
         self.ratio = ratio
         self.activation = activation
+        self.use_bias = use_bias
 
     def build(self, input_shape):
         channels = input_shape[-1]
         squeezed = max(1, channels // self.ratio)
-        dense, dtype = keras.layers.Dense, self.dtype_policy
-        self.squeeze = dense(squeezed, self.activation, dtype=dtype, name="squeeze")
-        self.excite = dense(channels, "sigmoid", dtype=dtype, name="excite")
+        options = {"use_bias": self.use_bias, "dtype": self.dtype_policy}
+        dense = keras.layers.Dense
+        self.squeeze = dense(squeezed, self.activation, name="squeeze", **options)
+        self.excite = dense(channels, "sigmoid", name="excite", **options)
         self.squeeze.build((None, channels))
         self.excite.build((None, squeezed))
 
@@ -159,4 +162,174 @@ class SqueezeExcitation(keras.layers.Layer):
             **super().get_config(),
             "ratio": self.ratio,
             "activation": self.activation,
+            "use_bias": self.use_bias,
+        }
+
+
+def depthwise_initializer(kernel_size):
+    """Uniform with variance `1 / (3 * kernel_size**2)`, PyTorch's default.
+
+    Keras counts the channels into the fan-in of a depthwise kernel, though it does not
+    sum over them, and so starts wide layers near zero.
+    """
+    return keras.initializers.RandomUniform(-1 / kernel_size, 1 / kernel_size)
+
+
+def separable(channels, kernel_size, name, dilation=1, dtype=None):
+    """Depthwise convolution and a pointwise one, both without bias."""
+    return keras.layers.SeparableConv2D(
+        channels,
+        kernel_size,
+        padding="same",
+        dilation_rate=dilation,
+        use_bias=False,
+        depthwise_initializer=depthwise_initializer(kernel_size),
+        dtype=dtype,
+        name=name,
+    )
+
+
+@keras.saving.register_keras_serializable("tfderain")
+class ExpertStage(keras.layers.Layer):
+    """Eight experts on the same features, weighed, and mixed by a 1x1 convolution.
+
+    In this order: separable convolutions of 1, 3, 5 and 7 pixels, each twice with a
+    ReLU between; depthwise ones of 3, 5 and 7 pixels with dilation 2 and a pointwise
+    one; an average over 3x3 pixels that does not count the padding.
+
+    Args:
+        variant: see `MixtureOfExperts`.
+        **kwargs: `name`, `dtype` and the other `keras.layers.Layer` options.
+
+    Call: features `(batch, height, width, channels)` and weights `(batch, 8)` to
+    features of the same shape, not negative.
+    """
+
+    num_experts = 8
+
+    def __init__(self, variant="code", **kwargs):
+        super().__init__(**kwargs)
+        self.variant = variant
+
+    def build(self, input_shape):
+        channels, dtype = input_shape[-1], self.dtype_policy
+        self.firsts, self.seconds = (
+            [
+                separable(channels, size, f"{part}_{size}", dtype=dtype)
+                for size in (1, 3, 5, 7)
+            ]
+            for part in ("first", "second")
+        )
+        self.dilated = [
+            separable(channels, size, f"dilated_{size}", dilation=2, dtype=dtype)
+            for size in (3, 5, 7)
+        ]
+        self.mix = keras.layers.Conv2D(
+            channels, 1, use_bias=False, dtype=dtype, name="mix"
+        )
+        for layer in (*self.firsts, *self.seconds, *self.dilated):
+            layer.build(input_shape)
+        self.mix.build((*input_shape[:-1], self.num_experts * channels))
+
+    def call(self, features, weights):
+        made = [
+            second(ops.relu(first(features)))
+            for first, second in zip(self.firsts, self.seconds, strict=True)
+        ]
+        made += [expert(features) for expert in self.dilated]
+        made.append(ops.average_pool(features, 3, strides=1, padding="same"))
+        weights = ops.cast(weights, features.dtype)[:, None, None, :]
+        made = [expert * weights[..., i : i + 1] for i, expert in enumerate(made)]
+        if self.variant == "supplement":
+            made = [expert + features for expert in made]
+            return ops.relu(self.mix(ops.concatenate(made, axis=-1)))
+        mixed = ops.relu(self.mix(ops.concatenate(made, axis=-1)))
+        return ops.relu(mixed + features)
+
+    def compute_output_shape(self, input_shape, weights_shape):
+        return input_shape
+
+    def get_config(self):
+        return {**super().get_config(), "variant": self.variant}
+
+
+@keras.saving.register_keras_serializable("tfderain")
+class MixtureOfExperts(keras.layers.Layer):
+    """Stages of eight experts whose weights depend on the image (MEFC, MoEs).
+
+    The weights see the spatial means only: a global operation, any image size.
+
+    Args:
+        num_stages: int. Defaults to `4`.
+        variant: `"code"` (the authors') or `"supplement"`, Rainmer's Eq. (1)-(4) as
+            printed. There the weights come from F^spa, here the features after the
+            first 1x1 convolution, instead of the input; they pass no softmax; each
+            stage adds its input to every expert, in front of the 1x1 convolution,
+            instead of after it; and F^1 = F^spa, so that one stage less is computed.
+        **kwargs: `name`, `dtype` and the other `keras.layers.Layer` options.
+
+    Call: `(batch, height, width, channels)` to the same shape, not negative.
+
+    Raises:
+        ValueError: for another `variant`, or too few stages for it.
+
+    Reference: Chen et al., 2023, https://arxiv.org/abs/2303.11950 (DRSformer) and the
+    supplement of https://doi.org/10.1145/3664647.3681342 (Rainmer).
+    """
+
+    def __init__(self, num_stages=4, variant="code", **kwargs):
+        super().__init__(**kwargs)
+        if variant not in ("code", "supplement"):
+            raise ValueError(
+                '`variant` must be "code" or "supplement". '
+                f"Received: variant={variant!r}."
+            )
+        self.num_stages = num_stages
+        self.variant = variant
+        self.num_mixed = num_stages - (variant == "supplement")
+        if self.num_mixed < 1:
+            raise ValueError(
+                "At least one stage must mix experts. "
+                f"Received: num_stages={num_stages}, variant={variant!r}."
+            )
+
+    def build(self, input_shape):
+        channels, dtype = input_shape[-1], self.dtype_policy
+        made = self.num_mixed * ExpertStage.num_experts
+        hidden = 2 * self.num_stages * ExpertStage.num_experts
+        self.preprocess = keras.layers.Conv2D(
+            channels, 1, use_bias=False, dtype=dtype, name="preprocess"
+        )
+        self.hidden = keras.layers.Dense(hidden, "relu", dtype=dtype, name="hidden")
+        self.scores = keras.layers.Dense(made, dtype=dtype, name="scores")
+        self.preprocess.build(input_shape)
+        self.hidden.build((None, channels))
+        self.scores.build((None, hidden))
+        self.stages = []
+        for index in range(self.num_mixed):
+            stage = ExpertStage(self.variant, dtype=dtype, name=f"stage_{index}")
+            stage.build(input_shape)
+            self.stages.append(stage)
+
+    def weigh(self, features):
+        """Weights of the experts `(batch, stages that mix, 8)` from features."""
+        scores = self.scores(self.hidden(ops.mean(features, axis=(1, 2))))
+        scores = ops.reshape(scores, (-1, self.num_mixed, ExpertStage.num_experts))
+        return ops.softmax(scores) if self.variant == "code" else scores
+
+    def call(self, features):
+        first = ops.relu(self.preprocess(features))
+        weights = self.weigh(features if self.variant == "code" else first)
+        for index, stage in enumerate(self.stages):
+            first = stage(first, weights[:, index])
+        return first
+
+    def compute_output_shape(self, input_shape):
+        return input_shape
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "num_stages": self.num_stages,
+            "variant": self.variant,
         }
