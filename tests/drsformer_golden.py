@@ -65,3 +65,71 @@ class Weights:
             for i, dilated in enumerate(stage.dilated):
                 experts.separable(dilated, f"_ops.{4 + i}.op.0", f"_ops.{4 + i}.op.1")
             experts.convolution(stage.mix, "_out.0")
+
+    def depthwise(self, layer, name):
+        layer.kernel.assign(depthwise(self[f"{name}.weight"]))
+
+    def block(self, layer, order=None):
+        """Of a `SparseBlock`; `order` see `shuffled`."""
+        order = slice(None) if order is None else order
+        for norm, name in ((layer.attention_norm, "norm1"), (layer.feed_norm, "norm2")):
+            norm.gamma.assign(self[f"{name}.body.weight"][order])
+            norm.beta.assign(self[f"{name}.body.bias"][order])
+        attention, feed = layer.attention, layer.feed
+        attention.temperature.assign(self["attn.temperature"])
+        attention.shares.assign(self.shares())
+        attention.mix.kernel.assign(hwio(self["attn.qkv.weight"])[:, :, order])
+        self.depthwise(attention.spread, "attn.qkv_dwconv")
+        project = hwio(self["attn.project_out.weight"])
+        attention.project.kernel.assign(project[..., order])
+        feed.expand.kernel.assign(hwio(self["ffn.project_in.weight"])[:, :, order])
+        for part, suffix in (("first", ""), ("second", "_1")):
+            for size in (3, 5):
+                convolution = getattr(feed, f"{part}_{size}")
+                self.depthwise(convolution, f"ffn.dwconv{size}x{size}{suffix}")
+        project = hwio(self["ffn.project_out.weight"])
+        feed.project.kernel.assign(project[..., order])
+
+    def shares(self):
+        """DRSformer names four scalars, Rainmer one vector."""
+        if f"w/{self.prefix}attn.attns" in self.golden:
+            return self["attn.attns"]
+        return np.concatenate([self[f"attn.attn{i}"] for i in range(1, 5)])
+
+    def network(self, network):
+        """Of a `DRSformerNetwork` with one block for each size and without prompts."""
+        dim = network.dim
+        self.convolution(network.embed, "patch_embed.proj")
+        self.below("encoder_level0").experts(network.compensate)
+        self.below("refinement").experts(network.refine)
+        self.convolution(network.output_convolution, "output")
+        names = ["encoder_level1", "encoder_level2", "encoder_level3", "latent"]
+        orders = [None, *(shuffled(dim * 2**level) for level in (1, 2, 3))]
+        for block, name, order in zip(
+            network.encoder_blocks, names, orders, strict=True
+        ):
+            self.below(f"{name}.0").block(block, order)
+        for level, down in enumerate(network.downs):
+            kernel = hwio(self[f"down{level + 1}_{level + 2}.body.0.weight"])
+            order = slice(None) if level == 0 else orders[level]
+            down.kernel.assign(kernel[:, :, order])
+        for step, level in enumerate((3, 2, 1)):
+            kernel = hwio(self[f"up{level + 1}_{level}.body.0.weight"])
+            if level == 3:
+                kernel = kernel[:, :, orders[3]]
+            network.ups[step].kernel.assign(kernel[..., shuffled(kernel.shape[-1])])
+        for step, level in enumerate((3, 2)):
+            kernel = hwio(self[f"reduce_chan_level{level}.weight"])
+            half = kernel.shape[2] // 2
+            order = np.concatenate([np.arange(half), half + orders[level - 1]])
+            network.reductions[step].kernel.assign(kernel[:, :, order])
+        for step, level in enumerate((3, 2, 1)):
+            self.below(f"decoder_level{level}.0").block(network.decoder_blocks[step])
+
+
+def shuffled(channels):
+    """Their channel at each place of ours, after a pixel unshuffle of factor 2.
+
+    PyTorch orders (channel, row, column), TensorFlow (row, column, channel).
+    """
+    return np.arange(channels).reshape(channels // 4, 4).T.ravel()

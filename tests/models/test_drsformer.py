@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 from drsformer_golden import Weights, nhwc
-from helpers import GOLDEN, check_layer, images
+from helpers import GOLDEN, check_layer, check_model, images
 
 from tfderain import layers
+from tfderain.models import drsformer
 
 
 def load(case):
@@ -66,3 +67,94 @@ def test_wrong_mixtures_are_named():
         layers.MixtureOfExperts(variant="paper")
     with pytest.raises(ValueError, match="num_stages=1, variant='supplement'"):
         layers.MixtureOfExperts(1, "supplement")
+
+
+# Blocks
+
+
+@pytest.mark.parametrize("case", ["drsformer_block", "drsformer_block_c20"])
+def test_block_parity(case):
+    golden = load(case)
+    features = nhwc(golden["in/x"])
+    block = drsformer.SparseBlock(num_heads=2)
+    block.build(features.shape)
+    Weights(golden).block(block)
+    # all stated with the golden data; float32 sums in another order
+    tolerance = {"atol": 5e-5}
+    actual = block.attention(block.attention_norm(features))
+    np.testing.assert_allclose(actual, nhwc(golden["mid/attn_out"]), **tolerance)
+    actual = block.feed(block.feed_norm(features + actual))
+    np.testing.assert_allclose(actual, nhwc(golden["mid/ffn_out"]), **tolerance)
+    np.testing.assert_allclose(block(features), nhwc(golden["out/y"]), **tolerance)
+
+
+@pytest.mark.parametrize("case", ["drsformer_block", "drsformer_block_c20"])
+def test_masks_keep_the_largest_scores(case):
+    golden = load(case)
+    expected = [golden[f"mid/attn_map{index}"] for index in range(1, 5)]
+    # The logarithms of one map differ from the scores by a constant for each row.
+    scores = np.log(np.maximum(expected[3], 1e-30))
+    for index in range(4):
+        actual = drsformer.independent_attention(scores, np.eye(4)[index])
+        # exponentials of logarithms: float32 rounding of values up to 1
+        np.testing.assert_allclose(actual, expected[index], atol=1e-5)
+
+
+def test_cumulative_masks_take_ties_of_lowest_index():
+    scores = np.array([[[0.0, 1.0, 3.0, 2.0]]], "float32")  # keep 2, 2, 3, 3
+    first = np.exp([3.0, 2.0]) / np.exp([3.0, 2.0]).sum()
+    second = np.exp(first) / np.exp(first).sum()
+    third = np.exp([0.0, *second]) / np.exp([0.0, *second]).sum()
+    fourth = np.exp(third) / np.exp(third).sum()
+    rows = [[0, 0, *first], [0, 0, *second]]
+    rows += [[x[0], 0, *x[1:]] for x in (third, fourth)]
+    for index, row in enumerate(rows):
+        actual = drsformer.cumulative_attention(scores, np.eye(4)[index])
+        np.testing.assert_allclose(actual[0, 0], row, rtol=1e-6)  # float32
+
+
+@pytest.mark.parametrize("cumulative", [False, True])
+def test_blocks(cumulative):
+    features = images(2, 9, 7, 8)
+    attention = drsformer.SparseChannelAttention(2, cumulative)
+    check_layer(attention, features, features.shape)
+    check_layer(drsformer.MixedScaleFeedForward(), features, features.shape)
+    block = drsformer.SparseBlock(2, cumulative=cumulative)
+    check_layer(block, features, features.shape)
+
+
+def test_heads_must_divide_the_channels():
+    with pytest.raises(ValueError, match="num_heads=3, channels=8"):
+        drsformer.SparseChannelAttention(3)(images(1, 4, 4, 8))
+
+
+# Network
+
+
+# One block each way: building graphs takes most of the time of these tests.
+TINY = {"dim": 4, "num_blocks": (1, 0, 0, 0), "patch": 2, "num_stages": 1}
+
+
+def test_network_parity():
+    golden = load("drsformer_net")
+    network = drsformer.DRSformerNetwork(dim=8, num_blocks=(1, 1, 1, 1))
+    network.build((None, None, None, 3))
+    Weights(golden).network(network)
+    rainy = nhwc(golden["in/x"])
+    features = network.shallow(rainy)
+    # stated with the golden data; float32 sums in another order
+    tolerance = {"atol": 2e-4}
+    expected = nhwc(golden["mid/encoder_level0"])
+    np.testing.assert_allclose(features, expected, **tolerance)
+    np.testing.assert_allclose(network(rainy), nhwc(golden["out/y"]), **tolerance)
+
+
+def test_paper_widths():
+    network = drsformer.DRSformerNetwork(**drsformer.PRESETS["drsformer_paper"])
+    network.build((None, None, None, 3))
+    assert network.count_params() == 33_655_424  # the paper: 33.7 million
+
+
+@pytest.mark.parametrize("options", [{}, {"cumulative": True, "patch": 1}])
+def test_model_contract(options, tmp_path):
+    check_model(drsformer.DRSformer(**{**TINY, **options}), tmp_path)
