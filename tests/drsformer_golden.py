@@ -126,6 +126,61 @@ class Weights:
         for step, level in enumerate((3, 2, 1)):
             self.below(f"decoder_level{level}.0").block(network.decoder_blocks[step])
 
+    def encoder(self, encoder):
+        """Of a `RepresentationEncoder`."""
+        self.convolution(encoder.embed, "conv.proj")
+        self.below("MoEs").experts(encoder.experts)
+        for projector, name in (
+            (encoder.chromatic, "Atom.chromatic_enc"),
+            (encoder.degradation, "Atom.degra_enc"),
+        ):
+            self.convolution(projector.enter, f"{name}.0")
+            for part, index in (("first", 1), ("second", 2)):
+                self.convolution(getattr(projector, part), f"{name}.2.conv{index}")
+                gate = getattr(projector, f"{part}_gate")
+                self.dense(gate.squeeze, f"{name}.2.se{index}.se.1")
+                self.dense(gate.excite, f"{name}.2.se{index}.se.3")
+
+    def prompts(self, block):
+        """Of a `PromptedBlock`, beside those of a `SparseBlock`."""
+        block.direction.assign(self["attn.chr_z"].ravel())
+        for prompt, view in zip(block.prompts, ("chr", "detg"), strict=True):
+            name = f"attn.{view}_promptAttn"
+            self.convolution(prompt.gate_first, f"{name}.classifier.0")
+            self.convolution(prompt.gate_second, f"{name}.classifier.2")
+            self.dense(prompt.transform, f"{name}.trans.0")
+            prompt.bias.assign(self[f"{name}.trans.0.bias"])
+
+    def rainmer(self, network):
+        """Of a `RainmerNetwork` with one block for each size."""
+        self.network(network)
+        self.below("disentangle.encoder_q").encoder(network.encoder)
+        for layer, name in (("where", "location_map"), ("which", "channel_map")):
+            for step, index in (("first", 0), ("second", 2)):
+                convolution = getattr(network.interaction, f"{layer}_{step}")
+                self.convolution(convolution, f"cross_fuse.{name}.{index}")
+        for block, level in zip(network.decoder_blocks, (3, 2, 1), strict=True):
+            self.below(f"decoder_level{level}.0").prompts(block)
+
+    def airnet(self, encoder):
+        """Of an `AirNetEncoder`."""
+        for block, name in zip(encoder.blocks, ("E_pre", "E.0", "E.1"), strict=True):
+            for part, place, index in (
+                ("first", "backbone", 0),
+                ("second", "backbone", 3),
+                ("shortcut", "shortcut", 0),
+            ):
+                self.convolution(getattr(block, part), f"{name}.{place}.{index}")
+                norm = getattr(block, f"{part}_norm")
+                norm.set_weights(
+                    [
+                        self[f"{name}.{place}.{index + 1}.{weight}"]
+                        for weight in ("weight", "bias", "running_mean", "running_var")
+                    ]
+                )
+        self.dense(encoder.first, "mlp.0")
+        self.dense(encoder.second, "mlp.2")
+
 
 def shuffled(channels):
     """Their channel at each place of ours, after a pixel unshuffle of factor 2.

@@ -3,6 +3,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from helpers import GOLDEN, check_config, images
+from scipy import ndimage
 
 from tfderain import losses
 
@@ -22,6 +23,7 @@ def per_image(loss, clean, derained):
         losses.Edge(norm="l1", value_range=2.0),
         losses.Texture(mode="normalized", patch=2, value_range=1.0),
         losses.Texture(mode="gram"),
+        losses.StructuralDissimilarity(value_range=255.0),
     ],
 )
 def test_config_and_one_value_per_image(loss):
@@ -151,3 +153,36 @@ def test_perceptual_trains_nothing_of_its_own(vgg_weights):
         value = loss(PAIR[0], derained)
     assert np.any(tape.gradient(value, derained))
     assert not loss.extractor.trainable_variables
+
+
+def test_charbonnier_by_hand():
+    clean = np.zeros((1, 2, 2, 3), "float32")
+    derained = clean + np.array([0.0, 0.3, 0.0, 0.0], "float32").reshape(1, 2, 2, 1)
+    expected = (3 * 0.4 + 0.5) / 4
+    loss = losses.Charbonnier(epsilon=0.4)
+    assert per_image(loss, clean, derained)[0] == pytest.approx(expected, rel=1e-6)
+    assert per_image(losses.Charbonnier(), clean, clean)[0] == pytest.approx(1e-3)
+    check_config(loss)
+
+
+def test_structural_dissimilarity_against_scipy():
+    clean, derained = images(2, 19, 14, 3), images(2, 19, 14, 3, seed=1)
+
+    def blur(image):
+        return ndimage.gaussian_filter(
+            image.astype("float64"), (1.5, 1.5, 0), mode="constant", radius=5
+        )
+
+    for x, y, actual in zip(
+        clean,
+        derained,
+        per_image(losses.StructuralDissimilarity(), clean, derained),
+        strict=True,
+    ):
+        mean, other = blur(x), blur(y)
+        covariance = blur(x * y) - mean * other
+        variances = blur(x**2) - mean**2 + blur(y**2) - other**2
+        ssim = (2 * mean * other + 1e-4) * (2 * covariance + 9e-4)
+        ssim /= (mean**2 + other**2 + 1e-4) * (variances + 9e-4)
+        # differences of float32 squares
+        assert actual == pytest.approx(1 - ssim.mean(), abs=1e-5)

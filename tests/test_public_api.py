@@ -13,16 +13,19 @@ PUBLIC = {
     "comparison": "Comparison Improvement Share compare improvement improvement_table "
     "improvements read",
     "evaluation": "Result Row evaluate find_scenes versions",
-    "layers": "ConvNorm mirror_indices pad_to_multiple",
-    "losses": "Edge ImageLoss Perceptual Reconstruction Texture",
+    "layers": "ConvNorm ExpertStage MixtureOfExperts SqueezeExcitation mirror_indices "
+    "pad_to_multiple",
+    "losses": "Charbonnier Edge ImageLoss Perceptual Reconstruction "
+    "StructuralDissimilarity Texture",
     "metrics": "PROTOCOLS PSNR SSIM luma psnr ssim",
-    "models": "MENET ERLNet Entangled PRESETS Derainer load",
+    "models": "MENET ERLNet Entangled DRSformer Rainmer AirNet PRESETS Derainer load",
     "optimizers": "ConvMuon",
     "presets": "available find folder",
     "recipes": "ABLATIONS RECIPES TrainConfig ablate override resolve",
     "regions": "Maps Result Row VARIANTS binary_maps evaluate find_masks "
     "indicator_map intersection mask_maps overview",
     "runtime": "RUNTIMES Restorer",
+    "schedules": "CosineCycles TwoGroupAdamW",
     "timing": "Timing table time_models to_json",
     "training": "RECIPES ABLATIONS NonFiniteLoss TrainConfig resolve train",
     "weighting": "Fixed GradientBalance LossBalance Weighting",

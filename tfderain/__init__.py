@@ -30,6 +30,7 @@ __all__ = [
     "recipes",
     "regions",
     "runtime",
+    "schedules",
     "timing",
     "training",
     "weighting",

@@ -150,7 +150,7 @@ def test_network_parity():
 
 
 def test_paper_widths():
-    network = drsformer.DRSformerNetwork(**drsformer.PRESETS["drsformer_paper"])
+    network = drsformer.DRSformerNetwork()
     network.build((None, None, None, 3))
     assert network.count_params() == 33_655_424  # the paper: 33.7 million
 

@@ -10,19 +10,41 @@ import pathlib
 
 import keras
 
-from tfderain import metrics, optimizers, presets
+from tfderain import metrics, optimizers, presets, schedules
 from tfderain.models import erlnet, menet
+from tfderain.models.airnet import AirNet
 from tfderain.models.base import Derainer
+from tfderain.models.drsformer import DRSformer
 from tfderain.models.entanglement import Entangled
 from tfderain.models.erlnet import ERLNet
 from tfderain.models.menet import MENET
+from tfderain.models.rainmer import Rainmer
 
 # What a compiled model may hold: Keras finds only classes that were registered.
-REGISTERED = (metrics.PSNR, metrics.SSIM, optimizers.ConvMuon)
+REGISTERED = (
+    metrics.PSNR,
+    metrics.SSIM,
+    optimizers.ConvMuon,
+    schedules.CosineCycles,
+    schedules.TwoGroupAdamW,
+)
 
-__all__ = ["MENET", "PRESETS", "Derainer", "ERLNet", "Entangled", "load"]
+__all__ = [
+    "MENET",
+    "PRESETS",
+    "AirNet",
+    "DRSformer",
+    "Derainer",
+    "ERLNet",
+    "Entangled",
+    "Rainmer",
+    "load",
+]
 
-PRESETS = {**menet.PRESETS, **erlnet.PRESETS}
+PRESETS = {
+    **menet.PRESETS,
+    **erlnet.PRESETS,
+}
 
 
 def load(name_or_path):

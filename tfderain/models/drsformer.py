@@ -393,8 +393,8 @@ class DRSformerNetwork(keras.layers.Layer):
     def call(self, rainy):
         return self.restore(rainy)
 
-    def restore(self, rainy, *prompts):
-        """Derains; `prompts` are handed to each block of the decoder."""
+    def restore(self, rainy, prompts=()):
+        """Derains; any prompts are handed to each block of the decoder."""
         rainy = ops.cast(rainy, "float32")
         features = self.shallow(rainy)
         skips, blocks = [], iter(self.encoder_blocks)
@@ -411,7 +411,7 @@ class DRSformerNetwork(keras.layers.Layer):
             if level > 0:
                 features = self.reductions[step](features)
             for block in itertools.islice(blocks, self.num_blocks[level]):
-                features = block(features, *prompts)
+                features = block(features, prompts) if prompts else block(features)
         rain = self.output_convolution(self.refine(features))
         return rainy + ops.cast(self.to_pixels(rain), "float32")
 
@@ -440,6 +440,8 @@ def built(layer, channels):
 @keras.saving.register_keras_serializable("tfderain")
 class DRSformer(Derainer):
     """DRSformer, the baseline of Rainmer without representations.
+
+    33,655,424 weights with the authors' widths, the defaults.
 
     Args:
         dim, num_blocks, num_heads, expansion, num_stages, variant, cumulative, patch:
@@ -477,9 +479,3 @@ class DRSformer(Derainer):
 
     def get_config(self):
         return {**super().get_config(), **self.network.options}
-
-
-PRESETS = {
-    # The authors' widths; 33.7 million weights.
-    "drsformer_paper": {},
-}

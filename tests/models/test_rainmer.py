@@ -1,0 +1,243 @@
+"""Rainmer against the authors' code: golden data of Schizophreni/Rainmer."""
+
+import keras
+import numpy as np
+import pytest
+from drsformer_golden import Weights, nhwc
+from helpers import (
+    GOLDEN,
+    check_config,
+    check_gradients,
+    check_layer,
+    check_model,
+    images,
+)
+
+from tfderain.models import contrast, drsformer, rainmer
+
+# One block each way: building graphs takes most of the time of these tests.
+TINY = {
+    "dim": 4,
+    "num_blocks": (1, 0, 0, 0),
+    "num_stages": 1,
+    "patch": 2,
+    "filters": 16,
+    "gate_ratio": 2,
+    "encoder_size": 16,
+    "num_archived": 12,
+    "num_negatives": 2,
+}
+ABLATIONS = {
+    "wochr": {"chromatic": False},
+    "wodetg": {"degradation": False},
+    "wolocf": {"interaction": False},
+    "sum": {"mixing": "sum"},
+    "baseline": {"chromatic": False, "degradation": False, "interaction": False},
+    "no_contrast": {"contrast_weight": 0.0},
+}
+
+
+def load(case):
+    return np.load(GOLDEN / f"{case}.npz", allow_pickle=False)
+
+
+def tiny(**options):
+    keras.utils.set_random_seed(0)
+    model = rainmer.Rainmer(**{**TINY, **options})
+    model.build((None, None, None, 3))
+    return model
+
+
+def golden_network(golden, **options):
+    network = rainmer.RainmerNetwork(
+        dim=8, num_blocks=(1, 1, 1, 1), filters=32, **options
+    )
+    network.build((None, None, None, 3))
+    Weights(golden).rainmer(network)
+    return network
+
+
+# Layers
+
+
+def test_encoder_parity():
+    golden = load("rainmer_encoder")
+    encoder = rainmer.RepresentationEncoder(8, 32, size=None)
+    encoder.build((None, None, None, 3))
+    Weights(golden).encoder(encoder)
+    rainy = nhwc(golden["in/x"])
+    made = encoder(rainy)
+    # all stated with the golden data; float32 sums in another order
+    tolerance = {"atol": 1e-5}
+    expected = nhwc(golden["out/location"])
+    np.testing.assert_allclose(encoder.locate(rainy), expected, **tolerance)
+    expected = nhwc(golden["out/detail_map"])
+    np.testing.assert_allclose(made["detail"], expected, **tolerance)
+    for view, name in (("chromatic", "z_chr"), ("degradation", "z_detg")):
+        expected = golden[f"out/{name}"][..., 0, 0]
+        np.testing.assert_allclose(made[view], expected, **tolerance)
+        # unit length; float32
+        np.testing.assert_allclose(np.linalg.norm(made[view], axis=1), 1, rtol=1e-5)
+
+
+def test_encoder_sees_a_fixed_size():
+    encoder = rainmer.RepresentationEncoder(4, 16, size=32, num_stages=1)
+    large = encoder(images(1, 70, 90, 3))
+    assert large["detail"].shape == (1, 4, 4, 16)
+    small = images(1, 32, 32, 3)
+    np.testing.assert_array_equal(encoder.resize(small), small)
+    assert set(encoder(small, views=("chromatic",))) == {"chromatic"}
+    check_config(encoder)
+
+
+def test_blocks():
+    features, vector = images(2, 8, 12, 16), images(2, 6, seed=1)
+    check_layer(rainmer.Projector(16), features, features.shape)
+    prompt = rainmer.Prompt()
+    assert prompt(features, vector).shape == features.shape
+    fused = rainmer.SpatialChannelInteraction()(features, features + 1)
+    assert fused.shape == features.shape
+    for layer in (prompt, rainmer.PromptedBlock(views=("chromatic",))):
+        check_config(layer)
+
+
+# Network
+
+
+@pytest.mark.parametrize("cumulative", [False, True])
+def test_network_parity(cumulative):
+    golden = load("rainmer_net")
+    network = golden_network(golden, cumulative=cumulative)
+    network.encoder.size = None  # the golden query is smaller than 128x128
+    made = network.encoder(nhwc(golden["in/x_q"]))
+    rainy = nhwc(golden["in/x"])
+    # all stated with the golden data; float32 sums in another order
+    tolerance = {"atol": 2e-4}
+    expected = nhwc(golden["mid/cross_fuse"])
+    np.testing.assert_allclose(network.shallow(rainy), expected, **tolerance)
+    for block, level in zip(network.decoder_blocks, (3, 2, 1), strict=True):
+        expected = golden[f"mid/decoder_level{level}_alpha"]
+        np.testing.assert_allclose(block.share(made["chromatic"]), expected, atol=1e-6)
+    case = "lowindex_ties" if cumulative else "independent_masks_NOT_official"
+    derained = network.restore(rainy, network.vectors(made))
+    np.testing.assert_allclose(derained, nhwc(golden[f"out/{case}"]), **tolerance)
+
+
+def test_baseline_is_drsformer():
+    options = {"dim": 4, "num_blocks": (1, 0, 0, 1), "num_stages": 1}
+    baseline = rainmer.RainmerNetwork(**options, **ABLATIONS["baseline"])
+    network = drsformer.DRSformerNetwork(**options)
+    for part in (baseline, network):
+        part.build((None, None, None, 3))
+    for mine, theirs in zip(baseline.weights, network.weights, strict=True):
+        mine.assign(theirs)
+    rainy = images(1, 16, 24, 3)
+    np.testing.assert_array_equal(baseline(rainy), network(rainy))
+
+
+@pytest.mark.parametrize("name", ABLATIONS)
+def test_ablations(name):
+    model = tiny(**ABLATIONS[name])
+    check_config(model)
+    check_gradients(model, images(2, 16, 32, 3), training=True)
+    terms = {
+        "wochr": {"contrast_detail"},
+        "wodetg": {"contrast_chromatic"},
+        "baseline": set(),
+        "no_contrast": set(),
+    }.get(name, {"contrast_chromatic", "contrast_detail"})
+    rainy, clean = images(2, 15, 32, 3), images(2, 15, 32, 3, seed=1)
+    derained, losses = model.compute_losses(rainy, clean, training=True)
+    assert derained.shape == rainy.shape
+    assert {n for n in losses if n.startswith("contrast")} == terms
+    total = losses["charbonnier"] + 0.1 * losses["ssim"]
+    total += 0.1 * sum(losses[name] for name in terms)
+    assert float(losses["loss"]) == pytest.approx(float(total), rel=1e-5)  # float32
+    assert (model.contrast is None) == (not terms)
+
+
+def test_wrong_arguments_are_named():
+    with pytest.raises(ValueError, match="mixing='beta'"):
+        rainmer.Rainmer(mixing="beta")
+    with pytest.raises(ValueError, match="encoder_size=40, patch=2"):
+        rainmer.Rainmer(patch=2, encoder_size=40)
+    with pytest.raises(ValueError, match="num_archived=2"):
+        rainmer.Rainmer(**{**TINY, "num_archived": 2, "num_negatives": 4})
+    with pytest.raises(ValueError, match="contrast_weight=0"):
+        tiny().compute_loss(y=images(1, 8, 8, 3), y_pred=images(1, 8, 8, 3))
+
+
+# Training
+
+
+def test_model_contract(tmp_path):
+    check_model(rainmer.Rainmer(**TINY), tmp_path, sizes=((1, 1), (7, 33)))
+
+
+def test_contrastive_losses_of_a_step_parity():
+    """The golden images of all views, through both encoders, after one average."""
+    golden = load("rainmer_net")
+    network = golden_network(golden)
+    network.encoder.size = None
+    part = contrast.Contrast(network.encoder)
+    part.key_encoder.size = None
+    part.build(48)
+    Weights(golden, "disentangle.encoder_k.").encoder(part.key_encoder)
+    part.follow(network.encoder, True)
+    for layer, name in (
+        (part.key_encoder.embed, "conv.proj"),
+        (part.key_encoder.chromatic.enter, "Atom.chromatic_enc.0"),
+        (part.key_encoder.degradation.second, "Atom.degra_enc.2.conv2"),
+    ):
+        expected = golden[f"after/encoder_k.{name}.weight"].transpose(2, 3, 1, 0)
+        np.testing.assert_allclose(layer.kernel, expected, atol=1e-7)  # float32
+    query = network.encoder(nhwc(golden["in/x_q"]))
+    views = ("detail", "chromatic", "degradation")
+    near = {view: nhwc(golden[f"in/{view}_pos"]) for view in views}
+    far = {view: np.moveaxis(golden[f"in/{view}_neg"], 2, -1) for view in views}
+    far = {view: far[view].astype("float32") for view in views}
+    logits = {}
+    for group in contrast.TERMS.values():
+        logits |= part.similarities(query, near, far, group)
+    for view in views:
+        expected = golden[f"out/logits_{view}"]
+        # cosines of encoder outputs that agree to 1e-5
+        np.testing.assert_allclose(logits[view], expected, atol=1e-5)
+
+
+def test_a_step_that_is_not_finite_changes_nothing():
+    model = tiny()
+    model.compile(optimizer=keras.optimizers.SGD(0.01))
+    rainy, clean = images(4, 16, 16, 3), images(4, 16, 16, 3, seed=1)
+    model.fit(rainy, clean, verbose=0)
+    assert int(model.contrast.archive["known"]) == 4
+    before = [w.numpy() for w in (*model.network.weights, *model.contrast.weights)]
+    broken = rainy.copy()
+    broken[0, 0, 0, 0] = np.nan
+    assert model.fit(broken, clean, verbose=0).history["bad_steps"] == [1]
+    after = [w.numpy() for w in (*model.network.weights, *model.contrast.weights)]
+    for a, b in zip(before, after, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_xla_gives_the_same_steps():
+    histories = []
+    for jit in (False, True):
+        model = tiny()
+        model.compile(optimizer=keras.optimizers.SGD(0.01), jit_compile=jit)
+        rainy, clean = images(4, 16, 16, 3), images(4, 16, 16, 3, seed=1)
+        histories.append(model.fit(rainy, clean, epochs=2, verbose=0).history)
+    for name in ("loss", "contrast_chromatic", "contrast_detail"):
+        # other order of float32 sums
+        np.testing.assert_allclose(*(h[name] for h in histories), rtol=1e-4)
+
+
+def test_only_the_network_is_deployed():
+    trained = tiny()
+    names = {weight.path for weight in trained.network.weights}
+    assert not any("key_encoder" in name or "archive" in name for name in names)
+    shipped = tiny(contrast_weight=0.0)
+    shipped.adopt(trained)
+    assert len(shipped.trainable_weights) == len(shipped.network.weights)
+    rainy = images(1, 16, 24, 3)
+    np.testing.assert_array_equal(shipped(rainy), trained(rainy))

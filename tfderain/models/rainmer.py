@@ -1,0 +1,573 @@
+"""Rainmer: multi-view representations for image de-raining (Ran et al., ACM MM 2024).
+
+Paper: https://doi.org/10.1145/3664647.3681342. Rewritten from the description of
+github.com/Schizophreni/Rainmer at 9db7c6b7eb15 (PyTorch, MIT); equal outputs and
+contrastive losses are proven in tests/models/test_rainmer.py.
+
+An encoder, trained by contrast, places each image on two unit spheres: its colours and
+its details with their degradation. Both prompt the decoder of a sparse transformer.
+
+Differences: independent top-k masks as in DRSformer (the published loop depends on the
+order of ties); the encoder sees the padded image, in training the patch, since training
+data are patches; mirror padding; smaller forms for CPUs (`patch`, `encoder_size`).
+"""
+
+import keras
+from keras import ops
+
+from tfderain import losses
+from tfderain import weighting as weightings
+from tfderain.layers import MixtureOfExperts, SqueezeExcitation, pad_to_multiple
+from tfderain.models.contrast import Contrast, unit
+from tfderain.models.drsformer import DRSformer, DRSformerNetwork, SparseBlock, built
+
+SLOPE = 0.1  # of the leaky ReLUs
+
+
+def convolution(filters, kernel_size, name, dtype):
+    return keras.layers.Conv2D(
+        filters, kernel_size, padding="same", dtype=dtype, name=name
+    )
+
+
+@keras.saving.register_keras_serializable("tfderain")
+class Projector(keras.layers.Layer):
+    """Convolution and a residual block with two squeeze-and-excitation layers.
+
+    Args:
+        filters: int. Channels made.
+        gate_ratio: int, see `SqueezeExcitation`.
+        **kwargs: `name`, `dtype` and the other `keras.layers.Layer` options.
+
+    Call: `(batch, height, width, channels)` to `(batch, height, width, filters)`.
+    """
+
+    def __init__(self, filters=128, gate_ratio=16, **kwargs):
+        super().__init__(**kwargs)
+        self.filters = filters
+        self.gate_ratio = gate_ratio
+
+    def build(self, input_shape):
+        dtype, filters = self.dtype_policy, self.filters
+        self.enter = convolution(filters, 3, "enter", dtype)
+        self.enter.build(input_shape)
+        for part in ("first", "second"):
+            layer = convolution(filters, 3, part, dtype)
+            gate = SqueezeExcitation(
+                self.gate_ratio, use_bias=False, dtype=dtype, name=f"{part}_gate"
+            )
+            setattr(self, part, built(layer, filters))
+            setattr(self, f"{part}_gate", built(gate, filters))
+
+    def call(self, features):
+        features = ops.leaky_relu(self.enter(features), SLOPE)
+        change = ops.leaky_relu(self.first_gate(self.first(features)), SLOPE)
+        change = self.second_gate(self.second(change))
+        return ops.leaky_relu(features + change, SLOPE)
+
+    def compute_output_shape(self, input_shape):
+        return (*input_shape[:-1], self.filters)
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "filters": self.filters,
+            "gate_ratio": self.gate_ratio,
+        }
+
+
+@keras.saving.register_keras_serializable("tfderain")
+class RepresentationEncoder(keras.layers.Layer):
+    """Places images on the unit spheres of colours and of details and degradation.
+
+    Args:
+        dim: int. Channels of the first convolution and the mixture of experts.
+        filters: int. Channels of the projectors, length of the representations.
+        size: int or `None`. Images are resized to `size` squared (bilinear, any ratio
+            of sides). Defaults to `128`; `None` takes them as they are.
+        num_stages, variant: see `MixtureOfExperts`.
+        patch: see `DRSformerNetwork`.
+        chromatic, degradation: bool. Which projectors there are.
+        gate_ratio: int, see `SqueezeExcitation`. With few filters, a smaller ratio than
+            the authors' keeps enough values in the gates to survive their ReLU.
+        **kwargs: `name`, `dtype` and the other `keras.layers.Layer` options.
+
+    Call: `(batch, height, width, 3)` in [0, 1] to a dict, float32: `"chromatic"` and
+    `"degradation"` `(batch, filters)` of length 1, `"detail"`
+    `(batch, size / patch / 8, size / patch / 8, filters)`, not normalised.
+    """
+
+    def __init__(
+        self,
+        dim=48,
+        filters=128,
+        size=128,
+        num_stages=4,
+        variant="code",
+        patch=1,
+        chromatic=True,
+        degradation=True,
+        gate_ratio=16,
+        **kwargs,
+    ):
+        super().__init__(autocast=False, **kwargs)  # the layers inside cast
+        self.options = {
+            "dim": dim,
+            "filters": filters,
+            "size": size,
+            "num_stages": num_stages,
+            "variant": variant,
+            "patch": patch,
+            "chromatic": chromatic,
+            "degradation": degradation,
+            "gate_ratio": gate_ratio,
+        }
+        self.size = size
+        self.patch = patch
+
+    @property
+    def views(self):
+        """Names of the representations that it makes."""
+        views = ("chromatic",) if self.options["chromatic"] else ()
+        return views + (
+            ("degradation", "detail") if self.options["degradation"] else ()
+        )
+
+    def build(self, input_shape):
+        dtype, options = self.dtype_policy, self.options
+        dim = options["dim"]
+        self.embed = built(convolution(dim, 3, "embed", dtype), 3 * self.patch**2)
+        self.experts = MixtureOfExperts(
+            options["num_stages"], options["variant"], dtype=dtype, name="experts"
+        )
+        built(self.experts, dim)
+        self.chromatic = self.degradation = None
+        for name in ("chromatic", "degradation"):
+            if options[name]:
+                projector = Projector(
+                    options["filters"], options["gate_ratio"], dtype=dtype, name=name
+                )
+                setattr(self, name, built(projector, dim))
+
+    def locate(self, images):
+        """Features `(batch, height / patch, width / patch, dim)` before projection."""
+        images = ops.cast(images, "float32")
+        if self.patch > 1:
+            images = ops.space_to_depth(images, self.patch)
+        return self.experts(self.embed(images))
+
+    def resize(self, images):
+        """Images at the size that the encoder sees, float32."""
+        images = ops.cast(images, "float32")
+        if self.size is None or tuple(images.shape[1:3]) == (self.size, self.size):
+            return images
+        return ops.image.resize(images, (self.size, self.size))
+
+    def call(self, images, views=None):
+        features = self.locate(self.resize(images))
+        views = self.views if views is None else views
+        made = {}
+        if "chromatic" in views:
+            colours = ops.mean(self.chromatic(features), axis=(1, 2))
+            made["chromatic"] = unit(colours)
+        if "degradation" in views:
+            details = self.degradation(features)
+            made["degradation"] = unit(ops.mean(details, axis=(1, 2)))
+            made["detail"] = ops.cast(
+                ops.average_pool(details, 8, strides=8), "float32"
+            )
+        return made
+
+    def get_config(self):
+        return {**super().get_config(), **self.options}
+
+
+@keras.saving.register_keras_serializable("tfderain")
+class SpatialChannelInteraction(keras.layers.Layer):
+    """Fuses features of the encoder (where) with those of the network (which channel).
+
+    Args:
+        **kwargs: `name`, `dtype` and the other `keras.layers.Layer` options.
+
+    Call: `(batch, height, width, channels)` twice, to one of the same shape.
+    """
+
+    def build(self, location_shape, features_shape=None):
+        channels, dtype = location_shape[-1], self.dtype_policy
+        for name, size in (("where", 3), ("which", 1)):
+            for step in ("first", "second"):
+                layer = convolution(channels, size, f"{name}_{step}", dtype)
+                setattr(self, f"{name}_{step}", built(layer, channels))
+
+    def call(self, location, features):
+        where = self.where_second(ops.leaky_relu(self.where_first(location), SLOPE))
+        where = ops.mean(where, axis=-1, keepdims=True)
+        which = ops.mean(features, axis=(1, 2), keepdims=True)
+        which = self.which_second(ops.leaky_relu(self.which_first(which), SLOPE))
+        by_place = ops.sigmoid(where * features) * location
+        return by_place + ops.sigmoid(which * location) * features
+
+    def compute_output_shape(self, location_shape, features_shape):
+        return features_shape
+
+    def get_config(self):
+        return super().get_config()
+
+
+@keras.saving.register_keras_serializable("tfderain")
+class Prompt(keras.layers.Layer):
+    """Turns a representation into features, as strong as a gate says at each pixel.
+
+    Args:
+        **kwargs: `name`, `dtype` and the other `keras.layers.Layer` options.
+
+    Call: features `(batch, height, width, channels)` and a representation
+    `(batch, length)`, to the shape of the features.
+    """
+
+    def build(self, features_shape, vector_shape):
+        channels, dtype = features_shape[-1], self.dtype_policy
+        self.gate_first = built(convolution(channels, 1, "gate_first", dtype), channels)
+        self.gate_second = built(convolution(1, 1, "gate_second", dtype), channels)
+        self.transform = keras.layers.Dense(
+            channels, use_bias=False, dtype=dtype, name="transform"
+        )
+        self.transform.build(vector_shape)
+        self.bias = self.add_weight((channels,), "zeros", name="bias")
+
+    def call(self, features, vector):
+        gate = ops.gelu(self.gate_first(features), approximate=False)
+        gate = ops.sigmoid(self.gate_second(gate))  # (n, h, w, 1)
+        # The authors transform gate * vector at each pixel; the gate is one number
+        # there, so the vector is transformed once.
+        transformed = ops.cast(self.transform(vector), gate.dtype)[:, None, None]
+        return ops.silu(gate * transformed + ops.cast(self.bias, gate.dtype))
+
+    def compute_output_shape(self, features_shape, vector_shape):
+        return features_shape
+
+    def get_config(self):
+        return super().get_config()
+
+
+@keras.saving.register_keras_serializable("tfderain")
+class PromptedBlock(SparseBlock):
+    """A `SparseBlock` whose attention is followed by prompts.
+
+    Args:
+        num_heads, expansion, cumulative: see `SparseBlock`.
+        filters: int. Length of the representations.
+        views: names of the representations, in the order of the call.
+        mixing: of two views, `"alpha"` (weights `a` and `1 - a`, `a = (1 + cosine) / 2`
+            of the first with a learned vector) or `"sum"`.
+        **kwargs: `name`, `dtype` and the other `keras.layers.Layer` options.
+
+    Call: features `(batch, height, width, channels)` and a list of representations
+    `(batch, filters)`, one for each view, to the shape of the features.
+    """
+
+    def __init__(
+        self,
+        num_heads=1,
+        expansion=2.66,
+        cumulative=False,
+        filters=128,
+        views=("chromatic", "degradation"),
+        mixing="alpha",
+        **kwargs,
+    ):
+        super().__init__(num_heads, expansion, cumulative, **kwargs)
+        self.filters = filters
+        self.views = list(views)
+        self.mixing = mixing
+
+    def build(self, features_shape, vectors_shape=None):
+        super().build(features_shape)
+        self.prompts = []
+        for view in self.views:
+            prompt = Prompt(dtype=self.dtype_policy, name=f"prompt_{view}")
+            prompt.build(features_shape, (None, self.filters))
+            self.prompts.append(prompt)
+        self.direction = None
+        if len(self.views) == 2 and self.mixing == "alpha":
+            self.direction = self.add_weight(
+                (self.filters,), "random_normal", name="direction"
+            )
+
+    def call(self, features, vectors):
+        attended = self.attention(self.attention_norm(features))
+        prompts = [
+            prompt(attended, vector)
+            for prompt, vector in zip(self.prompts, vectors, strict=True)
+        ]
+        if self.direction is not None:
+            share = ops.cast(self.share(vectors[0]), attended.dtype)
+            prompts = [share * prompts[0], (1.0 - share) * prompts[1]]
+        features = features + attended + sum(prompts)
+        return features + self.feed(self.feed_norm(features))
+
+    def share(self, vector):
+        """`a` of the mixing, `(batch, 1, 1, 1)` in [0, 1], float32."""
+        cosine = ops.sum(
+            unit(self.direction) * ops.stop_gradient(vector), axis=-1, keepdims=True
+        )
+        return (1.0 + cosine)[:, None, None] / 2.0
+
+    def compute_output_shape(self, features_shape, vectors_shape):
+        return features_shape
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "filters": self.filters,
+            "views": self.views,
+            "mixing": self.mixing,
+        }
+
+
+@keras.saving.register_keras_serializable("tfderain")
+class RainmerNetwork(DRSformerNetwork):
+    """DRSformer's network with an encoder whose representations prompt the decoder.
+
+    Args:
+        filters: int. Length of the representations. Defaults to `128`.
+        encoder_size, gate_ratio: see `RepresentationEncoder`.
+        chromatic, degradation: bool. Whether these representations exist.
+        interaction: bool. Whether the encoder's features of the whole image are fused
+            with the first ones of the network.
+        mixing: see `PromptedBlock`.
+        **kwargs: see `DRSformerNetwork`.
+
+    Call: `(batch, height, width, 3)` in [0, 1] to the same shape, float32, not
+    clipped; height and width must be multiples of `8 * patch`.
+
+    Raises:
+        ValueError: for another `mixing`, or an `encoder_size` that is no multiple of
+            `8 * patch`.
+    """
+
+    def __init__(
+        self,
+        filters=128,
+        encoder_size=128,
+        chromatic=True,
+        degradation=True,
+        interaction=True,
+        mixing="alpha",
+        gate_ratio=16,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        if mixing not in ("alpha", "sum"):
+            raise ValueError(
+                f'`mixing` must be "alpha" or "sum". Received: mixing={mixing!r}.'
+            )
+        if encoder_size % (8 * self.patch):
+            raise ValueError(
+                "`encoder_size` must be a multiple of 8 * patch, the detail map's "
+                f"step. Received: encoder_size={encoder_size}, patch={self.patch}."
+            )
+        own = {
+            "filters": filters,
+            "encoder_size": encoder_size,
+            "chromatic": chromatic,
+            "degradation": degradation,
+            "interaction": interaction,
+            "mixing": mixing,
+            "gate_ratio": gate_ratio,
+        }
+        self.options = {**self.options, **own}
+        chosen = {"chromatic": chromatic, "degradation": degradation}
+        self.views = [view for view, wanted in chosen.items() if wanted]
+        self.prompting = {"filters": filters, "views": self.views, "mixing": mixing}
+        self.encoder = None
+        if self.views or interaction:
+            self.encoder = RepresentationEncoder(
+                self.dim,
+                filters,
+                encoder_size,
+                patch=self.patch,
+                gate_ratio=gate_ratio,
+                **self.experts,
+                **chosen,
+                dtype=self.dtype_policy,
+                name="encoder",
+            )
+        self.interaction = None
+        if interaction:
+            self.interaction = SpatialChannelInteraction(
+                dtype=self.dtype_policy, name="interaction"
+            )
+
+    def build(self, input_shape):
+        super().build(input_shape)
+        if self.encoder is not None:
+            self.encoder.build((None, None, None, 3))
+        if self.interaction is not None:
+            built(self.interaction, self.dim)
+
+    def make_decoder_block(self, num_heads, name):
+        if not self.views:
+            return self.make_block(num_heads, name)
+        return PromptedBlock(
+            num_heads,
+            **self.block,
+            **self.prompting,
+            dtype=self.dtype_policy,
+            name=name,
+        )
+
+    def call(self, rainy):
+        return self.restore(rainy, self.vectors(self.represent(rainy)))
+
+    def represent(self, rainy):
+        """The encoder's dict of representations; empty without any view."""
+        return self.encoder(rainy) if self.views else {}
+
+    def vectors(self, representations):
+        """Those that prompt the decoder, in the order of its blocks."""
+        return [representations[view] for view in self.views]
+
+    def shallow(self, rainy):
+        features = super().shallow(rainy)
+        if self.interaction is None:
+            return features
+        return self.interaction(self.encoder.locate(rainy), features)
+
+
+@keras.saving.register_keras_serializable("tfderain")
+class Rainmer(DRSformer):
+    """Rainmer with the contrastive training of its representations.
+
+    The key encoder and the archives are parts of `contrast`, beside `network`.
+
+    Args:
+        contrast_weight: float. Of each contrastive term. `0.0` leaves out the contrast
+            with its key encoder and archives, as for a model to be shipped:
+            `Rainmer(**options, contrast_weight=0.0).adopt(trained)`.
+        num_negatives, num_archived, momentum, temperature: see `Contrast`.
+        tasks: dict from task name to loss. Defaults to Charbonnier and 1 - SSIM.
+        weighting: `tfderain.weighting.Weighting`. Defaults to 0.1 for 1 - SSIM and
+            `contrast_weight` for each contrastive term.
+        clip_training: bool. See `Derainer`. Defaults to `False` as the authors.
+        **kwargs: the options of `RainmerNetwork` and `DRSformerNetwork`, `name`,
+            `dtype` and the other `keras.Model` options.
+
+    Without chromatic view, without degradation view, without interaction, and without
+    all three (the baseline, DRSformer) are the paper's ablations.
+    """
+
+    network_class = RainmerNetwork
+
+    def __init__(
+        self,
+        contrast_weight=0.1,
+        num_negatives=4,
+        num_archived=256,
+        momentum=0.999,
+        temperature=1.0,
+        tasks=None,
+        weighting=None,
+        **kwargs,
+    ):
+        views = {"chromatic": "contrast_chromatic", "degradation": "contrast_detail"}
+        terms = [term for view, term in views.items() if kwargs.get(view, True)]
+        terms = terms if contrast_weight else []
+        if tasks is None:
+            tasks = {
+                "charbonnier": losses.Charbonnier(),
+                "ssim": losses.StructuralDissimilarity(),
+            }
+            weights = {"ssim": 0.1, **dict.fromkeys(terms, contrast_weight)}
+        else:
+            weights = dict.fromkeys(terms, contrast_weight)
+        super().__init__(
+            tasks=tasks,
+            weighting=weighting or weightings.Fixed(weights),
+            more_losses=terms,
+            **kwargs,
+        )
+        self.contrast_options = {
+            "num_negatives": num_negatives,
+            "num_archived": num_archived,
+            "momentum": momentum,
+            "temperature": temperature,
+        }
+        self.contrast_weight = contrast_weight
+        self.contrast = None
+        if terms:
+            self.contrast = Contrast(
+                self.network.encoder, **self.contrast_options, name="contrast"
+            )
+
+    def build(self, input_shape):
+        super().build(input_shape)
+        if self.contrast is not None and not self.contrast.built:
+            self.contrast.build(self.network.encoder.size)
+            self.contrast.start_from(self.network.encoder)
+
+    def adopt(self, other):
+        super().adopt(other)
+        if self.contrast is not None:
+            self.contrast.start_from(self.network.encoder)
+
+    def forward_losses(self, rainy, clean, training):
+        if self.contrast is None:
+            return super().forward_losses(rainy, clean, training)
+        rainy, clean = (ops.cast(x, "float32") for x in (rainy, clean))
+        padded = pad_to_multiple(rainy, self.stride)
+        representations = self.network.represent(padded)
+        vectors = self.network.vectors(representations)
+        derained = self.network.restore(padded, vectors)
+        derained = self.finish(derained, rainy, training)
+        task_losses = self.task_losses(clean, derained)
+        task_losses |= self.contrast(
+            *self.seen(rainy, clean), representations, training=training
+        )
+        return derained, task_losses
+
+    def seen(self, *images):
+        """Images at the size of the encoder."""
+        images = [pad_to_multiple(x, self.stride) for x in images]
+        return [self.network.encoder.resize(x) for x in images]
+
+    def train_step(self, data):
+        results = super().train_step(data)
+        if self.contrast is not None:
+            rainy, clean = (ops.cast(x, "float32") for x in data)
+            finite = ops.equal(self.bad_steps_in_a_row, 0)
+            self.contrast.remember(*self.seen(rainy, clean), finite)
+            # The authors move it at the begin of the next step: the same.
+            self.contrast.follow(self.network.encoder, finite)
+        return results
+
+    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, **kwargs):
+        if self.contrast is not None:
+            raise ValueError(
+                "Only the TensorFlow backend trains with the contrast; others need "
+                f"contrast_weight=0. Received: {keras.backend.backend()}."
+            )
+        return super().compute_loss(x, y, y_pred, sample_weight, **kwargs)
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            **self.contrast_options,
+            "contrast_weight": self.contrast_weight,
+        }
+
+
+PRESETS = {
+    # For two cores: half the sizes inside, a quarter of the authors' channels.
+    "rainmer": {
+        "dim": 12,
+        "num_blocks": (1, 1, 1, 1),
+        "num_heads": (1, 2, 4, 8),
+        "expansion": 2.0,
+        "num_stages": 2,
+        "patch": 2,
+        "filters": 48,
+        "gate_ratio": 4,
+        "encoder_size": 64,
+    },
+}
