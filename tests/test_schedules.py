@@ -3,9 +3,11 @@
 import keras
 import numpy as np
 import pytest
+from helpers import images
 from keras import ops
 
 from tfderain import schedules
+from tfderain.models import MENET
 
 
 def test_two_cycles_by_hand():
@@ -103,3 +105,20 @@ def test_config():
     config = keras.saving.serialize_keras_object(optimizer)
     copy = keras.saving.deserialize_keras_object(config)
     assert copy.get_config() == optimizer.get_config()
+
+
+def test_it_trains_a_network():
+    """Under the condition that skips bad steps, and after averaging two gradients."""
+    model = MENET(1, filters=8, normalization=None, value_range=1.0)
+    optimizer = schedules.TwoGroupAdamW(
+        schedules.CosineCycles(1e-3, (4, 4), (1e-4, 1e-5)),
+        ["encode_half"],
+        clip=1.0,
+        gradient_accumulation_steps=2,
+    )
+    model.compile(optimizer=optimizer)
+    clean = 0.5 * images(8, 16, 24, 3)
+    rainy = clean + 0.3
+    history = model.fit(rainy, clean, batch_size=2, epochs=4, verbose=0).history
+    assert history["loss"][-1] < history["loss"][0]
+    assert int(model.optimizer.iterations) == 8

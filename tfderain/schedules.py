@@ -113,8 +113,12 @@ class TwoGroupAdamW(keras.optimizers.AdamW):
         ]
         norm = ops.sqrt(sum(squares))
         factor = ops.minimum(1.0, self.clip / (norm + 1e-6))  # as PyTorch
+        # The others pass an operation too: under a condition TensorFlow wants all
+        # gradients to come from the same branch.
         grads = [
-            gradient * ops.cast(factor, gradient.dtype) if clip else gradient
+            gradient * ops.cast(factor, gradient.dtype)
+            if clip
+            else ops.stop_gradient(gradient)
             for gradient, clip in zip(grads, clipped, strict=True)
         ]
         super()._backend_update_step(grads, trainable_variables, learning_rate)
