@@ -10,7 +10,9 @@ then there, with keras, numpy, pillow and the backend (the repository on PYTHONP
 
 RUN/best.keras loads in TensorFlow unchanged: `tfderain.models.load("RUN")`. Killed at
 any moment, the same command goes on. Weighting by GB needs TensorFlow's tape; batches
-whose loss is not finite are not skipped here, but they end the run.
+whose loss is not finite are not skipped here, but they end the run. Of a recipe with
+stages this is the first one (ERL-Net's plain network, JRGR's pre-training), which
+`tfderain train RECIPE --from RUN` goes on from.
 """
 
 import argparse
@@ -194,6 +196,13 @@ def train(path, run_dir, config, workers=0):
     """Trains a recipe on packed patches; returns the path of the best weights."""
     from tfderain import runs, training
 
+    if config.strategy is not None:
+        _, stage, config = training.stages_of(config)[0]
+        if stage == "joint":
+            raise ValueError(
+                "Only TensorFlow trains JRGR's networks together. "
+                "Received: a recipe without pre-training."
+            )
     sha256 = hashlib.sha256(pathlib.Path(path).read_bytes()).hexdigest()
     run_dir = runs.prepare_run(config, run_dir, {"data": sha256})
     with np.load(path) as packed:

@@ -3,7 +3,7 @@ import json
 import keras
 import numpy as np
 
-from tfderain.optimizers import ConvMuon
+from tfderain.optimizers import ConvMuon, GroupAdam, LinearDecay
 
 
 def variable(name, *shape):
@@ -49,3 +49,36 @@ def test_other_weights_are_adams():
     for ours, theirs in zip(weights, twins, strict=True):
         # the same formula in another order, in float32
         np.testing.assert_allclose(ours.numpy(), theirs.numpy(), atol=1e-6)
+
+
+def test_each_group_has_adams_steps_at_its_own_rate():
+    def three_steps(rate, rates=None):
+        layers = [keras.layers.Dense(2, name=name) for name in ("slow", "still", "a")]
+        for seed, layer in enumerate(layers):
+            layer.build((None, 3))
+            layer.kernel.assign(np.full((3, 2), seed + 1, "float32"))
+        kernels = [layer.kernel for layer in layers]
+        kind = keras.optimizers.Adam(rate) if rates is None else GroupAdam(rate, rates)
+        for step in range(1, 4):
+            kind.apply([k * step - 2.5 for k in kernels], kernels)
+        return [kernel.numpy() for kernel in kernels]
+
+    found = three_steps(0.1, {"slow": 0.1, "still": 0.0})
+    for index, rate in enumerate((0.01, 0.0, 0.1)):
+        np.testing.assert_array_equal(found[index], three_steps(rate)[index])
+
+
+def test_group_adam_keeps_its_rates():
+    optimizer = GroupAdam(1e-3, {"derain_real": 0.1}, beta_1=0.5)
+    restored = keras.optimizers.deserialize(keras.optimizers.serialize(optimizer))
+    assert type(restored) is GroupAdam
+    assert restored.get_config() == optimizer.get_config()
+
+
+def test_linear_decay():
+    schedule = LinearDecay(0.2, constant_steps=4, steps=4)
+    rates = [float(schedule(step)) for step in range(10)]
+    expected = [0.2, 0.2, 0.2, 0.2, 0.2, 0.15, 0.1, 0.05, 0, 0]
+    np.testing.assert_allclose(rates, expected, atol=1e-7)  # float32
+    again = LinearDecay.from_config(schedule.get_config())
+    assert float(again(6)) == float(schedule(6))

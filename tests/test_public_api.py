@@ -18,7 +18,8 @@ PUBLIC = {
     "losses": "Charbonnier Edge ImageLoss Perceptual Reconstruction "
     "StructuralDissimilarity Texture",
     "metrics": "PROTOCOLS PSNR SSIM luma psnr ssim",
-    "models": "MENET ERLNet Entangled DRSformer Rainmer AirNet PRESETS Derainer load",
+    "models": "MENET ERLNet JRGR Entangled DRSformer "
+    "Rainmer AirNet PRESETS Derainer load",
     "optimizers": "ConvMuon",
     "presets": "available find folder",
     "recipes": "ABLATIONS RECIPES TrainConfig ablate override resolve",

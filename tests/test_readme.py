@@ -32,7 +32,9 @@ def folder(tmp_path, monkeypatch):
     """A working folder with what the README's reader has: photos of rain."""
     monkeypatch.chdir(tmp_path)
     shutil.copytree(ROOT / "examples" / "clean", "photos")
+    shutil.copytree(ROOT / "examples" / "rainy", "rainy_photos")
     shutil.copy(ROOT / "examples" / "rainy" / "coffee.jpg", "rainy.jpg")
+    shutil.copy("rainy.jpg", "photo.jpg")
     return tmp_path
 
 
@@ -50,9 +52,13 @@ def test_python_runs(folder):
 def quick(line):
     """The same command on a recipe of seconds instead of hours."""
     words = shlex.split(re.sub(r"train menet(_paper)?", "train smoke", line))[1:]
-    if "train erlnet" in line:
-        small = ("stem=4", "growth=2", "num_layers=1")
-        settings = [f"model_config.{setting}" for setting in small]
+    small = {
+        "erlnet": ("stem=4", "growth=2", "num_layers=1"),
+        "jrgr": ("filters=2", "num_levels=2", "num_blocks=1", "critic_filters=2"),
+    }
+    network = words[1]
+    if words[0] == "train" and network in small:
+        settings = [f"model_config.{setting}" for setting in small[network]]
         settings += ["stages=none", "epochs=1", "steps_per_epoch=2", "batch_size=2"]
         settings += ["crop=32", "degrade=none", "validation_fraction=0.25"]
         settings += ["validation_crops=2"]
@@ -68,9 +74,11 @@ def test_commands_run_in_order(folder):
             shutil.copy("mine.json", "other.json")
         assert console.run(cli.app, quick(line)) == 0, line
     pictures = ["derained", "figures_8_9", "task_weights", "improved", "features"]
+    pictures += ["figure_6"]
     for made in ("mine.json", "table.json", *(f"{name}.png" for name in pictures)):
         assert pathlib.Path(made).is_file(), made
     assert len(list(pathlib.Path("derained").rglob("*.compare.*"))) == 4
+    assert len(list(pathlib.Path("real_pairs", "rainy").iterdir())) == 4
 
 
 def test_files_named_in_the_readme_exist():

@@ -64,7 +64,9 @@ def test_tiles_cover_the_image_and_their_weights_add_up(size, tile, overlap, str
         assert weights.min() >= 0
         assert all(start % stride == 0 for start in (*starts, side))
         assert starts[0] == 0 and starts[-1] + side == length
-        assert all(b - a <= side - (overlap or 0) for a, b in itertools.pairwise(starts))
+        assert all(
+            b - a <= side - (overlap or 0) for a, b in itertools.pairwise(starts)
+        )
     if tile == 128:
         assert max(tiles.tile) <= 128
     assert len(tiles) == len(tiles.rows) * len(tiles.columns)

@@ -2,6 +2,7 @@
 
 import csv
 import itertools
+import json
 import os
 import pathlib
 import runpy
@@ -141,3 +142,35 @@ def test_weights_of_another_backend_load_in_tensorflow(packed, tmp_path):
     with (tmp_path / "run" / "history.csv").open(newline="") as file:
         scores = [float(row["val_psnr_rgb"]) for row in csv.DictReader(file)]
     assert len(set(scores)) == 2  # two epochs, and the second changed the weights
+
+
+@pytest.mark.parametrize(
+    ("recipe", "settings", "expected"),
+    [
+        (
+            "erlnet",
+            {"stem": 4, "growth": 2, "num_layers": 1, "levels": 2},
+            {"stage": None, "entanglement": None},
+        ),
+        (
+            "jrgr",
+            {"filters": 2, "num_levels": 2, "normalization": None},
+            {"stage": "pretrain"},
+        ),
+    ],
+)
+def test_of_recipes_with_stages_the_first_is_trained(
+    packed, tmp_path, recipe, settings, expected
+):
+    changes = [f"model_config.{name}={json.dumps(v)}" for name, v in settings.items()]
+    changes += ["stages=none", "epochs=1", "steps_per_epoch=1", *SETTINGS[1:]]
+    config = recipes.resolve(recipe, overrides=changes)
+    portable["train"](packed, tmp_path, config)
+    model = models.load(tmp_path)
+    assert {name: getattr(model, name) for name in expected} == expected
+
+
+def test_joint_training_needs_tensorflow(packed, tmp_path):
+    config = recipes.resolve("jrgr", "Init-1")
+    with pytest.raises(ValueError, match="Only TensorFlow trains JRGR"):
+        portable["train"](packed, tmp_path, config)

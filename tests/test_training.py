@@ -295,6 +295,28 @@ def test_run_folder_of_other_settings_is_refused(run, data):
         training.train(config, run_dir, data, layout="folders", verbose=0)
 
 
+def test_settings_that_came_later_had_their_default(run, data):
+    run_dir, config = run
+    path = run_dir / "config.json"
+    about = json.loads(path.read_text())
+    for name in ("keep", "rates", "beta_1"):
+        del about["config"][name]
+    path.write_text(json.dumps(about))
+    training.train(config, run_dir, data, verbose=0)
+    assert json.loads(path.read_text())["config"]["keep"] == "best"
+
+
+def test_the_last_weights_are_kept_on_request(data, tmp_path):
+    config = smoke("epochs=1", "keep=last", "schedule=constant")
+    training.train(config, tmp_path, data, verbose=0)
+    state = json.loads((tmp_path / "state.json").read_text())
+    state["best_score"] = 99.0  # no epoch is better
+    (tmp_path / "state.json").write_text(json.dumps(state))
+    training.train(dataclasses.replace(config, epochs=2), tmp_path, data, verbose=0)
+    state = json.loads((tmp_path / "state.json").read_text())
+    assert state["best"] == "best-00002.keras" and state["best_score"] < 99
+
+
 def test_finished_run_is_not_run_again(run, data):
     run_dir, config = run
     before = (run_dir / "state.json").stat().st_mtime_ns

@@ -52,27 +52,27 @@ def score_distributions(results, path, rainy=True):
         ImportError: Matplotlib is not installed.
     """
     results = _load(results)
-    figure = _figure(width=12, height=4.5)
+    figure = new_figure(width=12, height=4.5)
     left, right = figure.subplots(1, 2)
     _draw_psnr(left, results, rainy)
     _draw_ssim(right, results, rainy)
-    return _save(figure, path)
+    return save_figure(figure, path)
 
 
 def psnr_histogram(results, path, rainy=True):
     """Draws the left half of `score_distributions` alone (Figure 8)."""
     results = _load(results)
-    figure = _figure(width=6.5, height=4.5)
+    figure = new_figure(width=6.5, height=4.5)
     _draw_psnr(figure.subplots(), results, rainy)
-    return _save(figure, path)
+    return save_figure(figure, path)
 
 
 def ssim_boxplot(results, path, rainy=True):
     """Draws the right half of `score_distributions` alone (Figure 9)."""
     results = _load(results)
-    figure = _figure(width=6.5, height=4.5)
+    figure = new_figure(width=6.5, height=4.5)
     _draw_ssim(figure.subplots(), results, rainy)
-    return _save(figure, path)
+    return save_figure(figure, path)
 
 
 def task_weights(history_csv, path):
@@ -98,7 +98,7 @@ def task_weights(history_csv, path):
         )
     rows = np.arange(len(next(iter(weights.values()))))
     steps = columns.get("epoch", rows)
-    figure = _figure(width=12 if norms else 6.5, height=4)
+    figure = new_figure(width=12 if norms else 6.5, height=4)
     axes = figure.subplots(1, 2 if norms else 1, squeeze=False)[0]
     _draw_lines(axes[0], steps, weights, "task weight")
     axes[0].set_ylim(bottom=0)
@@ -107,7 +107,7 @@ def task_weights(history_csv, path):
         axes[1].set_yscale("log")
     for axis in axes:
         axis.set_xlabel("epoch" if "epoch" in columns else "row")
-    return _save(figure, path)
+    return save_figure(figure, path)
 
 
 def improvement_bars(found, path):
@@ -126,7 +126,7 @@ def improvement_bars(found, path):
     """
     if not found:
         raise ValueError("There must be at least one comparison. Received: found=().")
-    figure = _figure(width=max(9, 3 + 2.2 * len(found)), height=4.5)
+    figure = new_figure(width=max(9, 3 + 2.2 * len(found)), height=4.5)
     left, right = figure.subplots(1, 2, sharey=True)
     _draw_shares(left, found, {"all": ("C0", None)})
     hard = "hard: PSNR of the reference below its mean"
@@ -138,7 +138,7 @@ def improvement_bars(found, path):
     left.set_title(f"Images improved over {over}")
     right.set_title("Of the hard and of the easy images")
     figure.legend(loc="outside lower center", ncols=2, fontsize="small")
-    return _save(figure, path)
+    return save_figure(figure, path)
 
 
 def feature_maps(features, path, scaling="own", largest=128):
@@ -450,7 +450,7 @@ def _read_columns(path):
     }
 
 
-def _figure(width, height):
+def new_figure(width, height):
     try:
         from matplotlib.figure import Figure
     except ImportError as error:
@@ -462,7 +462,7 @@ def _figure(width, height):
     return Figure(figsize=(width, height), layout="constrained")
 
 
-def _save(figure, path):
+def save_figure(figure, path):
     """Saves the figure whole or not at all, and returns it."""
     path = Path(path)
     kind = path.suffix.removeprefix(".") or "png"

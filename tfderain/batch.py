@@ -117,6 +117,7 @@ def synthesize_files(
     seed: int = 0,
     copies: int = 1,
     streaks: str | os.PathLike | None = None,
+    maker: Callable | None = None,
     recursive: bool = False,
     overwrite: bool = False,
     progress=None,
@@ -133,6 +134,9 @@ def synthesize_files(
         seed: int, not negative.
         copies: int. Rainy pictures for each clean one.
         streaks: folder of streak pictures to mix in; None for rendered streaks alone.
+        maker: function from the pool of streak layers (or None) to a
+            `rainmaking.RainMaker`, whose rain is used instead; called once, before the
+            first picture.
         recursive, overwrite, progress: see `derain_files`.
 
     Raises:
@@ -148,9 +152,12 @@ def synthesize_files(
     planned = jobs.plan_pairs(inputs, output, recursive=recursive, copies=copies)
 
     def prepare():
-        return streaks and rain.streak_pool(POOL_COUNT, POOL_SIZE, seed, streaks)
+        pool = streaks and rain.streak_pool(POOL_COUNT, POOL_SIZE, seed, streaks)
+        if maker is not None:
+            return maker(pool)
+        return lambda clean, rng: rain.add_rain(clean, rng, kind, pool)[0]
 
-    def work(pool, job, due, part):
+    def work(add_rain, job, due, part):
         picture = images.read(job.source)
         clean = images.Picture(picture.pixels, icc=picture.icc)
         if job.target in due:
@@ -159,8 +166,7 @@ def synthesize_files(
         for copy, path in enumerate(job.others):
             rng = np.random.default_rng([seed, copy, *name.encode()])
             part(copy, copies)
-            rainy, _ = rain.add_rain(images.to_float(clean.pixels), rng, kind, pool)
-            _write(path, clean, rainy)
+            _write(path, clean, add_rain(images.to_float(clean.pixels), rng))
         lost = ("transparency is not kept in pairs",)
         return picture.notes + (() if picture.alpha is None else lost)
 

@@ -9,7 +9,7 @@ import functools
 import os
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 from typer import Argument, Option
@@ -101,7 +101,7 @@ def derain(
     finish(summary)
 
 
-@app.command(short_help="Add synthetic rain to pictures and keep the pairs.")
+@app.command(short_help="Add rain to pictures and keep the pairs.")
 def synthesize(
     inputs: options.Inputs,
     output: Annotated[
@@ -111,15 +111,42 @@ def synthesize(
     seed: Annotated[int, count("Same seed, same rain.", least=0)] = 0,
     copies: Annotated[int, count("Rainy pictures for each clean one.")] = 1,
     streaks: options.Streaks = None,
+    style: Annotated[
+        Literal["synthetic", "real"],
+        Option(help="real: rain as JRGR learned it from photos."),
+    ] = "synthetic",
+    model: Annotated[
+        str, Option(metavar="NAME", help="A JRGR, for --style real.")
+    ] = "jrgr",
+    photos: Annotated[
+        Path | None,
+        Option(
+            metavar="DIR",
+            exists=True,
+            file_okay=False,
+            help="Take the rain off these real photos.",
+        ),
+    ] = None,
     recursive: options.Recursive = False,
     overwrite: options.Overwrite = False,
 ):
-    """Add synthetic rain to clean pictures and keep the pairs.
+    """Add rain to clean pictures and keep the pairs.
 
     \b
     tfderain synthesize photos/ pairs/ --kind heavy --seed 7 --copies 3
+    tfderain synthesize photos/ pairs/ --style real --photos rainy_photos/
     """
     from tfderain import batch
+
+    if photos and style != "real":
+        raise ValueError(f"--photos needs --style real. Received: --style {style}.")
+    maker = None
+    if style == "real":
+
+        def maker(pool):
+            from tfderain import rainmaking  # TensorFlow starts here
+
+            return rainmaking.RainMaker(model, photos, kind, pool)
 
     with console.Progress("synthesize") as progress:
         summary = batch.synthesize_files(
@@ -129,6 +156,7 @@ def synthesize(
             seed=seed,
             copies=copies,
             streaks=streaks,
+            maker=maker,
             recursive=recursive,
             overwrite=overwrite,
             progress=progress,
@@ -141,11 +169,13 @@ def train(
     recipe: Annotated[
         str,
         Argument(
-            metavar="RECIPE", help="menet, erlnet, menet_paper, erlnet_paper or smoke."
+            metavar="RECIPE",
+            help="menet, erlnet, jrgr, each also with _paper; jrgr_code; smoke.",
         ),
     ],
-    data: options.Data,
+    data: options.TrainingData,
     streaks: options.Streaks = None,
+    real: options.Photos = None,
     run: Annotated[
         Path | None,
         Option(metavar="DIR", help="Run folder. [default: runs/RECIPE]"),
@@ -154,7 +184,8 @@ def train(
         str | None, Option(metavar="NAME", help="Row of the paper: LpLeLt+GB+CA, ...")
     ] = None,
     strategy: Annotated[
-        str | None, Option(metavar="NAME", help="Stages of ERL-Net: MA_A ... MA_D, DT.")
+        str | None,
+        Option(metavar="NAME", help="ERL-Net: MA_A ... MA_D, DT; JRGR: Init-1, ..."),
     ] = None,
     entanglement: Annotated[
         str | None, Option(metavar="NAME", help="Of ERL-Net: clgd or mlgd.")
@@ -185,6 +216,7 @@ def train(
     tfderain train menet --data pairs/ --run runs/mine
     tfderain train menet_paper --data pairs/ --ablation LpLeLt+GB+CA --epochs 20
     tfderain train erlnet --data pairs/ --strategy MA_D --entanglement mlgd
+    tfderain train jrgr --synthetic pairs/ --real photos/
     tfderain train menet --data pairs/ --from menet --set learning_rate=2e-4
     tfderain train menet --data pairs/ --set batch_size=8 --set crop=96
     """
@@ -198,7 +230,7 @@ def train(
     asked += [f"{name}={value}" for name, value in named.items() if value is not None]
     config = recipes.resolve(recipe, ablation=ablation, overrides=asked)
     run = run or Path("runs", f"{recipe}-{ablation}" if ablation else recipe)
-    run_training(config, run, data, streaks, layout, pattern, start)
+    run_training(config, run, data, streaks, layout, pattern, start, real)
 
 
 @app.command(short_help="Score models on rainy/clean pairs.")
@@ -331,6 +363,10 @@ def export(
     size: Annotated[
         str, Option(metavar="HxW", help="Input size in the LiteRT file.")
     ] = "256x256",
+    rain_generator: Annotated[
+        bool,
+        Option("--rain-generator", help="JRGR's other half: makes rain look real."),
+    ] = False,
     overwrite: options.Overwrite = False,
 ):
     """Write a model as a SavedModel (TF Serving) or LiteRT file, run and compared.
@@ -342,6 +378,13 @@ def export(
     from tfderain import export, models  # TensorFlow starts here
 
     loaded = models.load(model)
+    if rain_generator:
+        if not hasattr(loaded, "rain_generator"):
+            raise ValueError(
+                "Only a JRGR has a rain generator. "
+                f"Received: {model}, a {type(loaded).__name__}."
+            )
+        loaded = loaded.rain_generator()
     for target in dict.fromkeys(to):
         if target is options.Target.SAVED_MODEL:
             made = export.to_saved_model(loaded, out / "1", overwrite=overwrite)
@@ -399,21 +442,21 @@ def chosen_models(model, models):
     return list(dict.fromkeys(models or [model]))
 
 
-def run_training(config, run, data, streaks, layout, pattern, start):
+def run_training(config, run, data, streaks, layout, pattern, start, real):
     """Trains, and prints where the results are."""
     from tfderain import training  # TensorFlow starts here
 
     try:
         verbose = 1 if sys.stdout.isatty() else 2  # no progress bars in log files
         best = training.train(
-            config, run, data, streaks, layout, pattern, start, verbose
+            config, run, data, streaks, layout, pattern, start, verbose, real
         )
     except training.NonFiniteLoss as error:
         raise console.Failure(str(error)) from error
     print(f"weights:  {best}")
-    print(f"history:  {run / 'history.csv'}")
-    print(f"pictures: tensorboard --logdir {run / 'logs'}")
-    print(f"next:     tfderain evaluate {run} --data DIR")
+    print(f"history:  {best.parent / 'history.csv'}")
+    print(f"pictures: tensorboard --logdir {run}")
+    print(f"next:     tfderain evaluate {best.parent} --data DIR")
 
 
 def describe(name, card):

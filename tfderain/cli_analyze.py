@@ -190,3 +190,53 @@ def features(
             for name, values in correlations.items()
         }
         scoring.json_text(content, options.make_folder(json))
+
+
+@app.command(short_help="What JRGR makes of rain: Figures 6, 8 and 9 of its paper.")
+def jrgr(
+    models: Annotated[
+        list[str], Argument(metavar="MODEL...", help="Presets or run folders of JRGR.")
+    ],
+    synthetic: Annotated[
+        Path, Option(metavar="PATH", exists=True, help="Picture, or folder of them.")
+    ],
+    real: Annotated[
+        Path, Option(metavar="PATH", exists=True, help="The same, of real rain.")
+    ],
+    out: options.Picture,
+    figure: Annotated[
+        Literal["translations", "layers", "comparison"],
+        Option(help="Figure 6; t-SNE of rain layers, Figure 8; several models, 9."),
+    ] = "translations",
+    overwrite: options.Overwrite = False,
+):
+    """All translations of a synthetic and a real picture, or the rain in many.
+
+    \b
+    tfderain analyze jrgr jrgr --synthetic s.png --real r.jpg --out figure_6.png
+    tfderain analyze jrgr jrgr --figure layers --synthetic s/ --real r/ --out 8.png
+    tfderain analyze jrgr jrgr runs/jrgr-CycleGAN/joint-proposed-CycleGAN \\
+        --figure comparison --synthetic s.png --real r.jpg --out figure_9.png
+    """
+    refuse_existing(out, overwrite)
+    if len(models) > 1 and figure != "comparison":
+        raise ValueError(
+            "Only --figure comparison takes several models. "
+            f"Received: {', '.join(models)}."
+        )
+    from tfderain import images, scoring, translation
+    from tfderain import models as networks  # TensorFlow starts here
+
+    loaded = [networks.load(model) for model in models]
+    options.make_folder(out)
+    many = figure == "layers"
+    found = [options.pictures(path, many) for path in (synthetic, real)]
+    read = [[images.to_float(scoring.read(file)) for file in files] for files in found]
+    if many:
+        layers = translation.rain_layers(loaded[0], *read)
+        translation.draw_layers(translation.tsne(layers), out)
+    elif figure == "comparison":
+        translation.figure_9(loaded, read[0][0], read[1][0], out)
+    else:
+        translation.figure_6(loaded[0], read[0][0], read[1][0], out)
+    print(out)

@@ -52,6 +52,23 @@ Data = Annotated[
         help="Folder of rainy/clean pairs.",
     ),
 ]
+TrainingData = Annotated[
+    Path,
+    Option(
+        "--data",
+        "--synthetic",
+        metavar="DIR",
+        exists=True,
+        file_okay=False,
+        help="Folder of rainy/clean pairs.",
+    ),
+]
+Photos = Annotated[
+    Path | None,
+    Option(
+        metavar="DIR", exists=True, file_okay=False, help="Real rainy photos, for JRGR."
+    ),
+]
 ProtocolName = Annotated[
     Protocol, Option("--protocol", help="How scores are computed.")
 ]
@@ -85,6 +102,24 @@ def tile_side(text: str) -> int | str:
     if text.isdecimal() and int(text):
         return int(text)
     raise ValueError(f"`--tile` must be auto or a number of pixels. Received: {text}.")
+
+
+def pictures(path: Path, many: bool) -> list[str]:
+    """The picture at `path`, or all of a folder.
+
+    Raises:
+        ValueError: if one picture is wanted of a folder, or a folder has none.
+    """
+    if path.is_dir():
+        from tfderain.data import pairs
+
+        found = pairs.find_images(path)
+        if many and found:
+            return found
+    elif not many:
+        return [str(path)]
+    wanted = "a folder with pictures" if many else "a picture"
+    raise ValueError(f"There must be {wanted}. Received: {path}.")
 
 
 def size(text: str) -> tuple[int, int]:

@@ -44,6 +44,11 @@ ABLATIONS = {
             for strategy in ("MA_A", "MA_B", "MA_C", "MA_D", "DT")
         ),
     ),
+    # Table 2 of Ye et al., CVPR 2021: losses left out, and how training starts
+    "jrgr": (
+        *("no_adv_B", "no_adv_O", "no_cyc", "no_MSE", "Init-1", "Init-2", "proposed"),
+        "CycleGAN",  # Figure 9
+    ),
 }
 TASKS = {
     "Lp": "reconstruction",
@@ -52,6 +57,19 @@ TASKS = {
     "Lvgg": "perceptual",
 }
 FIXED_WEIGHTS = {"edge": 1e-2, "perceptual": 1e-3}  # Table IV
+JRGR_LOSSES = {
+    "no_adv_B": "adversarial_clean",
+    "no_adv_O": "adversarial_rainy",
+    "no_cyc": "cycle",
+    "no_MSE": "mse",
+}
+# Which removal networks start from the pre-trained one, and what part of the learning
+# rate each network has in joint training (section 3.3 and 4.4 of the paper).
+JRGR_STRATEGIES = {
+    "proposed": {"derain_synthetic": 0.01, "derain_real": 0.1},
+    "Init-2": {"derain_synthetic": 0.01},
+    "Init-1": {},
+}
 
 
 @dataclass(frozen=True)
@@ -64,8 +82,9 @@ class TrainConfig:
             (`reconstruction`, `edge`, `texture`, `perceptual`) to the arguments of its
             loss; `weighting` is `"GB"`, `"LB"` or a dict of fixed weights. Both may
             also be what Keras serialises.
-        strategy: `None`, or how a network with entanglement is trained stage by
-            stage: a name in `tfderain.models.entanglement.STRATEGIES`.
+        strategy: `None`, or how a network is trained stage by stage: with
+            entanglement a name in `tfderain.models.entanglement.STRATEGIES`, JRGR one
+            in `JRGR_STRATEGIES`.
         stages: for each stage of a strategy by name (also `"clean_to_clean"`),
             settings that differ from these: `{"residual": {"epochs": 5}}`.
         inputs: `"rainy"`, or `"clean"`: the clean image is input and target, which
@@ -79,10 +98,14 @@ class TrainConfig:
         learning_rate: of the optimizer, at its highest.
         schedule: `"constant"`; `"steps"`: a tenth from epoch 40 and a hundredth from
             epoch 80; `"cosine"`: from 0 up during the first 2 %, at most 500 steps,
-            then down to 0 along a cosine; `"plateau"`: a tenth whenever the training
-            loss has not fallen for ten epochs.
+            then down to 0 along a cosine; `"linear"`: down to 0 on a line during the
+            second half; `"plateau"`: a tenth whenever the training loss has not fallen
+            for ten epochs.
         optimizer: `"adam"`, or `"muon"` (`tfderain.optimizers.ConvMuon`; the first and
             the last convolution and all biases are left to Adam).
+        beta_1: of Adam.
+        rates: dict from a network's name to its part of the learning rate (Adam), or
+            `None`.
         clip_norm: largest norm of all gradients together, or `None`.
         ema: momentum of the average of the weights, which is what is validated and
             shipped, or `None` for the weights themselves.
@@ -93,6 +116,8 @@ class TrainConfig:
         validation_fraction: share of the backgrounds kept for choosing the best epoch.
         validation_crops: patches of them, half with their own rain and half (given
             `degrade`) with synthetic rain.
+        keep: `"best"`, the weights of the epoch with the best validation PSNR, or
+            `"last"`: pairs cannot say when a network for real rain is best.
         vgg_weights: file with VGG19's weights, for the task `perceptual`.
         seed: of weights, data order and rain.
         mixed_precision: `None`, `"mixed_float16"`, `"mixed_bfloat16"`, or
@@ -116,6 +141,8 @@ class TrainConfig:
     learning_rate: float = 1e-3
     schedule: str = "constant"
     optimizer: str = "adam"
+    beta_1: float = 0.9
+    rates: dict | None = None
     clip_norm: float | None = None
     ema: float | None = None
     degrade: dict | None = None
@@ -123,6 +150,7 @@ class TrainConfig:
     pool_size: int = 384
     validation_fraction: float = 0.08
     validation_crops: int = 256
+    keep: str = "best"
     vgg_weights: str | None = None
     seed: int = 0
     mixed_precision: str | None = None
@@ -148,12 +176,13 @@ class TrainConfig:
 
 
 CHOICES = {
-    "model": ("menet", "erlnet"),
-    "strategy": (None, "MA_A", "MA_B", "MA_C", "MA_D", "DT"),
+    "model": ("menet", "erlnet", "jrgr"),
+    "strategy": (None, "MA_A", "MA_B", "MA_C", "MA_D", "DT", *JRGR_STRATEGIES),
     "inputs": ("rainy", "clean"),
     "crops": ("random", "five_crop"),
-    "schedule": ("constant", "steps", "cosine", "plateau"),
+    "schedule": ("constant", "steps", "cosine", "linear", "plateau"),
     "optimizer": ("adam", "muon"),
+    "keep": ("best", "last"),
     "mixed_precision": (None, "mixed_float16", "mixed_bfloat16", "cpu_bfloat16"),
 }
 
@@ -252,6 +281,82 @@ RECIPES = {
         learning_rate=4e-4,
         schedule="plateau",
     ),
+    # tfderain train jrgr --synthetic DIR --real DIR --streaks DIR: small networks that
+    # start as the identity, so that sharp backgrounds need not be learned anew.
+    "jrgr": TrainConfig(
+        model="jrgr",
+        model_config={
+            "variant": "code",
+            "filters": 20,
+            "num_levels": 4,
+            "num_blocks": 4,
+            "critic_filters": 24,
+            "normalization": None,
+            "residual": True,
+        },
+        strategy="proposed",
+        stages={
+            "pretrain": {
+                "epochs": 24,
+                "batch_size": 8,
+                "learning_rate": 1e-3,
+                "beta_1": 0.9,
+                "schedule": "cosine",
+                "clip_norm": 1.0,
+                "keep": "best",
+            },
+        },
+        crop=128,
+        batch_size=2,
+        steps_per_epoch=500,
+        epochs=20,
+        learning_rate=2e-4,
+        schedule="linear",
+        beta_1=0.5,
+        ema=0.999,
+        degrade={"real_share": 0.4, "clean_share": 0.05, "veil_share": 0.12},
+        keep="last",
+    ),
+    # tfderain train jrgr_paper --synthetic DIR --real DIR: section 3.3; weights of the
+    # losses as printed.
+    "jrgr_paper": TrainConfig(
+        model="jrgr",
+        model_config={
+            "variant": "paper",
+            "adversary": "log",
+            "lambdas": {
+                "adversarial_clean": 10.0,
+                "adversarial_rainy": 10.0,
+                "cycle": 1.0,
+                "mse": 10.0,
+            },
+        },
+        strategy="proposed",
+        stages={"pretrain": {"epochs": 100, "schedule": "constant"}},
+        crop=256,
+        flips=False,
+        batch_size=16,
+        epochs=200,
+        learning_rate=1e-4,
+        schedule="linear",
+        beta_1=0.5,
+        keep="last",
+    ),
+    # tfderain train jrgr_code --synthetic DIR --real DIR: as the authors really ran it.
+    "jrgr_code": TrainConfig(
+        model="jrgr",
+        model_config={"variant": "code", "lambdas": {"mse": 50.0}},
+        strategy="proposed",
+        stages={"pretrain": {"epochs": 200}},
+        crop=256,
+        flips=False,
+        batch_size=8,
+        epochs=200,
+        learning_rate=1e-4,
+        schedule="linear",
+        beta_1=0.5,
+        keep="last",
+    ),
     # tfderain train smoke --data DIR: seconds; proves that data, training, checkpoints
     # and logs work together.
     "smoke": TrainConfig(
@@ -295,9 +400,19 @@ def ablate(config: TrainConfig, ablation: str) -> TrainConfig:
             f"`ablation` must be one of {', '.join(ABLATIONS[config.model])}. "
             f"Received: ablation={ablation!r}."
         )
-    return {"menet": _ablate_menet, "erlnet": _ablate_erlnet}[config.model](
-        config, ablation
-    )
+    change = {"menet": _ablate_menet, "erlnet": _ablate_erlnet, "jrgr": _ablate_jrgr}
+    return change[config.model](config, ablation)
+
+
+def _ablate_jrgr(config, ablation):
+    if ablation in JRGR_STRATEGIES:
+        return dataclasses.replace(config, strategy=ablation)
+    if ablation == "CycleGAN":
+        model_config = {**config.model_config, "translation": "image"}
+        return dataclasses.replace(config, model_config=model_config)
+    lambdas = {**config.model_config.get("lambdas", {}), JRGR_LOSSES[ablation]: 0.0}
+    model_config = {**config.model_config, "lambdas": lambdas}
+    return dataclasses.replace(config, model_config=model_config)
 
 
 def _ablate_erlnet(config, ablation):

@@ -18,6 +18,7 @@ import keras
 import numpy as np
 
 from tfderain import __version__, files
+from tfderain.recipes import TrainConfig
 
 SCORE = "val_psnr_rgb"  # colour counts, so the best epoch is not chosen on luma alone
 
@@ -72,7 +73,9 @@ def prepare_run(config, run_dir, sources):
 
 def _check_same(old, new, run_dir):
     changed = [name for name in new if name != "config" and old.get(name) != new[name]]
-    before, now = old["config"], new["config"]
+    # A setting that came later had its default value.
+    defaults = json.loads(json.dumps(dataclasses.asdict(TrainConfig())))
+    before, now = {**defaults, **old["config"]}, new["config"]
     changed += [name for name in now if before.get(name) != now[name]]
     if "epochs" in changed and now["epochs"] > before["epochs"]:
         changed.remove("epochs")
@@ -221,7 +224,8 @@ class RunState(keras.callbacks.Callback):
         self.model.save(self.run_dir / "checkpoints" / name)
         state = {**self.state, "epoch": epoch + 1, "checkpoint": name}
         score = float(logs[SCORE])
-        if state["best"] is None or score > state["best_score"]:
+        last = self.config.keep == "last"
+        if state["best"] is None or last or score > state["best_score"]:
             state |= {"best": f"best-{epoch + 1:05d}.keras", "best_score": score}
             self.save_shipped(self.run_dir / "checkpoints" / state["best"])
         write_json(self.run_dir / "state.json", state)

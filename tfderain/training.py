@@ -25,6 +25,7 @@ from tfderain.data import pipeline, rain
 from tfderain.models.entanglement import STAGES, STRATEGIES
 from tfderain.recipes import (
     ABLATIONS,
+    JRGR_STRATEGIES,
     RECIPES,
     TrainConfig,
     ablate,
@@ -69,21 +70,30 @@ def build_model(config, mixed_precision=None):
         ValueError: for unknown tasks or constructor arguments.
     """
     arguments = dict(config.model_config)
-    tasks = arguments.pop("tasks", {})
-    arguments["tasks"] = {
-        name: _loss(name, options, config) for name, options in tasks.items()
-    }
+    if "tasks" in arguments:
+        arguments["tasks"] = {
+            name: _loss(name, options, config)
+            for name, options in arguments["tasks"].items()
+        }
     if "weighting" in arguments:
         arguments["weighting"] = _weighting(arguments["weighting"])
-    classes = {"menet": models.MENET, "erlnet": models.ERLNet}
+    if config.model == "jrgr":
+        arguments.setdefault("crop", config.crop)
+    classes = {"menet": models.MENET, "erlnet": models.ERLNet, "jrgr": models.JRGR}
     model = classes[config.model](dtype=mixed_precision or "float32", **arguments)
     model.build((None, None, None, 3))
     return model
 
 
 def shipped(config):
-    """The config of the network that is left after training: without a stage."""
-    model_config = {k: v for k, v in config.model_config.items() if k != "stage"}
+    """The config of the network that is left after training: without a stage.
+
+    JRGR keeps all four of its networks, but no critics.
+    """
+    model_config = dict(config.model_config)
+    stage = model_config.pop("stage", None)
+    if config.model == "jrgr":
+        model_config["stage"] = "pretrain" if stage == "pretrain" else "deploy"
     return dataclasses.replace(config, model_config=model_config)
 
 
@@ -126,6 +136,9 @@ def learning_rate(config, steps_per_epoch):
         return schedules.PiecewiseConstantDecay(
             boundaries, [rate, rate / 10, rate / 100]
         )
+    if config.schedule == "linear":
+        half = max(1, total // 2)
+        return optimizers.LinearDecay(rate, constant_steps=total - half, steps=half)
     warm_up = min(500, max(1, total // 50))
     return schedules.CosineDecay(
         0.0, max(1, total - warm_up), warmup_target=rate, warmup_steps=warm_up
@@ -135,7 +148,9 @@ def learning_rate(config, steps_per_epoch):
 def compile_model(model, config, steps_per_epoch):
     """Gives a model the optimizer, metric and execution options of a config."""
     classes = {
-        "adam": keras.optimizers.Adam,
+        "adam": functools.partial(
+            optimizers.GroupAdam, rates=config.rates, beta_1=config.beta_1
+        ),
         "muon": functools.partial(
             optimizers.ConvMuon, exclude_layers=["encode_half", "residual"]
         ),
@@ -260,6 +275,7 @@ def train(
     pattern=None,
     start=None,
     verbose="auto",
+    real=None,
 ):
     """Trains a recipe on a folder of pairs, or goes on with a run that was stopped.
 
@@ -279,6 +295,7 @@ def train(
         start: trained network whose weights a new run starts from, see
             `tfderain.models.load`; `None` for random weights.
         verbose: as in `keras.Model.fit`.
+        real: folder of real rainy photos, for JRGR.
 
     Returns:
         Path of the best weights: `best.keras` in the run folder, or in that of the
@@ -294,11 +311,18 @@ def train(
         "pattern": pattern,
         "streaks": streaks and os.path.abspath(streaks),
     }
+    if real is not None:
+        sources["real"] = os.path.abspath(real)
+    if (config.model == "jrgr") != (real is not None):
+        raise ValueError(
+            "JRGR is trained with real rainy photos (`real`), other networks without. "
+            f"Received: model={config.model!r}, real={real}."
+        )
     if config.strategy is None:
         return train_stage(config, run_dir, sources, start, verbose=verbose)
     run_dir, teacher = pathlib.Path(run_dir), None
     for name, stage, settings in stages_of(config):
-        reads_features = STAGES[stage][1]
+        reads_features = config.model == "erlnet" and STAGES[stage][1]
         if reads_features and teacher is None:
             clean = stage_config(config, "clean_to_clean", "main", inputs="clean")
             folder = run_dir / "clean_to_clean"
@@ -316,6 +340,8 @@ def train(
 
 def stages_of(config):
     """`(folder, stage, TrainConfig)` of each stage of a strategy, in order."""
+    if config.model == "jrgr":
+        return _stages_of_jrgr(config)
     form = config.model_config.get("entanglement")
     if form is None:
         raise ValueError(
@@ -331,12 +357,37 @@ def stages_of(config):
     return found
 
 
+def _stages_of_jrgr(config):
+    """Pre-training of the removal network, unless nothing starts from it; then all."""
+    rates = JRGR_STRATEGIES.get(config.strategy)
+    if rates is None:
+        raise ValueError(
+            f"JRGR's strategies are {', '.join(JRGR_STRATEGIES)}. "
+            f"Received: strategy={config.strategy!r}."
+        )
+    lambdas = config.model_config.get("lambdas", {})
+    left_out = [f"no_{name}" for name, weight in lambdas.items() if not weight]
+    if config.model_config.get("translation", "rain") == "image":
+        left_out.append("CycleGAN")
+    joint = stage_config(config, "joint", "joint", rates={**rates} or None)
+    model_config = {**joint.model_config, "start": list(rates)}
+    joint = dataclasses.replace(joint, model_config=model_config)
+    stages = [("-".join(["joint", config.strategy, *left_out]), "joint", joint)]
+    if rates:
+        pretrain = stage_config(config, "pretrain", "pretrain")
+        stages.insert(0, ("pretrained", "pretrain", pretrain))
+    return stages
+
+
 def stage_config(config, name, stage, **changes):
     """The config of one stage: its parts and loss, and the settings made for it."""
     changes |= (config.stages or {}).get(name, {})
     model_config = {**config.model_config, "stage": stage}
     if stage == "main":
         model_config["entanglement"] = None
+    if stage == "pretrain":  # the same for all ways to go on
+        for name in ("lambdas", "translation"):
+            model_config.pop(name, None)
     return dataclasses.replace(
         config, strategy=None, stages=None, model_config=model_config, **changes
     )
@@ -348,7 +399,8 @@ def train_stage(config, run_dir, sources, start=None, teacher=None, verbose="aut
     Args:
         config: `TrainConfig` without strategy.
         run_dir, start, verbose: see `train`.
-        sources: dict of `data`, `layout`, `pattern` and `streaks`, see `train`.
+        sources: dict of `data`, `layout`, `pattern`, `streaks` and perhaps `real`, see
+            `train`.
         teacher: network trained on clean images, for a stage with the feature loss.
 
     Returns:
@@ -373,17 +425,16 @@ def train_stage(config, run_dir, sources, start=None, teacher=None, verbose="aut
         model.learn_from(models.load(teacher))
     model = compile_model(model, config, steps)
 
+    mixer = None if pool is None else rain.RainMixer(pool, **config.degrade)
+
     def batches(first):
-        made = pipeline.train_dataset(
-            training,
-            config.crop,
-            config.batch_size,
-            config.seed,
-            start=first,
-            crops=config.crops,
-            flips=config.flips,
-            degrade=None if pool is None else rain.RainMixer(pool, **config.degrade),
-        )
+        options = {"start": first, "flips": config.flips, "degrade": mixer}
+        sizes = (config.crop, config.batch_size, config.seed)
+        if config.model_config.get("stage") == "joint":
+            photos = pairing.find_images(sources["real"], recursive=True)
+            return pipeline.unpaired_dataset(training, photos, *sizes, **options)
+        options["crops"] = config.crops
+        made = pipeline.train_dataset(training, *sizes, **options)
         if config.inputs == "clean":
             made = made.map(lambda rainy, clean: (clean, clean))
         return made

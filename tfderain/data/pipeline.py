@@ -285,6 +285,7 @@ def unpaired_dataset(
     seed: int,
     start: int = 0,
     flips: bool = False,
+    degrade: Callable | None = None,
     cache: bool = True,
 ):
     """Endless batches of synthetic pairs and of real rainy images, drawn independently.
@@ -303,7 +304,7 @@ def unpaired_dataset(
     )
     # two seeds from one, so that the two sources do not choose alike
     seeds = np.random.SeedSequence(seed).generate_state(2)
-    paired = make(synthetic_pairs, seed=int(seeds[0]))
+    paired = make(synthetic_pairs, seed=int(seeds[0]), degrade=degrade)
     alone = make(real, seed=int(seeds[1]))
 
     def batch(index):

@@ -11,12 +11,13 @@ import pathlib
 import keras
 
 from tfderain import metrics, optimizers, presets, schedules
-from tfderain.models import erlnet, menet
+from tfderain.models import erlnet, jrgr, menet
 from tfderain.models.airnet import AirNet
 from tfderain.models.base import Derainer
 from tfderain.models.drsformer import DRSformer
 from tfderain.models.entanglement import Entangled
 from tfderain.models.erlnet import ERLNet
+from tfderain.models.jrgr import JRGR
 from tfderain.models.menet import MENET
 from tfderain.models.rainmer import Rainmer
 
@@ -25,11 +26,13 @@ REGISTERED = (
     metrics.PSNR,
     metrics.SSIM,
     optimizers.ConvMuon,
+    optimizers.GroupAdam,
     schedules.CosineCycles,
     schedules.TwoGroupAdamW,
 )
 
 __all__ = [
+    "JRGR",
     "MENET",
     "PRESETS",
     "AirNet",
@@ -44,6 +47,7 @@ __all__ = [
 PRESETS = {
     **menet.PRESETS,
     **erlnet.PRESETS,
+    **jrgr.PRESETS,
 }
 
 

@@ -91,22 +91,55 @@ class TapeTraining:
             replicas = tf.distribute.get_strategy().num_replicas_in_sync
             loss = self.optimizer.scale_loss(losses["loss"] / replicas)
         gradients = tape.gradient(loss, variables)
-        finite = all_finite(losses["loss"], gradients)
+        finite = self.step(losses["loss"], gradients, variables)
+        return self.track(rainy, clean, derained, losses, finite)
+
+    def step(self, loss, gradients, variables):
+        """Applies gradients unless something is not finite; returns whether it did."""
+        finite = all_finite(loss, gradients)
         if isinstance(self.optimizer, keras.optimizers.LossScaleOptimizer):
             # It skips such steps itself, and has to see them to lower its scale.
             self.optimizer.apply(gradients, variables)
         else:
             apply_if(finite, self.optimizer, gradients, variables)
-        self.count_bad_step(finite)
-        return self.track(rainy, clean, derained, losses, finite)
-
-    def count_bad_step(self, finite):
         one = tf.where(finite, 0, 1)
         self.bad_steps.assign_add(one)
         self.bad_steps_in_a_row.assign((self.bad_steps_in_a_row + one) * one)
+        return finite
 
     def test_step(self, data):
         rainy, clean = data
         derained, losses = self.compute_losses(rainy, clean, training=False)
         finite = tf.constant(True)
         return self.track(rainy, clean, derained, losses, finite)
+
+
+class AdversarialTraining(TapeTraining):
+    """Joint training of networks and the critics that judge them.
+
+    A model with `stage == "joint"` gives `joint_losses(*images)`, whose `generators`
+    and `critics` are minimised by the two groups of `trained_variables()`. All
+    gradients come from one forward pass and are applied together: the same as one
+    after the other, since the made images were computed before.
+    """
+
+    def train_step(self, data):
+        if self.stage != "joint":
+            return super().train_step(data)
+        synthetic, clean, _ = data
+        groups = self.trained_variables()
+        with tf.GradientTape(persistent=True) as tape:
+            derained, losses = self.joint_losses(*data)
+            replicas = tf.distribute.get_strategy().num_replicas_in_sync
+            totals = [
+                self.optimizer.scale_loss(losses[name] / replicas)
+                for name in ("generators", "critics")
+            ]
+        gradients, variables = [], []
+        for total, group in zip(totals, groups, strict=True):
+            gradients += tape.gradient(total, group)
+            variables += group
+        del tape
+        loss = losses["generators"] + losses["critics"]
+        finite = self.step(loss, gradients, variables)
+        return self.track(synthetic, clean, derained, losses, finite)

@@ -1,0 +1,175 @@
+"""Figures of JRGR, and its rain on clean images."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from helpers import images
+from PIL import Image
+from test_training import write_pairs
+
+from tfderain import batch, cli, console, models, rainmaking, translation
+
+SMALL = {"filters": 4, "num_levels": 2, "num_blocks": 1, "normalization": None}
+
+
+@pytest.fixture(scope="module")
+def model():
+    keras.utils.set_random_seed(0)
+    model = models.JRGR(**SMALL, residual=True, stage="deploy")
+    model.build((None, None, None, 3))
+    for name in ("make_rain_real", "make_rain_synthetic"):
+        layer = model.networks()[name].last
+        layer.bias.assign([0.05, 0.05, 0.05])  # made rain differs from what it was
+    return model
+
+
+@pytest.fixture(scope="module")
+def saved(model, tmp_path_factory):
+    path = tmp_path_factory.mktemp("jrgr") / "jrgr.keras"
+    model.save(path)
+    return path
+
+
+def test_figure_6(model, tmp_path):
+    synthetic, real = images(40, 52, 3), images(48, 44, 3, seed=1)
+    made = translation.figure_6(model, synthetic, real, tmp_path / "six.png")
+    cut = real[4:44, :]
+    # `derain` pads to the stride like `pictures`; float32.
+    np.testing.assert_allclose(made["real_derained"], model.derain(cut), atol=1e-6)
+    np.testing.assert_allclose(made["real_rain"], cut - made["real_derained"], atol=0.5)
+    with Image.open(tmp_path / "six.png") as picture:
+        assert picture.size == (5 * 44 + 4 * 8, 2 * 40 + 8)
+        first = np.asarray(picture)[:40, :44]
+    np.testing.assert_array_equal(first, np.uint8(cut * 255 + 0.5))
+
+
+def test_figure_9(model, tmp_path):
+    other = models.JRGR(**SMALL, translation="image", stage="deploy")
+    given = images(40, 44, 3), images(40, 44, 3, seed=1)
+    made = translation.figure_9([model, other], *given, tmp_path / "nine.png")
+    assert len(made) == 2
+    with Image.open(tmp_path / "nine.png") as picture:
+        assert picture.size == (6 * 44 + 5 * 8, 2 * 40 + 8)
+
+
+def test_rain_layers_and_their_places(model, tmp_path):
+    synthetic = [images(40, 52, 3, seed=n) for n in range(5)]
+    real = [0.5 * images(44, 40, 3, seed=n) for n in range(4)]
+    layers = translation.rain_layers(model, synthetic, real, size=32)
+    assert {x.shape for x in layers.values()} == {(4, 32, 32, 3)}
+    # Two clusters far apart stay apart in the plane.
+    layers["made_real_rain"] = layers["real_rain"] + 50
+    places = translation.tsne(layers)
+    assert {x.shape for x in places.values()} == {(4, 2)}
+    far = places["made_real_rain"].mean(axis=0)
+    near = [x.mean(axis=0) for n, x in places.items() if n != "made_real_rain"]
+    spread = max(np.linalg.norm(a - b) for a in near for b in near)
+    assert min(np.linalg.norm(far - a) for a in near) > spread
+    figure = translation.draw_layers(places, tmp_path / "eight.png")
+    names = [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
+    assert names == [name.replace("_", " ") for name in translation.LAYERS]
+    with Image.open(tmp_path / "eight.png") as picture:
+        assert picture.size[0] > 400
+
+
+def test_what_cannot_be_drawn(model):
+    with pytest.raises(ValueError, match="at least 64x64 pixels. Received: 32x40"):
+        translation.rain_layers(model, [images(40, 32, 3)], [images(64, 64, 3)], 64)
+    with pytest.raises(ValueError, match="both kinds. Received: 0"):
+        translation.rain_layers(model, [], [images(64, 64, 3)])
+    with pytest.raises(ValueError, match="Received: MENET"):
+        translation.figure_6(models.MENET(1, filters=8), None, None)
+    with pytest.raises(ValueError, match="stage='pretrain'"):
+        translation.check_networks(models.JRGR(**SMALL, stage="pretrain"))
+    with pytest.raises(ValueError, match="five layers. Received: 2"):
+        translation.tsne({"real_rain": np.zeros((2, 3))})
+
+
+def test_rain_of_photos_is_put_on_clean_images(model, tmp_path):
+    photo = Image.fromarray((images(30, 37, 3) * 255).astype(np.uint8))
+    (tmp_path / "photos").mkdir()
+    photo.save(tmp_path / "photos" / "a.png")
+    maker = rainmaking.RainMaker(model, tmp_path / "photos")
+    pixels = np.asarray(photo, np.float32) / 255
+    layer = pixels - model.derain(pixels)
+    clean = np.full((20, 50, 3), 0.5, np.float32)  # lower and wider than the photo
+    rainy = maker(clean, np.random.default_rng(0))
+    assert rainy.shape == clean.shape and rainy.dtype == np.float32
+    rain = rainy - clean
+    windows = np.lib.stride_tricks.sliding_window_view(layer, (20, 37), axis=(0, 1))
+    errors = [
+        np.abs(np.moveaxis(w, 0, -1) - part).max()
+        for w in windows[:, 0]
+        for part in (rain[:, :37], rain[:, ::-1][:, :37])
+    ]
+    assert min(errors) < 1e-6  # sums and differences of float32 below 1
+    grey = maker(clean[..., 0], np.random.default_rng(0))
+    np.testing.assert_allclose(grey, rainy.mean(axis=-1), atol=1e-6)
+
+
+def test_synthetic_rain_is_translated(model):
+    clean = 0.5 * images(24, 30, 3)
+    rainy = rainmaking.RainMaker(model)(clean, np.random.default_rng(3))
+    assert rainy.shape == clean.shape and 0.01 < (rainy - clean).mean() < 0.5
+    synthetic = clean + 0.2
+    data = tf.data.Dataset.from_tensors((synthetic[None], clean[None]))
+    ((made, same),) = data.map(rainmaking.make_real(model))
+    expected = model.make_real(clean[None], synthetic[None] - clean[None])
+    # One is a graph: other fusions of the same float32 operations.
+    np.testing.assert_allclose(made, expected, atol=1e-6)
+    np.testing.assert_array_equal(same[0], clean)
+
+
+def test_folders_that_hold_no_photo(model, tmp_path):
+    with pytest.raises(ValueError, match="There must be photos in the folder"):
+        rainmaking.RainMaker(model, tmp_path)
+
+
+def test_synthesize_files_with_a_maker(model, tmp_path):
+    clean = write_pairs(tmp_path / "data", count=2) / "clean"
+    summary = batch.synthesize_files(
+        [clean], tmp_path / "out", maker=lambda pool: rainmaking.RainMaker(model)
+    )
+    assert summary.done == 2 and not summary.failed
+    for name in ("0.png", "1.png"):
+        rainy, kept = (
+            np.asarray(Image.open(tmp_path / "out" / part / name), int)
+            for part in ("rainy", "clean")
+        )
+        assert rainy.mean() > kept.mean() + 2
+
+
+def run(*arguments):
+    """The exit code of a command."""
+    return console.run(cli.app, [str(argument) for argument in arguments])
+
+
+def test_commands(saved, tmp_path, capsys):
+    pairs = write_pairs(tmp_path / "data", count=3, size=(140, 150))
+    photo, out = pairs / "rainy" / "0.png", tmp_path / "pictures"
+    given = ("analyze", "jrgr", saved, "--synthetic")
+    assert run(*given, photo, "--real", photo, "--out", out / "6.png") == 0
+    folders = (pairs / "clean", "--real", pairs / "rainy", "--figure", "layers")
+    assert run(*given, *folders, "--out", out / "8.png") == 0
+    files = (photo, "--real", photo, "--figure", "comparison", "--out", out / "9.png")
+    assert run("analyze", "jrgr", saved, saved, "--synthetic", *files) == 0
+    assert {path.name for path in out.iterdir()} == {"6.png", "8.png", "9.png"}
+    made = ("synthesize", pairs / "clean", tmp_path / "made", "--model", saved)
+    assert run(*made, "--style", "real", "--photos", pairs / "rainy") == 0
+    assert len(list((tmp_path / "made" / "rainy").iterdir())) == 3
+
+
+def test_wrong_usage_ends_with_2(saved, tmp_path, capsys):
+    pairs = write_pairs(tmp_path / "data", count=1)
+    photo = pairs / "rainy" / "0.png"
+    out = ("--out", tmp_path / "x.png")
+    given = ("--synthetic", pairs, "--real", photo, *out)
+    assert run("analyze", "jrgr", saved, *given) == 2
+    assert "There must be a picture. Received" in capsys.readouterr().err
+    given = ("--synthetic", photo, "--real", photo, *out)
+    assert run("analyze", "jrgr", saved, saved, *given) == 2
+    assert "Only --figure comparison takes several" in capsys.readouterr().err
+    made = ("synthesize", pairs / "clean", tmp_path / "made", "--photos", pairs)
+    assert run(*made) == 2
+    assert "--photos needs --style real" in capsys.readouterr().err

@@ -1,0 +1,181 @@
+"""Parts of adversarial training: the critic, its losses, the pool of made images."""
+
+import keras
+from keras import ops
+
+from tfderain.models.translators import instance_norm, normal
+
+ADVERSARIES = ("least_squares", "log")
+
+
+@keras.saving.register_keras_serializable("tfderain")
+class PatchCritic(keras.layers.Layer):
+    """PatchGAN: says of each 70x70 patch how much it looks like a real example.
+
+    Args:
+        filters: int. Channels of the first convolution, then 2, 4 and 8 times that.
+        **kwargs: `name`, `dtype` and the other `keras.layers.Layer` options.
+
+    Call: `(batch, height, width, 3)`, even sizes of at least 24, to float32 logits
+    `(batch, height / 8 - 2, width / 8 - 2, 1)`, not bounded.
+
+    Reference: Isola et al., 2017, arXiv:1611.07004, section 6.1.2; instance
+    normalisation as in CycleGAN.
+    """
+
+    def __init__(self, filters=64, **kwargs):
+        super().__init__(**kwargs)
+        self.filters = filters
+
+    def build(self, input_shape):
+        widths = [input_shape[-1], *(self.filters * n for n in (1, 2, 4, 8)), 1]
+        self.convolutions, self.norms = [], []
+        for index, (before, width) in enumerate(zip(widths, widths[1:], strict=False)):
+            halves = index < 3
+            convolution = keras.layers.Conv2D(
+                width,
+                4,
+                2 if halves else 1,
+                # PyTorch's padding of 1 is "same" for even sizes and stride 2 only.
+                padding="same" if halves else "valid",
+                kernel_initializer=normal(),
+                dtype=self.dtype_policy,
+                name=f"convolution_{index}",
+            )
+            convolution.build((None, None, None, before))
+            self.convolutions.append(convolution)
+            norm = instance_norm(dtype=self.dtype_policy, name=f"norm_{index}")
+            norm.build((None, None, None, width))
+            self.norms.append(norm)
+
+    def call(self, images):
+        features = images
+        for index, convolution in enumerate(self.convolutions):
+            if index >= 3:
+                features = ops.pad(features, ((0, 0), (1, 1), (1, 1), (0, 0)))
+            features = convolution(features)
+            if 0 < index < 4:
+                features = self.norms[index](features)
+            if index < 4:
+                features = ops.leaky_relu(features, 0.2)
+        return ops.cast(features, "float32")
+
+    def get_config(self):
+        return {**super().get_config(), "filters": self.filters}
+
+
+def adversarial_loss(logits, real, form="least_squares"):
+    """How far a critic's answers are from calling everything real, or made.
+
+    Args:
+        logits: of a `PatchCritic`.
+        real: bool. What the answer should be.
+        form: `"least_squares"` (Mao et al., 2017, arXiv:1611.04076) or `"log"`: binary
+            cross-entropy on logits; for a generator, `real=True` on what it made is
+            the form that does not saturate (Goodfellow et al., 2014).
+
+    Returns:
+        A scalar, the mean over all patches.
+    """
+    if form == "least_squares":
+        return ops.mean(ops.square(logits - (1.0 if real else 0.0)))
+    return ops.mean(ops.softplus(-logits if real else logits))
+
+
+@keras.saving.register_keras_serializable("tfderain")
+class ImagePool(keras.layers.Layer):
+    """Images made earlier, so that a critic does not see only the newest ones.
+
+    The pool fills first. Then each image is, with probability 1/2, exchanged for a
+    random one of the pool. Its contents are weights: they are saved with the model,
+    live in the graph and run under XLA. Images with values that are not finite stay
+    outside.
+
+    Args:
+        size: int. Number of images.
+        image_shape: `(height, width, channels)`.
+        seed: int.
+        **kwargs: `name` and the other `keras.layers.Layer` options.
+
+    Call: `(batch, height, width, channels)`, static batch size, to as many images.
+
+    Reference: Shrivastava et al., 2017, arXiv:1612.07828, section 2.3.
+    """
+
+    def __init__(self, size, image_shape, seed=None, **kwargs):
+        super().__init__(**kwargs)
+        self.size = size
+        self.image_shape = tuple(image_shape)
+        self.seed = seed
+        self.seed_generator = keras.random.SeedGenerator(seed)
+        options = {"trainable": False, "aggregation": "only_first_replica"}
+        self.images = self.add_weight(
+            (size, *self.image_shape),
+            "zeros",
+            dtype="float32",
+            autocast=False,
+            name="images",
+            **options,
+        )
+        self.count = self.add_weight(
+            (), "zeros", dtype="int32", name="count", **options
+        )
+        self.built = True
+
+    def call(self, images):
+        batch, shape = images.shape[0], (images.shape[0],)
+        images = ops.cast(images, "float32")
+        pool, count = ops.convert_to_tensor(self.images), self.count + 0
+        uniform = {"seed": self.seed_generator, "dtype": "float32"}
+        swaps = keras.random.uniform(shape, **uniform) > 0.5
+        chosen = keras.random.randint(shape, 0, self.size, seed=self.seed_generator)
+        returned = []
+        for index in range(batch):
+            image = images[index]
+            full = count >= self.size
+            slot = ops.where(full, chosen[index], ops.minimum(count, self.size - 1))
+            old = pool[slot]
+            swap = ops.logical_and(full, swaps[index])
+            keep = ops.logical_and(
+                ops.logical_or(swap, ops.logical_not(full)),
+                ops.all(ops.isfinite(image)),
+            )
+            new = ops.where(keep, image, old)
+            pool = ops.scatter_update(pool, ops.reshape(slot, (1, 1)), new[None])
+            grows = ops.logical_and(keep, ops.logical_not(full))
+            count = count + ops.cast(grows, "int32")
+            returned.append(ops.where(swap, old, image))
+        self.images.assign(pool)
+        self.count.assign(count)
+        return ops.stack(returned)
+
+    def draw(self, number):
+        """Returns `number` random images of the pool, which must not be empty."""
+        places = keras.random.uniform((number,), seed=self.seed_generator)
+        places = places * ops.cast(self.count, "float32")
+        places = ops.minimum(ops.cast(places, "int32"), self.count - 1)
+        return ops.take(self.images, places, axis=0)
+
+    def _state(self):
+        """All that a training has to find again. Keras would forget the seed's."""
+        seed = self.seed_generator.state
+        return {"images": self.images, "count": self.count, "seed": seed}
+
+    def save_own_variables(self, store):
+        for name, variable in self._state().items():
+            store[name] = ops.convert_to_numpy(variable)
+
+    def load_own_variables(self, store):
+        for name, variable in self._state().items():
+            variable.assign(store[name])
+
+    def compute_output_shape(self, input_shape):
+        return input_shape
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "size": self.size,
+            "image_shape": self.image_shape,
+            "seed": self.seed,
+        }
