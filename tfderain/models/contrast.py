@@ -2,8 +2,10 @@
 
 ```python
 contrast = Contrast(encoder)
-losses = contrast(rainy, clean)  # {"contrast_chromatic": ..., "contrast_detail": ...}
-contrast.remember(rainy, clean, finite=True)  # after the step
+contrast.build(128)  # side of the encoder's images
+losses = contrast(rainy, clean, encoder(rainy))  # {"contrast_chromatic": ..., ...}
+contrast.remember(rainy, clean, finite=True)  # after the step of the optimizer
+contrast.follow(encoder, finite=True)
 ```
 
 Three views of a rainy image (Rainmer, https://doi.org/10.1145/3664647.3681342):
@@ -136,7 +138,8 @@ class Contrast(keras.layers.Layer):
     The archives hold rain layers `clip(rainy - clean, 0, 1)`, their singular values and
     the mean colours of the rainy images of the most recent samples. They are variables,
     saved with the model, as is the state of the random choices. The rain layers are
-    kept in steps of 1/255, a quarter of the memory.
+    kept in steps of 1/255, a quarter of the memory. Each image is flipped either way
+    with probability 1/2 (what the authors' random flip is, is not known).
 
     Args:
         encoder: the query encoder, a `rainmer.RepresentationEncoder`. The key encoder

@@ -1,4 +1,4 @@
-"""Rainmer: multi-view representations for image de-raining (Ran et al., ACM MM 2024).
+"""Rainmer: multi-view representations for image de-raining (ACM MM 2024).
 
 Paper: https://doi.org/10.1145/3664647.3681342. Rewritten from the description of
 github.com/Schizophreni/Rainmer at 9db7c6b7eb15 (PyTorch, MIT); equal outputs and
@@ -9,7 +9,8 @@ its details with their degradation. Both prompt the decoder of a sparse transfor
 
 Differences: independent top-k masks as in DRSformer (the published loop depends on the
 order of ties); the encoder sees the padded image, in training the patch, since training
-data are patches; mirror padding; smaller forms for CPUs (`patch`, `encoder_size`).
+data are patches; mirror padding; smaller forms for CPUs (`patch`, `encoder_size`). One
+device only: the archives and the key encoder are not kept alike on several replicas.
 """
 
 import keras
