@@ -166,7 +166,7 @@ def test_model_config_may_hold_what_keras_serialises():
         (("menet", None, ["jit=maybe"]), "type bool"),
         (("menet", None, ["degrade=3"]), "type dict"),
         (("menet", None, ["epochs.first=3"]), "dicts have entries"),
-        (("menet", None, ["schedule=linear"]), "cosine"),
+        (("menet", None, ["schedule=zigzag"]), "cosine"),
         (("menet", None, ["crop=0"]), "positive"),
         (("menet", None, ["ema=1"]), "ema=1.0"),
     ],

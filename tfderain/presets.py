@@ -25,6 +25,7 @@ PACKAGE = Path(__file__).resolve().parent
 # Written out here because this module must not import the networks (TensorFlow).
 TRAINING = {
     "erlnet": "tfderain train erlnet --data PAIRS --run RUN",
+    "jrgr": "tfderain train jrgr --synthetic PAIRS --real PHOTOS --run RUN",
     "menet": "tfderain train menet --data PAIRS --run RUN",
 }
 

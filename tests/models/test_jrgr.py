@@ -299,7 +299,7 @@ def test_bfloat16():
 
 def test_float16_scales_both_losses():
     steps = []
-    for scale in (1.0, 8.0):
+    for scale in (1.0, 64.0):
         sgd = keras.optimizers.SGD(1e-3)
         optimizer = keras.optimizers.LossScaleOptimizer(sgd, initial_scale=scale)
         before, after = one_step(optimizer, "mixed_float16")
@@ -315,8 +315,8 @@ def test_float16_scales_both_losses():
             }
         )
     for name in steps[0]:
-        # An unscaled loss would shrink the step to an eighth; float16 has 11 bits, and
-        # small gradients lose more of them.
+        # An unscaled loss would shrink the step to 1/64; float16 has 11 bits, and small
+        # gradients lose more of them.
         length = [np.linalg.norm(step[name]) for step in steps]
         assert length[0] > 0 and 0.9 < length[1] / length[0] < 1.1, name
 

@@ -315,8 +315,14 @@ class JRGR(AdversarialTraining, Derainer):
             for name in GENERATION:
                 setattr(self, name, generation(name))
         if stage == "joint":
+            # Instance normalisation of a new critic's small features multiplies
+            # gradients beyond what float16 holds.
+            half = self.compute_dtype == "float16"
             for name in CRITICS:
-                setattr(self, name, PatchCritic(critic_filters, dtype=dtype, name=name))
+                critic = PatchCritic(
+                    critic_filters, dtype="float32" if half else dtype, name=name
+                )
+                setattr(self, name, critic)
             self.loss_trackers.update(
                 {name: keras.metrics.Mean(name=name) for name in self.loss_names()}
             )
