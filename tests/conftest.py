@@ -20,3 +20,10 @@ def seeded():
     import keras
 
     keras.utils.set_random_seed(1)
+
+
+@pytest.fixture(scope="session")
+def strategy():
+    """Two replicas. One for all tests: TensorFlow mixes up collectives of a second."""
+    devices = tf.config.list_logical_devices("CPU")
+    return tf.distribute.MirroredStrategy([device.name for device in devices[:2]])

@@ -56,8 +56,8 @@ def quick(line):
         "erlnet": ("stem=4", "growth=2", "num_layers=1"),
         "jrgr": ("filters=2", "num_levels=2", "num_blocks=1", "critic_filters=2"),
     }
-    network = words[1]
-    if words[0] == "train" and network in small:
+    command, network = (*words, None)[:2]
+    if command == "train" and network in small:
         settings = [f"model_config.{setting}" for setting in small[network]]
         settings += ["stages=none", "epochs=1", "steps_per_epoch=2", "batch_size=2"]
         settings += ["crop=32", "degrade=none", "validation_fraction=0.25"]

@@ -104,9 +104,7 @@ def test_a_saved_pool_goes_on_alike(tmp_path, jit):
         np.testing.assert_array_equal(run(first, batch), run(second, batch))
 
 
-def test_a_pool_under_a_strategy_keeps_the_images_of_one_replica():
-    devices = [d.name for d in tf.config.list_logical_devices("CPU")[:2]]
-    strategy = tf.distribute.MirroredStrategy(devices)
+def test_a_pool_under_a_strategy_keeps_the_images_of_one_replica(strategy):
     with strategy.scope():
         pool = ImagePool(5, (1, 1, 1), seed=0)
 

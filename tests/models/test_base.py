@@ -59,13 +59,6 @@ def test_xla_gives_the_same_steps(scheme):
     assert_same_weights(plain, compiled, rtol=1e-4)  # other order of float32 sums
 
 
-@pytest.fixture(scope="module")
-def strategy():
-    """One for all tests: TensorFlow mixes up the collectives of a second one."""
-    devices = tf.config.list_logical_devices("CPU")
-    return tf.distribute.MirroredStrategy([device.name for device in devices[:2]])
-
-
 @pytest.mark.parametrize("normalization", [None, "batch"])
 @pytest.mark.parametrize("scheme", ["LossBalance", "GradientBalance"])
 def test_two_replicas_equal_one(strategy, scheme, normalization):

@@ -253,6 +253,7 @@ def test_a_saved_half_trained_model_goes_on_alike(trained, tmp_path):
     assert int(second.pools["clean"].count) == 3
 
 
+@pytest.mark.slow
 def test_xla_gives_the_same_steps():
     # Without pools: XLA draws other random numbers.
     models = [small(**{**TINY, "pool_size": 0}) for _ in range(2)]
@@ -268,11 +269,10 @@ def assert_alike(first, second):
         np.testing.assert_allclose(a, b, atol=1e-5, err_msg=a.path)
 
 
-def test_two_replicas_equal_one():
-    devices = [d.name for d in tf.config.list_logical_devices("CPU")[:2]]
+def test_two_replicas_equal_one(strategy):
     # Without pools: each replica would draw other images.
     models = [small(**{**TINY, "pool_size": 0})]
-    with tf.distribute.MirroredStrategy(devices).scope():
+    with strategy.scope():
         models.append(small(**{**TINY, "pool_size": 0}))
         models[1].compile(optimizer=keras.optimizers.SGD(1e-3))
     models[0].compile(optimizer=keras.optimizers.SGD(1e-3))
