@@ -20,13 +20,12 @@ PUBLIC = {
     "metrics": "PROTOCOLS PSNR SSIM luma psnr ssim",
     "models": "MENET ERLNet JRGR Entangled DRSformer "
     "Rainmer AirNet PRESETS Derainer load",
-    "optimizers": "ConvMuon",
+    "optimizers": "ConvMuon GroupAdam LinearDecay CosineCycles TwoGroupAdamW",
     "presets": "available find folder",
     "recipes": "ABLATIONS RECIPES TrainConfig ablate override resolve",
     "regions": "Maps Result Row VARIANTS binary_maps evaluate find_masks "
     "indicator_map intersection mask_maps overview",
     "runtime": "RUNTIMES Restorer",
-    "schedules": "CosineCycles TwoGroupAdamW",
     "timing": "Timing table time_models to_json",
     "training": "RECIPES ABLATIONS NonFiniteLoss TrainConfig resolve train",
     "weighting": "Fixed GradientBalance LossBalance Weighting",

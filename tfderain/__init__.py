@@ -30,7 +30,6 @@ __all__ = [
     "recipes",
     "regions",
     "runtime",
-    "schedules",
     "timing",
     "training",
     "weighting",

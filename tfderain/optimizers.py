@@ -108,3 +108,124 @@ class LinearDecay(keras.optimizers.schedules.LearningRateSchedule):
             "constant_steps": self.constant_steps,
             "steps": self.steps,
         }
+
+
+@keras.saving.register_keras_serializable("tfderain")
+class CosineCycles(keras.optimizers.schedules.LearningRateSchedule):
+    """Cosine decays one after the other, each from its own start to its own end.
+
+    Args:
+        learning_rate: float. Start of a cycle whose weight is 1.
+        steps: ints. Length of each cycle, in steps of the optimizer.
+        ends: floats. Rate at the end of each cycle. After the last one it stays.
+        weights: floats. Start of each cycle as a share of `learning_rate`. Defaults to
+            1 for all.
+
+    Raises:
+        ValueError: when the cycles are not described alike often.
+
+    Rainmer: `CosineCycles(3e-4, (92_000, 208_000), (1e-4, 1e-6))`.
+    """
+
+    def __init__(self, learning_rate, steps, ends, weights=None):
+        super().__init__()
+        weights = [1.0] * len(steps) if weights is None else weights
+        if not 0 < len(steps) == len(ends) == len(weights):
+            raise ValueError(
+                "Each cycle needs steps, an end and a weight. Received: "
+                f"steps={steps}, ends={ends}, weights={weights}."
+            )
+        self.learning_rate = learning_rate
+        self.steps, self.ends, self.weights = list(steps), list(ends), list(weights)
+
+    def __call__(self, step):
+        step = ops.cast(step, "float32")
+        rate, start = 0.0, 0
+        for length, end, weight in zip(
+            self.steps, self.ends, self.weights, strict=True
+        ):
+            share = ops.clip((step - start) / length, 0.0, 1.0)
+            high = weight * self.learning_rate
+            cosine = end + (high - end) * (1.0 + ops.cos(math.pi * share)) / 2.0
+            rate = ops.where(step >= start, cosine, rate)
+            start += length
+        return rate
+
+    def get_config(self):
+        return {
+            "learning_rate": self.learning_rate,
+            "steps": self.steps,
+            "ends": self.ends,
+            "weights": self.weights,
+        }
+
+
+@keras.saving.register_keras_serializable("tfderain")
+class TwoGroupAdamW(keras.optimizers.AdamW):
+    """AdamW for two groups of weights: one decays, the gradients of the other one are
+    clipped.
+
+    Rainmer trains its encoder with PyTorch's default decay, and all the rest without,
+    but with the norm of its gradients held below 0.01:
+    `TwoGroupAdamW(rate, ["encoder"], gradient_accumulation_steps=2)`.
+
+    Args:
+        learning_rate: of both groups.
+        decayed: names of layers. What lies in them decays and is not clipped, all other
+            weights are clipped and do not decay.
+        weight_decay: float, multiplied by the rate. Defaults to `0.01`.
+        clip: float. Largest norm of all clipped gradients together, after those of
+            several steps were averaged (`gradient_accumulation_steps`).
+        epsilon: float. Defaults to PyTorch's `1e-8`.
+        **kwargs: see `keras.optimizers.AdamW`.
+    """
+
+    def __init__(
+        self,
+        learning_rate=3e-4,
+        decayed=("encoder",),
+        weight_decay=0.01,
+        clip=0.01,
+        epsilon=1e-8,
+        **kwargs,
+    ):
+        super().__init__(learning_rate, weight_decay, epsilon=epsilon, **kwargs)
+        self.decayed = list(decayed)
+        self.clip = clip
+
+    def build(self, variables):
+        # By key: in its steps Keras hands over backend variables, without a path.
+        self._decayed_keys = {
+            self._var_key(variable)
+            for variable in variables
+            if not set(self.decayed).isdisjoint(variable.path.split("/"))
+        }
+        super().build(variables)
+
+    def _decays(self, variable):
+        return self._var_key(variable) in self._decayed_keys
+
+    def _use_weight_decay(self, variable):
+        return self._decays(variable) and super()._use_weight_decay(variable)
+
+    def _backend_update_step(self, grads, trainable_variables, learning_rate):
+        clipped = [not self._decays(variable) for variable in trainable_variables]
+        squares = [
+            ops.sum(ops.square(ops.cast(gradient, "float32")))
+            for gradient, clip in zip(grads, clipped, strict=True)
+            if clip
+        ]
+        norm = ops.sqrt(sum(squares))
+        factor = ops.minimum(1.0, self.clip / (norm + 1e-6))  # as PyTorch
+        # The others pass an operation too: under a condition TensorFlow wants all
+        # gradients to come from the same branch.
+        grads = [
+            gradient * ops.cast(factor, gradient.dtype)
+            if clip
+            else ops.stop_gradient(gradient)
+            for gradient, clip in zip(grads, clipped, strict=True)
+        ]
+        super()._backend_update_step(grads, trainable_variables, learning_rate)
+
+    def get_config(self):
+        return {**super().get_config(), "decayed": self.decayed, "clip": self.clip}

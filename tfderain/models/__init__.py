@@ -10,7 +10,7 @@ import pathlib
 
 import keras
 
-from tfderain import metrics, optimizers, presets, schedules
+from tfderain import metrics, optimizers, presets
 from tfderain.models import erlnet, jrgr, menet
 from tfderain.models.airnet import AirNet
 from tfderain.models.base import Derainer
@@ -27,8 +27,9 @@ REGISTERED = (
     metrics.SSIM,
     optimizers.ConvMuon,
     optimizers.GroupAdam,
-    schedules.CosineCycles,
-    schedules.TwoGroupAdamW,
+    optimizers.LinearDecay,
+    optimizers.CosineCycles,
+    optimizers.TwoGroupAdamW,
 )
 
 __all__ = [
