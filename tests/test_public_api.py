@@ -22,12 +22,14 @@ PUBLIC = {
     "Rainmer AirNet PRESETS Derainer load",
     "optimizers": "ConvMuon GroupAdam LinearDecay CosineCycles TwoGroupAdamW",
     "presets": "available find folder",
+    "rainmaking": "RainMaker make_real",
     "recipes": "ABLATIONS RECIPES TrainConfig ablate override resolve",
     "regions": "Maps Result Row VARIANTS binary_maps evaluate find_masks "
     "indicator_map intersection mask_maps overview",
     "runtime": "RUNTIMES Restorer",
     "timing": "Timing table time_models to_json",
     "training": "RECIPES ABLATIONS NonFiniteLoss TrainConfig resolve train",
+    "translation": "LAYERS PICTURES draw_layers figure_6 figure_9 rain_layers tsne",
     "weighting": "Fixed GradientBalance LossBalance Weighting",
 }
 

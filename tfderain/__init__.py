@@ -27,11 +27,13 @@ __all__ = [
     "models",
     "optimizers",
     "presets",
+    "rainmaking",
     "recipes",
     "regions",
     "runtime",
     "timing",
     "training",
+    "translation",
     "weighting",
 ]
 
