@@ -5,6 +5,7 @@ import shutil
 
 import numpy as np
 import pytest
+from test_stages import SHORT
 from test_training import read_history, stored_weights, write_pairs
 
 from tfderain import models, recipes, training
@@ -12,15 +13,8 @@ from tfderain import models, recipes, training
 TINY = [
     'model_config={"variant": "paper", "filters": 2, "num_levels": 1, "residual": true,'
     ' "critic_filters": 2, "normalization": null, "pool_size": 3}',
-    "stages=none",
-    "epochs=1",
-    "steps_per_epoch=2",
+    *SHORT,
     "crop=32",
-    "batch_size=2",
-    "degrade=none",
-    "validation_fraction=0.25",
-    "validation_crops=2",
-    "ema=0.5",
 ]
 
 

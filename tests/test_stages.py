@@ -11,11 +11,7 @@ from test_training import read_history, stored_weights, write_pairs
 
 from tfderain import models, runs, training
 
-TINY = [
-    "model_config.stem=4",
-    "model_config.growth=2",
-    "model_config.num_layers=1",
-    "model_config.levels=2",
+SHORT = [
     "stages=none",
     "epochs=1",
     "steps_per_epoch=2",
@@ -25,6 +21,13 @@ TINY = [
     "validation_fraction=0.25",
     "validation_crops=2",
     "ema=0.5",
+]
+TINY = [
+    "model_config.stem=4",
+    "model_config.growth=2",
+    "model_config.num_layers=1",
+    "model_config.levels=2",
+    *SHORT,
 ]
 
 
