@@ -248,25 +248,32 @@ RECIPES = {
         schedule="steps",
     ),
     # tfderain train erlnet --data DIR --streaks DIR --run DIR: ERL-Net at a quarter of
-    # the paper's width, all stages of MA_D. Sums over the stages: 40 epochs.
+    # the paper's width, all stages of MA_D.
     "erlnet": TrainConfig(
         model="erlnet",
         model_config={"stem": 16, "growth": 8, "entanglement": "mlgd"},
         strategy="MA_D",
         stages={
-            "clean_to_clean": {"epochs": 3, "degrade": None},
-            "main": {"epochs": 21},
-            "residual": {"epochs": 6},
-            "refine": {"epochs": 10},
+            "clean_to_clean": {"epochs": 2, "degrade": None},
+            "main": {"epochs": 12},
+            "residual": {"epochs": 2},
+            "refine": {"epochs": 3},
         },
-        crop=112,
+        optimizer="muon",
+        crop=96,
         batch_size=8,
         steps_per_epoch=500,
         epochs=20,
         schedule="cosine",
         clip_norm=1.0,
         ema=0.999,
-        degrade={"real_share": 0.2, "clean_share": 0.1, "veil_share": 0.12},
+        degrade={
+            "real_share": 0.3,
+            "clean_share": 0.06,
+            "veil_share": 0.12,
+            "heavy_share": 0.55,
+            "light_share": 0.2,
+        },
     ),
     # tfderain train erlnet_paper --ablation MA_D+mlgd --data DIR: section 4.1. Whether
     # 400 epochs are meant for each stage or for all is not known: here for each.
