@@ -254,10 +254,10 @@ RECIPES = {
         model_config={"stem": 16, "growth": 8, "entanglement": "mlgd"},
         strategy="MA_D",
         stages={
-            "clean_to_clean": {"epochs": 2, "degrade": None},
-            "main": {"epochs": 12},
+            "clean_to_clean": {"epochs": 1, "degrade": None},
+            "main": {"epochs": 9},
             "residual": {"epochs": 2},
-            "refine": {"epochs": 3},
+            "refine": {"epochs": 2},
         },
         optimizer="muon",
         crop=96,

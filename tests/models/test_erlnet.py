@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 import pytest
-from helpers import check_layer, check_model, images
+from helpers import check_config, check_gradients, check_layer, check_model, images
 
 from tfderain.models import entanglement, erlnet, menet
 
@@ -38,6 +38,20 @@ def test_blocks():
     check_layer(erlnet.FeatureFusion(6, ratio=1), features, (2, 8, 12, 6))
 
 
+def test_a_dense_block_convolves_the_concatenation_of_all_maps_before():
+    features = images(2, 7, 9, 5) - 0.5
+    block = erlnet.DenseBlock(3, 4)
+    block.build(features.shape)
+    for layer in block.convolutions:
+        layer.bias.assign(images(4))
+    wanted = features
+    for layer in block.convolutions:
+        activated = np.where(wanted > 0, wanted, erlnet.SLOPE * wanted)
+        wanted = np.concatenate([wanted, layer(activated)], axis=-1)
+    # float32 sums over up to 117 products in another order
+    np.testing.assert_allclose(block(features), wanted, atol=1e-5)
+
+
 def test_the_middle_layer_has_224_channels_at_an_eighth_of_the_size():
     encoder = erlnet.DenseEncoder()
     shapes = [tuple(f.shape) for f in encoder(images(1, 16, 24, 3))]
@@ -51,9 +65,16 @@ def test_features_are_taken_before_an_activation():
     assert all(np.min(f) < -1e-3 for f in features)
 
 
-@pytest.mark.parametrize("name", ABLATIONS)
+@pytest.mark.parametrize("name", ["MEMD--", "MEMD", "direct"])
 def test_model_contract(name, tmp_path):
     check_model(erlnet.ERLNet(**TINY, **ABLATIONS[name]), tmp_path, prepare=prepare)
+
+
+@pytest.mark.parametrize("name", ["MEMD-", "clgd", "mlgd"])
+def test_gradients_reach_every_weight_of_the_other_setups(name):
+    model = tiny(**ABLATIONS[name])
+    check_config(model)
+    check_gradients(model, images(2, 16, 32, 3), training=True)
 
 
 # Entanglement
