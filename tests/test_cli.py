@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from tfderain import cli, console, export, models, runtime, training
+from tfderain.export import report
 
 
 class Darkener:
@@ -289,19 +290,24 @@ def test_evaluate_averages_scenes_first(folder, run):
 
 
 def test_export_writes_what_is_asked_for(folder, run):
-    made = export.Artefact(folder / "made", 2_700_000, 1e-7, 1e-8, ((4, 4),), 0.1)
+    made = export.Artefact(
+        *(folder / "made", "litert", "float32", 2_700_000, 1e-7, 1e-8, ((4, 4),), 0.1)
+    )
     with (
         mock.patch.object(models, "load", autospec=True, return_value="model"),
-        mock.patch.object(export, "to_saved_model", autospec=True) as saved_model,
-        mock.patch.object(export, "to_litert", autospec=True) as litert,
+        mock.patch.object(report, "to_saved_model", autospec=True) as saved_model,
+        mock.patch.object(report, "to_litert", autospec=True) as litert,
     ):
         saved_model.return_value = litert.return_value = made
+        (folder / "x").mkdir()
         options = ["--to", "litert", "--to", "saved_model", "--size", "64x96"]
         code, out, err = run("export", "menet", "--out", "x", *options, "--overwrite")
     assert code == 0, err
     assert out.count("2.7 MB, differs from Keras by at most 1.0e-07") == 2
     assert litert.call_args.args[0] == saved_model.call_args.args[0] == "model"
-    assert litert.call_args.kwargs == {"size": (64, 96), "overwrite": True}
+    assert litert.call_args.kwargs["size"] == (64, 96)
+    assert litert.call_args.kwargs["overwrite"] is True
+    assert litert.call_args.kwargs["metadata"] == {}  # this folder has no presets
 
 
 # list and analyze

@@ -13,7 +13,7 @@ import tensorflow as tf
 from keras import ops
 from PIL import Image
 
-from tfderain import models
+from tfderain import engines, models
 from tfderain.runtime import Restorer
 
 # Float32 sums in another order, in networks with outputs around 1; measured 4e-7.
@@ -313,9 +313,7 @@ print(derained.shape, sorted({"tensorflow", "keras"} & set(sys.modules)))
 def test_only_the_greeting_is_kept_from_standard_error(capfd):
     import os
 
-    from tfderain import runtime
-
-    with pytest.raises(KeyError), runtime._without_greeting():
+    with pytest.raises(KeyError), engines._without_greeting():
         os.write(2, b"INFO: Created a delegate.\nERROR: something is wrong\n")
         raise KeyError
     assert capfd.readouterr().err == "ERROR: something is wrong\n"

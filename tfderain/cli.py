@@ -361,20 +361,34 @@ def export(
         list[options.Target], Option(help="Repeatable: --to saved_model --to litert")
     ],
     size: Annotated[
-        str, Option(metavar="HxW", help="Input size in the LiteRT file.")
+        str, Option(metavar="HxW", help="Input size of LiteRT files, or dynamic.")
     ] = "256x256",
+    representative: Annotated[
+        Path | None,
+        Option(metavar="DIR", help="Rainy pictures, 8 or more, for int8 ranges."),
+    ] = None,
+    data: options.ScoredData = None,
+    protocol: options.ProtocolName = "matlab_y_float",
+    layout: options.LayoutName = "auto",
+    pattern: options.Pattern = None,
+    limit: options.Limit = None,
     rain_generator: Annotated[
         bool,
         Option("--rain-generator", help="JRGR's other half: makes rain look real."),
     ] = False,
     overwrite: options.Overwrite = False,
 ):
-    """Write a model as a SavedModel (TF Serving) or LiteRT file, run and compared.
+    """Write a model for servers, devices and browsers; each file is run and compared.
+
+    With --data each file is also scored. All measurements go into DIR/export.json.
 
     \b
-    tfderain export runs/mine --to saved_model --to litert --out exported/
+    tfderain export menet --to saved_model --to litert --to onnx --out exported/
+    tfderain export menet --to litert_int8 --representative photos/ --out exported/
     """
-    wanted = options.size(size)
+    wanted = None if size == "dynamic" else options.size(size)
+    pairs = options.pairs(data, layout, pattern, limit) if data else None
+    pictures = options.pictures(representative, many=True) if representative else None
     from tfderain import export, models  # TensorFlow starts here
 
     loaded = models.load(model)
@@ -385,16 +399,28 @@ def export(
                 f"Received: {model}, a {type(loaded).__name__}."
             )
         loaded = loaded.rain_generator()
-    for target in dict.fromkeys(to):
-        if target is options.Target.SAVED_MODEL:
-            made = export.to_saved_model(loaded, out / "1", overwrite=overwrite)
-        else:
-            file = out / "model.tflite"
-            made = export.to_litert(loaded, file, size=wanted, overwrite=overwrite)
-        print(
-            f"{made.path}: {made.bytes / 1e6:.1f} MB, differs from Keras by at most "
-            f"{made.largest_difference:.1e}"
-        )
+    export.export_all(
+        loaded,
+        out,
+        list(dict.fromkeys(target.value for target in to)),
+        wanted,
+        pictures and export.read_representative(pictures),
+        pairs,
+        protocol,
+        overwrite,
+        metadata(model),
+        lambda target, record: print(export.line(target, record)),
+    )
+
+
+def metadata(model):
+    """What a LiteRT file keeps of a preset's card."""
+    from tfderain import presets
+
+    if not presets.is_name(model) or model not in presets.available():
+        return {}
+    card = presets.read_card(presets.folder(model))
+    return {"preset": model, "licence": card["licence"], "terms": card.get("terms", "")}
 
 
 @app.command("list", short_help="List the presets: size, scores, terms.")

@@ -38,7 +38,8 @@ def pad_to_multiple(images, multiple):
         return images
     for axis in (1, 2):
         size = ops.shape(images)[axis]
-        padded = -(-size // multiple) * multiple
+        # No negative numbers: in ONNX integer division rounds them towards zero.
+        padded = (size + multiple - 1) // multiple * multiple
         images = ops.take(images, mirror_indices(size, padded), axis=axis)
     return images
 

@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 
 from typer import Argument, Option
 
-Runtime = Literal["litert", "tensorflow"]
+Runtime = Literal["litert", "onnx", "tensorflow"]
 Format = Literal["png", "jpg", "webp"]
 Kind = Literal["light", "medium", "heavy", "veil", "mixed"]
 Layout = Literal["auto", "folders", "flat", "scenes", "left_clean", "left_rainy"]
@@ -24,6 +24,11 @@ class Target(StrEnum):
 
     SAVED_MODEL = "saved_model"
     LITERT = "litert"
+    LITERT_FLOAT16 = "litert_float16"
+    LITERT_DYNAMIC_INT8 = "litert_dynamic_int8"
+    LITERT_INT8 = "litert_int8"
+    LITERT_UINT8 = "litert_uint8"
+    ONNX = "onnx"
 
 
 def count(default_help: str, name: str | None = None, least: int = 1):
@@ -40,7 +45,10 @@ Model = Annotated[
 ]
 RuntimeName = Annotated[
     Runtime | None,
-    Option("--runtime", help="[default: litert; tensorflow for .keras files and runs]"),
+    Option(
+        "--runtime",
+        help="[default: what the file needs; litert for presets]",
+    ),
 ]
 Data = Annotated[
     Path,
@@ -50,6 +58,16 @@ Data = Annotated[
         exists=True,
         file_okay=False,
         help="Folder of rainy/clean pairs.",
+    ),
+]
+ScoredData = Annotated[
+    Path | None,
+    Option(
+        "--data",
+        metavar="DIR",
+        exists=True,
+        file_okay=False,
+        help="Folder of rainy/clean pairs to score on.",
     ),
 ]
 TrainingData = Annotated[
@@ -154,8 +172,12 @@ def restorer(model, runtime=None, **settings):
     """Returns the `Restorer` of a preset, a file or a run folder."""
     from tfderain.runtime import Restorer
 
-    trained = model.endswith(".keras") or Path(model, "best.keras").exists()
-    runtime = runtime or ("tensorflow" if trained else "litert")
+    trained = any(
+        Path(model, name).exists() for name in ("best.keras", "saved_model.pb")
+    )
+    if runtime is None:
+        runtime = "onnx" if model.endswith(".onnx") else "litert"
+        runtime = "tensorflow" if trained or model.endswith(".keras") else runtime
     return Restorer(model, runtime=runtime, **settings)
 
 
@@ -164,7 +186,8 @@ def restorer_or_images(model, runtime=None):
     from tfderain import presets
 
     folder = Path(model)
-    weights = ("best.keras", "model.keras", "model.tflite", "card.json", "config.json")
+    weights = ("best.keras", "model.keras", "model.tflite", "model.onnx", "card.json")
+    weights += ("config.json", "saved_model.pb")
     is_model = any((folder / name).exists() for name in weights)
     # a bare word is the name of a preset first
     is_model |= presets.is_name(model) and model in presets.available()

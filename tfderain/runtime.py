@@ -8,21 +8,16 @@ derained = restorer.derain(rainy)  # the kind, size and dtype of `rainy`
 ```
 """
 
-import contextlib
-import os
-import sys
-import tempfile
-from pathlib import Path
-
 import numpy as np
 from PIL import Image
 
-from tfderain import images, presets, tiling
+from tfderain import engines, images, tiling
 
-RUNTIMES = ("litert", "tensorflow")
-
-# A LiteRT file without a card: a multiple of every network's stride.
-_DEFAULT_STRIDE = 16
+RUNTIMES = {
+    "litert": engines.LiteRT,
+    "onnx": engines.ONNX,
+    "tensorflow": engines.TensorFlow,
+}
 
 
 class Restorer:
@@ -40,11 +35,12 @@ class Restorer:
     One thread at a time may use a `Restorer`.
 
     Args:
-        model: name of a preset, path of its folder or of a `.tflite` file (with
-            `card.json` beside it, which holds the stride; else 16 is taken). With
-            `runtime="tensorflow"` anything that `tfderain.models.load` takes, or a
+        model: name of a preset, path of its folder or of a `.tflite` file; with
+            `runtime="onnx"` of an `.onnx` file. With `runtime="tensorflow"` anything
+            that `tfderain.models.load` takes, a SavedModel's folder, or a
             `tfderain.models.Derainer`.
-        runtime: `"litert"`, which leaves TensorFlow unloaded, or `"tensorflow"`.
+        runtime: `"litert"` or `"onnx"` (extra `onnx`), which leave TensorFlow unloaded,
+            or `"tensorflow"`.
         threads: int or `None`, for one per processor that this process may use. With
             `"tensorflow"` it counts only before TensorFlow has computed anything.
         tile: `"auto"`, int or `None`; see `tfderain.tiling.plan_tiles`.
@@ -72,8 +68,7 @@ class Restorer:
         self.runtime = runtime
         self.tile = tile
         self.overlap = overlap
-        network = _LiteRT if runtime == "litert" else _TensorFlow
-        self._network = network(model, threads)
+        self._network = RUNTIMES[runtime](model, threads)
         self.stride = self._network.stride
         self.global_operations = self._network.global_operations
         # Says now whether tile and overlap fit, rather than at the first image.
@@ -186,138 +181,3 @@ def _store(strip, derained):
     if derained.ndim == 2:
         strip = strip.mean(axis=-1)
     derained[:] = images.from_float(strip, derained.dtype)
-
-
-class _LiteRT:
-    """A LiteRT file as a function from one float32 RGB tile to another.
-
-    Call: `(height, width, 3)`, multiples of the stride, to the same shape.
-    """
-
-    def __init__(self, model, threads):
-        from ai_edge_litert.interpreter import Interpreter
-
-        path = _litert_file(model)
-        card = path.with_name("card.json")
-        card = presets.read_card(path.parent) if card.is_file() else {}
-        self.stride = int(card.get("stride", _DEFAULT_STRIDE))
-        self.global_operations = bool(card.get("global_operations", False))
-        try:
-            with _without_greeting():
-                self.interpreter = Interpreter(
-                    os.fspath(path), num_threads=threads or _processors()
-                )
-                self.interpreter.allocate_tensors()
-        # RuntimeError: an operation that this build of LiteRT lacks.
-        except (ValueError, RuntimeError) as error:
-            reason = " ".join(str(error).split())
-            raise ValueError(
-                f"The model must be a LiteRT file. Received: {path} ({reason})."
-            ) from error
-        (source,) = self.interpreter.get_input_details()
-        (target,) = self.interpreter.get_output_details()
-        self.source, self.target = source["index"], target["index"]
-        self.shape = tuple(source["shape"])
-
-    def __call__(self, tile):
-        shape = (1, *tile.shape)
-        # The file has a fixed size, so that LiteRT uses all threads. It is resized
-        # only when the size changes: that plans the network's memory anew.
-        if shape != self.shape:
-            self.interpreter.resize_tensor_input(self.source, shape)
-            self.interpreter.allocate_tensors()
-            self.shape = shape
-        self.interpreter.set_tensor(self.source, tile[None])
-        self.interpreter.invoke()
-        return self.interpreter.get_tensor(self.target)[0]
-
-
-def _litert_file(model):
-    if not isinstance(model, (str, os.PathLike)):
-        raise ValueError(
-            'A model that is no name or path needs runtime="tensorflow". '
-            f"Received: model={type(model).__name__}."
-        )
-    path = Path(presets.find(model))
-    path = path / "model.tflite" if path.is_dir() else path
-    if path.suffix != ".tflite" or not path.is_file():
-        raise ValueError(
-            'runtime="litert" needs a .tflite file or a folder with model.tflite, '
-            "which `tfderain export` makes of a model; "
-            f'runtime="tensorflow" takes the others. Received: model={model}.'
-        )
-    return path
-
-
-def _processors():
-    """Number of processors that this process may use, which containers restrict."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
-@contextlib.contextmanager
-def _without_greeting():
-    """Keeps LiteRT's INFO line from standard error; all other lines pass.
-
-    LiteRT writes it in C++ to file descriptor 2 and has no setting for it.
-    """
-    try:
-        stderr = os.dup(2)
-    except OSError:  # a process without standard error
-        yield
-        return
-    if sys.stderr:
-        sys.stderr.flush()
-    with tempfile.TemporaryFile() as held:
-        os.dup2(held.fileno(), 2)
-        try:
-            yield
-        finally:
-            os.dup2(stderr, 2)
-            held.seek(0)
-            lines = [line for line in held if not line.startswith(b"INFO:")]
-            os.write(stderr, b"".join(lines))
-            os.close(stderr)
-
-
-class _TensorFlow:
-    """A Keras model as a function from one float32 RGB tile to another."""
-
-    def __init__(self, model, threads):
-        from keras import backend, ops
-
-        self.to_numpy = ops.convert_to_numpy
-        given = not isinstance(model, (str, os.PathLike))
-        if threads and backend.backend() == "tensorflow":
-            import tensorflow as tf
-
-            # RuntimeError: TensorFlow has started, with the threads that it has.
-            with contextlib.suppress(RuntimeError):
-                tf.config.threading.set_intra_op_parallelism_threads(threads)
-        self.model = model if given else _load(model)
-        self.stride = self.model.stride
-        self.global_operations = bool(getattr(self.model, "global_operations", False))
-        # A model that was loaded here is used often enough to trace a graph of it.
-        if not given and backend.backend() == "tensorflow":
-            self.model = _graph(self.model)
-
-    def __call__(self, tile):
-        # A copy, because arrays of TensorFlow's memory cannot be written to.
-        return np.array(self.to_numpy(self.model(tile[None], training=False))[0])
-
-
-def _load(model):
-    from tfderain import models
-
-    return models.load(model)
-
-
-def _graph(model):
-    import tensorflow as tf
-
-    tiles = tf.TensorSpec((1, None, None, 3), tf.float32)
-    function = tf.function(
-        lambda rainy: model(rainy, training=False), input_signature=[tiles]
-    )
-    return lambda tile, training: function(tile)

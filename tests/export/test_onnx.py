@@ -1,0 +1,60 @@
+"""ONNX files give Keras's pixels in ONNX Runtime and in OpenVINO."""
+
+import json
+
+import numpy as np
+import onnx
+import pytest
+from export_model import TOLERANCE, make_model
+
+from tfderain import export, runtime
+from tfderain.export import onnx as writing
+
+
+@pytest.fixture(scope="module")
+def model():
+    return make_model()
+
+
+@pytest.fixture(scope="module")
+def made(model, tmp_path_factory):
+    return export.to_onnx(model, tmp_path_factory.mktemp("onnx") / "m.onnx")
+
+
+@pytest.mark.parametrize("run", [export.run_onnx, export.run_openvino])
+def test_any_size_and_batch(model, made, run):
+    rainy = export.random_image((21, 13), batch=3)
+    derained = run(made.path, rainy)
+    assert derained.shape == rainy.shape
+    assert np.abs(derained - model(rainy)).max() < TOLERANCE
+
+
+def test_axes_and_opset(made):
+    proto = onnx.load(made.path)
+    assert proto.opset_import[0].version == 17
+    for value, name in ((proto.graph.input, "rainy"), (proto.graph.output, "derained")):
+        assert [v.name for v in value] == [name]
+        axes = [d.dim_param or d.dim_value for d in value[0].type.tensor_type.shape.dim]
+        assert axes == ["batch", "height", "width", 3]
+
+
+def test_the_file_says_what_it_is(made):
+    (entry,) = onnx.load(made.path).metadata_props
+    assert json.loads(entry.value)["stride"] == 4
+
+
+def test_restorer_runs_it(model, made, tmp_path):
+    restorer = runtime.Restorer(made.path, runtime="onnx", threads=1)
+    assert restorer.stride == 4
+    rainy = export.random_image((21, 13))[0]
+    assert np.abs(restorer.derain(rainy) - model(rainy[None])[0]).max() < TOLERANCE
+    (tmp_path / "bad.onnx").write_bytes(b"nothing of the kind")
+    with pytest.raises(ValueError, match="must be an ONNX file"):
+        runtime.Restorer(tmp_path / "bad.onnx", runtime="onnx")
+
+
+def test_a_wrong_export_leaves_nothing_behind(model, tmp_path, monkeypatch):
+    monkeypatch.setattr(writing, "run_openvino", lambda path, rainy: rainy)
+    with pytest.raises(ValueError, match="same pixels as Keras"):
+        export.to_onnx(model, tmp_path / "m.onnx")
+    assert list(tmp_path.iterdir()) == []

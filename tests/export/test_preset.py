@@ -1,0 +1,109 @@
+"""Presets are complete, and made by scripts/make_preset.py."""
+
+import importlib.util
+import json
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+from export_model import TOLERANCE, make_model
+
+from tfderain import export, models, presets
+from tfderain.export import preset as writing
+
+SCRIPT = Path(__file__).parents[2] / "scripts" / "make_preset.py"
+
+
+@pytest.fixture(scope="module")
+def model():
+    return make_model()
+
+
+@pytest.fixture(scope="module")
+def preset(model, tmp_path_factory):
+    root = tmp_path_factory.mktemp("presets")
+    return export.export_preset(model, "drizzle", root, {"licence": "Apache-2.0"})
+
+
+def test_a_preset_is_complete(model, preset):
+    names = {path.name for path in preset.iterdir()}
+    assert names == {"model.keras", "model.tflite", "1", "card.json"}
+    card = presets.read_card(preset)
+    assert card["name"] == "drizzle"
+    assert card["model"] == "MENET"
+    assert card["licence"] == "Apache-2.0"
+    assert card["stride"] == 4
+    assert card["global_operations"] is False
+    trainable = sum(np.prod(w.shape) for w in model.network.trainable_weights)
+    assert card["parameters"] == trainable
+    assert card["versions"]["keras"] == keras.__version__
+    assert len(presets.verify(preset)) == len(card["files"]) >= 5
+    for name in ("model.keras", "model.tflite", "1/saved_model.pb"):
+        assert card["files"][name]["largest_difference"] < TOLERANCE
+
+
+def test_a_preset_loads_by_name(model, preset, monkeypatch):
+    monkeypatch.setenv("TFDERAIN_PRESETS", str(preset.parent))
+    loaded = models.load("drizzle")
+    assert not loaded.compiled
+    rainy = export.random_image((20, 31))
+    assert np.array_equal(loaded(rainy), model(rainy))
+
+
+def test_a_preset_that_is_too_large_is_not_written(model, tmp_path, monkeypatch):
+    monkeypatch.setattr(writing, "MAX_PRESET_BYTES", 10_000)
+    with pytest.raises(ValueError, match="must not exceed 10000 bytes"):
+        export.export_preset(model, "drizzle", tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_every_preset_says_how_it_is_trained():
+    assert set(presets.TRAINING) == set(models.PRESETS)
+
+
+# scripts/make_preset.py
+
+
+def load_script():
+    spec = importlib.util.spec_from_file_location("make_preset", SCRIPT)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_make_preset_merges_run_scores_and_words(model, tmp_path, capsys):
+    run = tmp_path / "run"
+    run.mkdir()
+    model.save(run / "best.keras")
+    config = {"config": {"epochs": 3}, "git_commit": "abc", "data": "/home/me/rain"}
+    (run / "config.json").write_text(json.dumps(config))
+    (run / "state.json").write_text(json.dumps({"epoch": 3, "best_score": 30.5}))
+    words = {"licence": "Apache-2.0", "terms": "any", "data": "own", "command": "t"}
+    (tmp_path / "about.json").write_text(json.dumps(words))
+    means = {"psnr": 30.123456, "ssim": 0.9, "input_psnr": 20.0, "input_ssim": 0.5}
+    scores = {"protocol": "rgb_gaussian", "count": 7, "means": means}
+    (tmp_path / "scores.json").write_text(json.dumps(scores))
+
+    arguments = [str(run), "drizzle", "--about", str(tmp_path / "about.json")]
+    arguments += ["--scores", f"Rain100L={tmp_path / 'scores.json'}"]
+    load_script().main([*arguments, "--root", str(tmp_path / "presets")])
+
+    card = presets.read_card(tmp_path / "presets" / "drizzle")
+    assert {name: card[name] for name in words} == words
+    assert card["protocol"] == "rgb_gaussian"
+    (score,) = card["scores"]
+    assert (score["set"], score["count"], score["psnr"]) == ("Rain100L", 7, 30.1235)
+    assert score["command"] == (
+        "tfderain evaluate drizzle --data Rain100L --protocol rgb_gaussian"
+    )
+    assert card["training"]["config"] == {"epochs": 3}
+    assert card["training"]["best_validation_score"] == 30.5
+    assert "/home/me" not in json.dumps(card)
+    assert "drizzle: " in capsys.readouterr().out
+
+
+def test_make_preset_wants_all_words(tmp_path):
+    (tmp_path / "about.json").write_text('{"licence": "Apache-2.0", "terms": ""}')
+    with pytest.raises(ValueError, match="without terms, data, command"):
+        load_script().read_about(tmp_path / "about.json")

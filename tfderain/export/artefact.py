@@ -1,0 +1,152 @@
+"""What every export does: write beside the target, compare with Keras, then move."""
+
+import contextlib
+import dataclasses
+import os
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from tfderain import presets
+
+
+@dataclass(frozen=True)
+class Bound:
+    """How far the pixels of a file, in [0, 1], may be from Keras's.
+
+    Args:
+        largest: absolute difference of any one value.
+        mean: mean absolute difference over an image.
+    """
+
+    largest: float
+    mean: float
+
+
+# float32: a quarter of a grey level: an 8-bit pixel moves by one at most, and only when
+# it lay within a quarter of rounding the other way. Measured are 1e-5 and less; a lost
+# weight or a wrong padding gives a hundred times the bound.
+# float16: weights keep 11 bits; 7e-4 was the most seen on a trained MENET.
+# The int8 kinds: seen on a trained MENET were 0.03 and 0.10 at single pixels where
+# rain is dense, 0.003 and 0.006 on average; a network that lost a layer is further off
+# than 0.05 on average.
+BOUNDS = {
+    "float32": Bound(0.25 / 255, 0.25 / 255),
+    "float16": Bound(2 / 255, 0.5 / 255),
+    "dynamic_int8": Bound(0.25, 4 / 255),
+    "int8": Bound(0.5, 6 / 255),
+}
+
+
+@dataclass(frozen=True)
+class Artefact:
+    """A file or folder written by an export, and how far it is from Keras.
+
+    Args:
+        path: where it lies.
+        format: `"saved_model"`, `"litert"` or `"onnx"`, or `"keras"`.
+        precision: one of `BOUNDS`.
+        bytes: size, of a folder the sum of its files.
+        largest_difference, mean_difference: absolute, of derained pixels in [0, 1],
+            over `sizes`.
+        sizes: `(height, width)` of the images compared.
+        seconds: time to write and to check it.
+    """
+
+    path: Path
+    format: str
+    precision: str
+    bytes: int
+    largest_difference: float
+    mean_difference: float
+    sizes: tuple[tuple[int, int], ...]
+    seconds: float
+
+    def moved(self, path):
+        """The same artefact where it lies now."""
+        return dataclasses.replace(self, path=Path(path))
+
+    def as_dict(self) -> dict:
+        """Returns what a card or a log keeps: values that JSON knows, and checksums."""
+        record = dataclasses.asdict(self)
+        record["path"] = self.path.name
+        root = self.path if self.path.is_dir() else self.path.parent
+        files = [self.path] if self.path.is_file() else sorted(self.path.rglob("*"))
+        record["sha256"] = {
+            file.relative_to(root).as_posix(): presets.file_record(file)["sha256"]
+            for file in files
+            if file.is_file()
+        }
+        return record
+
+
+def measure(path, pairs, sizes, started, format, precision="float32") -> Artefact:
+    """Compares `(written, Keras)` pairs of derained images, and sizes up `path`.
+
+    Raises:
+        ValueError: if they differ by more than `BOUNDS[precision]`, or by a NaN.
+    """
+    differences = [np.abs(np.asarray(a, "float64") - b) for a, b in pairs]
+    largest = max(float(d.max()) for d in differences)
+    bound = BOUNDS[precision]
+    close = all(
+        d.max() <= bound.largest and d.mean() <= bound.mean for d in differences
+    )  # NaN fails too
+    if not close:
+        raise ValueError(
+            f"{Path(path).name} must give the same pixels as Keras, within "
+            f"{bound.largest:.1e} and {bound.mean:.1e} on average ({precision}). "
+            f"Received: largest differences {[float(d.max()) for d in differences]}, "
+            f"means {[float(d.mean()) for d in differences]} at sizes {list(sizes)}."
+        )
+    return Artefact(
+        path=Path(path),
+        format=format,
+        precision=precision,
+        bytes=total_bytes(path),
+        largest_difference=largest,
+        mean_difference=float(np.mean([d.mean() for d in differences])),
+        sizes=tuple(sizes),
+        seconds=time.perf_counter() - started,
+    )
+
+
+def deployable(model):
+    """Returns a float32 copy of `model` without its optimizer."""
+    copy = type(model).from_config({**model.get_config(), "dtype": "float32"})
+    copy.build((None, None, None, 3))
+    copy.set_weights(model.get_weights())
+    return copy
+
+
+def random_image(size, batch=1):
+    """Uniform float32 noise `(batch, height, width, 3)`, the same for the same size."""
+    shape = (batch, *size, 3)
+    return np.random.default_rng(size).uniform(size=shape).astype("float32")
+
+
+def total_bytes(path) -> int:
+    """Size of a file, or of all files below a folder."""
+    files = [Path(path)] if Path(path).is_file() else Path(path).rglob("*")
+    return sum(file.stat().st_size for file in files if file.is_file())
+
+
+@contextlib.contextmanager
+def staged(target, overwrite) -> Iterator[Path]:
+    """Gives a temporary path beside `target`, and moves it there when all went well."""
+    target = Path(target)
+    if target.exists() and not overwrite:
+        raise ValueError(
+            f"Nothing is overwritten unless asked to. Received: {target} exists."
+        )
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".tfderain-", dir=target.parent) as scratch:
+        temporary = Path(scratch) / target.name
+        yield temporary
+        if target.is_dir():  # os.replace replaces files only
+            os.replace(target, Path(scratch) / "replaced")
+        os.replace(temporary, target)

@@ -1,0 +1,183 @@
+"""LiteRT (TFLite) files for phones, browsers and small processors."""
+
+import json
+import tempfile
+import time
+import warnings
+
+import numpy as np
+import tensorflow as tf
+from ai_edge_litert import schema_py_generated as schema
+from keras import ops
+
+from tfderain.engines import METADATA
+from tfderain.export.artefact import (
+    Artefact,
+    deployable,
+    measure,
+    random_image,
+    staged,
+)
+from tfderain.export.saved_model import TENSOR, write_saved_model
+
+QUANTIZATIONS = (None, "float16", "dynamic_int8", "int8")
+INTERFACES = ("float32", "uint8")
+FEWEST_REPRESENTATIVE = 8
+
+
+def to_litert(
+    model,
+    path,
+    size=(256, 256),
+    overwrite=False,
+    quantization=None,
+    representative=None,
+    interface="float32",
+    metadata=None,
+) -> Artefact:
+    """Writes `model.network` alone, clipped to [0, 1], as a LiteRT file.
+
+    Input and output are `(1, height, width, 3)`: float32 in [0, 1], or `uint8` grey
+    levels. The size is fixed to `size`, because on CPUs files of a dynamic size run on
+    one thread only. A runtime resizes the fixed input to any other multiples of
+    `model.stride` and keeps all threads; a file for accelerators, which cannot be
+    resized, is written in the size wanted.
+
+    Args:
+        model: a `tfderain.models.Derainer`.
+        path: the file to write.
+        size: `(height, width)`, multiples of `model.stride`; `None` for a dynamic size.
+        overwrite: whether an existing file is replaced.
+        quantization: `None` for float32; `"float16"` halves the weights;
+            `"dynamic_int8"` quarters them and computes convolutions in int8 with ranges
+            measured while it runs; `"int8"` computes everything in int8, with ranges of
+            the `representative` images, as microcontrollers and NPUs want it.
+        representative: for `"int8"`: float32 images `(height, width, 3)` in [0, 1], at
+            least 8, rainy like those to come; cut to `size`.
+        interface: `"uint8"` takes and gives grey levels; for `"int8"` only.
+        metadata: dict of texts and numbers kept in the file, beside stride, class and
+            value range; `Restorer` reads it.
+
+    Raises:
+        ValueError: if `path` exists, if arguments do not fit each other, if the network
+            needs other than LiteRT's builtin operations, or if the written file gives
+            other results, at `size` or when resized.
+    """
+    started = time.perf_counter()
+    stride = model.stride
+    _check(stride, size, quantization, representative, interface)
+    model = deployable(model)
+
+    def derain(rainy):
+        return {"derained": ops.clip(model.network(rainy, training=False), 0.0, 1.0)}
+
+    with staged(path, overwrite) as temporary:
+        with tempfile.TemporaryDirectory() as scratch:
+            write_saved_model(derain, (1, *(size or (None, None))), scratch)
+            converter = tf.lite.TFLiteConverter.from_saved_model(
+                scratch, signature_keys=[TENSOR]
+            )
+            known = _prepare(converter, quantization, representative, interface, size)
+            with warnings.catch_warnings():
+                # TensorFlow's converter measures ranges with its own interpreter.
+                warnings.filterwarnings("ignore", ".*tf.lite.Interpreter is deprecated")
+                content = converter.convert()
+        about = {**(metadata or {}), **_describe(model)}
+        temporary.write_bytes(with_metadata(content, about))
+        if not known:  # of ranges measured for photos, noise would show nothing
+            sizes = ((6 * stride, 5 * stride), (stride, 9 * stride))
+            known = [random_image(s) for s in ((size,) if size else ()) + sizes]
+        pairs = [
+            (run_litert(temporary, rainy), derain(rainy)["derained"].numpy())
+            for rainy in known
+        ]
+        sizes = [rainy.shape[1:3] for rainy in known]
+        precision = quantization or "float32"
+        artefact = measure(temporary, pairs, sizes, started, "litert", precision)
+    return artefact.moved(path)
+
+
+def _check(stride, size, quantization, representative, interface):
+    if size and any(side < 1 or side % stride for side in size):
+        raise ValueError(
+            f"`size` must be multiples of the stride {stride}. Received: size={size}."
+        )
+    if quantization not in QUANTIZATIONS or interface not in INTERFACES:
+        raise ValueError(
+            f"`quantization` must be one of {QUANTIZATIONS}, `interface` one of "
+            f"{INTERFACES}. Received: {quantization=}, {interface=}."
+        )
+    if interface == "uint8" and quantization != "int8":
+        raise ValueError(
+            'Only int8 files take grey levels. Received: interface="uint8", '
+            f"{quantization=}."
+        )
+    count = len(representative) if representative is not None else 0
+    if quantization == "int8" and (count < FEWEST_REPRESENTATIVE or not size):
+        raise ValueError(
+            "int8 needs a fixed size and at least "
+            f"{FEWEST_REPRESENTATIVE} representative images. "
+            f"Received: representative={count} images, {size=}."
+        )
+
+
+def _prepare(converter, quantization, representative, interface, size):
+    """Sets the converter; returns images that the result must be right for."""
+    if quantization:
+        converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    if quantization == "float16":
+        converter.target_spec.supported_types = [tf.float16]
+    if quantization != "int8":
+        return []
+    images = [_cut(image, size) for image in representative]
+    converter.representative_dataset = lambda: ({"rainy": image} for image in images)
+    converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
+    if interface == "uint8":
+        converter.inference_input_type = tf.uint8
+        converter.inference_output_type = tf.uint8
+    return images[:FEWEST_REPRESENTATIVE]
+
+
+def _cut(image, size):
+    """The middle of an image as `(1, *size, 3)`; mirrored where it is too small."""
+    image = np.asarray(image, "float32")
+    for axis, side in enumerate(size):
+        short = max(0, side - image.shape[axis])
+        pad = [(0, short if a == axis else 0) for a in range(3)]
+        image = np.pad(image, pad, mode="symmetric")
+        start = (image.shape[axis] - side) // 2
+        image = np.take(image, range(start, start + side), axis)
+    return image[None]
+
+
+def _describe(model):
+    return {
+        "model": type(model).__name__,
+        "stride": model.stride,
+        "global_operations": bool(getattr(model, "global_operations", False)),
+        "input": "rainy image, RGB; float: [0, 1], uint8: 0..255",
+        "output": "derained image, like the input",
+    }
+
+
+def with_metadata(content, metadata):
+    """Returns a LiteRT file with `metadata` inside, as JSON under `METADATA`."""
+    import flatbuffers
+
+    model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(content, 0))
+    buffer, entry = schema.BufferT(), schema.MetadataT()
+    text = json.dumps(metadata, sort_keys=True, ensure_ascii=False)
+    buffer.data = np.frombuffer(text.encode(), np.uint8)
+    entry.name, entry.buffer = METADATA, len(model.buffers)
+    model.buffers.append(buffer)
+    model.metadata = [*(model.metadata or []), entry]
+    builder = flatbuffers.Builder(len(content) + len(text))
+    builder.Finish(model.Pack(builder), b"TFL3")
+    return bytes(builder.Output())
+
+
+def run_litert(path, rainy, threads=2):
+    """Derains `rainy`, `(1, height, width, 3)` in [0, 1], resizing the file to fit."""
+    from tfderain.engines import LiteRT
+
+    return LiteRT(path, threads)(rainy[0])[None]

@@ -1,0 +1,117 @@
+"""ONNX files, for ONNX Runtime, OpenVINO and what else reads them."""
+
+import json
+import time
+
+import numpy as np
+import tensorflow as tf
+
+from tfderain.engines import METADATA
+from tfderain.export.artefact import (
+    Artefact,
+    deployable,
+    measure,
+    random_image,
+    staged,
+)
+
+OPSET = 17
+AXES = ("batch", "height", "width")
+
+
+def to_onnx(
+    model, path, sizes=((64, 96), (37, 50), (1, 3)), overwrite=False, opset=OPSET
+) -> Artefact:
+    """Writes the whole `model`, padding included, as an ONNX file.
+
+    Input `rainy` and output `derained` are float32 `(batch, height, width, 3)` in
+    [0, 1], each size free, the axes named so. The file is run by ONNX Runtime and, if
+    it is installed, by OpenVINO, whose own default would be bfloat16 on some CPUs.
+
+    Args:
+        model: a `tfderain.models.Derainer`.
+        path: the file to write.
+        sizes: `(height, width)` of the random images that are compared.
+        overwrite: whether an existing file is replaced.
+        opset: of ONNX, 17 or later.
+
+    Raises:
+        ValueError: if `path` exists, if tf2onnx or onnxruntime are not installed
+            (extra `onnx`), or if the written file gives other results.
+    """
+    started = time.perf_counter()
+    model = deployable(model)
+    with staged(path, overwrite) as temporary:
+        _write(model, temporary, opset)
+        images = [random_image(size, batch=2) for size in sizes]
+        wanted = [model(rainy).numpy() for rainy in images]
+        runs = [run_onnx] + [run_openvino] * has_openvino()
+        pairs = [
+            (run(temporary, rainy), derained)
+            for run in runs
+            for rainy, derained in zip(images, wanted, strict=True)
+        ]
+        artefact = measure(temporary, pairs, sizes, started, "onnx")
+    return artefact.moved(path)
+
+
+def _write(model, path, opset):
+    try:
+        import onnx
+        import onnxruntime  # noqa: F401  (said now rather than after the conversion)
+        import tf2onnx
+    except ImportError as error:
+        raise ValueError(
+            "ONNX files need the extra `onnx`: pip install 'tfderain[onnx]'. "
+            f"Received: {error}."
+        ) from error
+    rainy = tf.TensorSpec((None, None, None, 3), tf.float32, name="rainy")
+
+    def derain(rainy):
+        return {"derained": model(rainy, training=False)}
+
+    proto, _ = tf2onnx.convert.from_function(
+        tf.function(derain, input_signature=[rainy], autograph=False),
+        input_signature=[rainy],
+        opset=opset,
+    )
+    for value in (*proto.graph.input, *proto.graph.output):
+        dimensions = value.type.tensor_type.shape.dim
+        for dimension, axis in zip(dimensions, AXES, strict=False):
+            dimension.dim_param = axis
+    about = {
+        "model": type(model).__name__,
+        "stride": model.stride,
+        "global_operations": bool(getattr(model, "global_operations", False)),
+    }
+    entry = proto.metadata_props.add()
+    entry.key, entry.value = METADATA, json.dumps(about)
+    onnx.checker.check_model(proto)
+    onnx.save(proto, str(path))
+
+
+def run_onnx(path, rainy):
+    """Derains float32 `(batch, height, width, 3)` by ONNX Runtime on the CPU."""
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(
+        str(path), providers=["CPUExecutionProvider"]
+    )
+    return session.run(["derained"], {"rainy": rainy})[0]
+
+
+def run_openvino(path, rainy):
+    """Derains float32 `(batch, height, width, 3)` by OpenVINO in float32."""
+    import openvino
+
+    model = openvino.compile_model(
+        str(path), "CPU", {"INFERENCE_PRECISION_HINT": "f32"}
+    )
+    return np.array(model(rainy)["derained"])
+
+
+def has_openvino():
+    """Whether OpenVINO is installed."""
+    import importlib.util
+
+    return importlib.util.find_spec("openvino") is not None

@@ -1,0 +1,108 @@
+"""Presets: one folder with a network in the forms that ship, and its card."""
+
+import json
+import platform
+import time
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from tfderain import presets
+from tfderain.export.artefact import (
+    Artefact,
+    deployable,
+    measure,
+    random_image,
+    staged,
+    total_bytes,
+)
+from tfderain.export.litert import to_litert
+from tfderain.export.saved_model import to_saved_model
+
+MAX_PRESET_BYTES = 15_000_000
+
+
+def export_preset(
+    model,
+    name: str,
+    root="savedmodels",
+    card: dict | None = None,
+    size=(256, 256),
+    overwrite=False,
+) -> Path:
+    """Writes `root/name/` with `model.keras`, `model.tflite`, `1/` and `card.json`.
+
+    Args:
+        model: a `tfderain.models.Derainer`; its optimizer is left out.
+        name: the preset's name.
+        root: folder of presets.
+        card: what only people know: licence, terms, data, command, protocol, scores.
+        size: see `to_litert`.
+        overwrite: whether an existing preset is replaced.
+
+    Returns:
+        The folder written.
+
+    Raises:
+        ValueError: if the folder exists, if an export fails its check, or if all files
+            together exceed `MAX_PRESET_BYTES`; then nothing is written.
+    """
+    target = Path(root) / name
+    with staged(target, overwrite) as temporary:
+        temporary.mkdir()
+        model = deployable(model)
+        model.save(temporary / "model.keras")
+        artefacts = {
+            "model.keras": check_keras(model, temporary / "model.keras"),
+            "model.tflite": to_litert(model, temporary / "model.tflite", size),
+            "1/saved_model.pb": to_saved_model(model, temporary / "1"),
+        }
+        content = preset_card(model, name, temporary, artefacts, card or {})
+        text = json.dumps(content, indent=2, ensure_ascii=False) + "\n"
+        (temporary / "card.json").write_text(text, encoding="utf-8")
+        if total_bytes(temporary) > MAX_PRESET_BYTES:
+            raise ValueError(
+                f"A preset must not exceed {MAX_PRESET_BYTES} bytes. "
+                f"Received: {total_bytes(temporary)} bytes."
+            )
+    return target
+
+
+def preset_card(model, name, folder, artefacts, card) -> dict:
+    """Returns the content of `card.json`: given fields first, measured ones after."""
+    files = {
+        path.relative_to(folder).as_posix(): presets.file_record(path)
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+    for file, artefact in artefacts.items():
+        files[file]["largest_difference"] = artefact.largest_difference
+        files[file]["mean_difference"] = artefact.mean_difference
+    packages = ("tfderain", "tensorflow", "keras", "numpy", "ai-edge-litert")
+    return {
+        "name": name,
+        "model": type(model).__name__,
+        **card,
+        "parameters": int(sum(np.prod(w.shape) for w in model.trainable_variables)),
+        "stride": model.stride,
+        "global_operations": bool(getattr(model, "global_operations", False)),
+        "files": files,
+        "versions": {
+            "python": platform.python_version(),
+            **{package: metadata.version(package) for package in packages},
+        },
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+
+
+def check_keras(model, path) -> Artefact:
+    """Loads a `.keras` file again and compares it with `model`."""
+    started = time.perf_counter()
+    size = (64, 96)
+    rainy = random_image(size)
+    loaded = keras.saving.load_model(path, compile=False)
+    pairs = [(loaded(rainy).numpy(), model(rainy).numpy())]
+    return measure(path, pairs, [size], started, "keras")

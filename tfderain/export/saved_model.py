@@ -1,0 +1,190 @@
+"""SavedModels as TF Serving loads them: image bytes or floats in, warm-up inside.
+
+Signatures, with their aliases (fixed: clients name them):
+
+- `serving_default`: `image_bytes`, strings `(n,)`: PNG, JPEG, BMP, WebP or GIF files of
+  any sizes, to `derained_bytes`, PNG files.
+- `tensor`: `rainy`, float32 `(n, height, width, 3)` in [0, 1], to `derained`, the same.
+
+Only TensorFlow's own operations are in it, so any TF Serving of the same or a later
+version runs it.
+"""
+
+import contextlib
+import io
+import time
+from pathlib import Path
+
+import keras
+import numpy as np
+import tensorflow as tf
+from PIL import Image
+
+from tfderain.export.artefact import (
+    Artefact,
+    deployable,
+    measure,
+    random_image,
+    staged,
+)
+
+BYTES, TENSOR = "serving_default", "tensor"
+WARM_UP_SIZE = (64, 64)
+# For servers started with --enable_per_model_batching_parameters. Images of a request
+# go through the network one by one, so a batch saves calls, not arithmetic: small ones.
+BATCHING = """\
+max_batch_size { value: 8 }
+batch_timeout_micros { value: 1000 }
+num_batch_threads { value: 2 }
+max_enqueued_batches { value: 64 }
+"""
+
+
+def to_saved_model(
+    model, folder, sizes=((64, 96), (37, 50), (1, 3)), overwrite=False
+) -> Artefact:
+    """Writes the whole `model`, padding included, as a SavedModel.
+
+    Beside the signatures of this module it holds requests that TF Serving replays when
+    it loads the model (`assets.extra/tf_serving_warmup_requests`), and
+    `batching_params.pbtxt`.
+
+    Args:
+        model: a `tfderain.models.Derainer`.
+        folder: where to write; TF Serving wants `<name>/<version number>`.
+        sizes: `(height, width)` of the random images that are compared.
+        overwrite: whether an existing `folder` is replaced.
+
+    Raises:
+        ValueError: if `folder` exists, or if TensorFlow 1's session loader (the path
+            that TF Serving takes) runs the written model with other results.
+    """
+    started = time.perf_counter()
+    model = deployable(model)
+    with staged(folder, overwrite) as temporary:
+        write_signatures(model, temporary)
+        write_warm_up(temporary, Path(folder).absolute().parent.name)
+        (temporary / "batching_params.pbtxt").write_text(BATCHING)
+        images = [random_image(size, batch=2) for size in sizes]
+        try:
+            pairs = [(run_saved_model(temporary, x), model(x).numpy()) for x in images]
+            pairs.append(_compare_bytes(model, temporary, images))
+        except tf.errors.OpError as error:
+            raise ValueError(
+                "TensorFlow's session loader must run the SavedModel. "
+                f"Received: {' '.join(error.message.split())}"
+            ) from error
+        artefact = measure(temporary, pairs, sizes, started, "saved_model")
+    return artefact.moved(folder)
+
+
+def write_signatures(model, folder):
+    """Writes `model` with the signatures of this module, unchecked."""
+
+    def derain(rainy):
+        return {"derained": model(rainy, training=False)}
+
+    def derain_file(image):
+        rainy = tf.io.decode_image(image, channels=3, expand_animations=False)
+        rainy.set_shape((None, None, 3))
+        rainy = tf.cast(rainy, tf.float32) / 255.0
+        derained = model(rainy[None], training=False)[0]
+        derained = tf.cast(tf.round(derained * 255.0), tf.uint8)
+        return tf.io.encode_png(derained)
+
+    def derain_files(image_bytes):
+        # One by one: the files of a request may have any sizes.
+        made = tf.map_fn(derain_file, image_bytes, fn_output_signature=tf.string)
+        return {"derained_bytes": made}
+
+    # The archive keeps the variables that its functions use and nothing else, so that
+    # optimizers, critics and frozen teachers stay out of the file. `archive.track`
+    # would store every weight a second time (Keras 3.15).
+    archive = keras.export.ExportArchive()
+    archive.add_endpoint(
+        BYTES, derain_files, [tf.TensorSpec((None,), tf.string, "image_bytes")]
+    )
+    archive.add_endpoint(
+        TENSOR, derain, [tf.TensorSpec((None, None, None, 3), tf.float32, "rainy")]
+    )
+    archive.write_out(str(folder), verbose=False)
+
+
+def write_saved_model(function, shape, folder):
+    """Writes `function` of float32 `(*shape, 3)` as signature `tensor`, unchecked."""
+    archive = keras.export.ExportArchive()
+    rainy = tf.TensorSpec((*shape, 3), tf.float32, name="rainy")
+    archive.add_endpoint(TENSOR, function, input_signature=[rainy])
+    archive.write_out(str(folder), verbose=False)
+
+
+def write_warm_up(folder, name):
+    """Writes a request for each signature; TF Serving runs them when it starts."""
+    from tensorflow_serving.apis import predict_pb2, prediction_log_pb2
+
+    rainy = random_image(WARM_UP_SIZE)
+    inputs = {
+        BYTES: ("image_bytes", tf.make_tensor_proto([png(rainy[0])])),
+        TENSOR: ("rainy", tf.make_tensor_proto(rainy)),
+    }
+    path = Path(folder) / "assets.extra" / "tf_serving_warmup_requests"
+    path.parent.mkdir()
+    with tf.io.TFRecordWriter(str(path)) as writer:
+        for signature, (alias, tensor) in inputs.items():
+            request = predict_pb2.PredictRequest(inputs={alias: tensor})
+            request.model_spec.name = name
+            request.model_spec.signature_name = signature
+            log = prediction_log_pb2.PredictLog(request=request)
+            record = prediction_log_pb2.PredictionLog(predict_log=log)
+            writer.write(record.SerializeToString())
+
+
+def png(pixels):
+    """Bytes of a PNG file of `(height, width, 3)` values in [0, 1]."""
+    file = io.BytesIO()
+    Image.fromarray(np.rint(pixels * 255).astype("uint8")).save(file, "PNG")
+    return file.getvalue()
+
+
+def run_saved_model(folder, rainy, signature=TENSOR):
+    """Derains by the SavedModel in `folder`, loaded as TF Serving does.
+
+    `tf.saved_model.load` would not do: it also runs models whose variables the C++
+    loader cannot find.
+
+    Args:
+        folder: with `saved_model.pb`.
+        rainy: what the signature takes: float32 images or a list of image files.
+        signature: a signature with one input and one output.
+    """
+    with tf.Graph().as_default(), tf.compat.v1.Session() as session, quiet():
+        graph = tf.compat.v1.saved_model.loader.load(session, ["serve"], str(folder))
+        wanted = graph.signature_def[signature]
+        (source,), (target,) = wanted.inputs.values(), wanted.outputs.values()
+        return session.run(target.name, {source.name: rainy})
+
+
+def _compare_bytes(model, folder, images):
+    """The files of images of several sizes, in one request, beside Keras's."""
+    files = [png(image[0]) for image in images]
+    made = run_saved_model(folder, files, BYTES)
+    written, wanted = [], []
+    for file, derained in zip(files, made, strict=True):
+        rainy = np.asarray(Image.open(io.BytesIO(file)), "float32") / 255
+        written.append(np.asarray(Image.open(io.BytesIO(derained)), "float32").ravel())
+        wanted.append(np.rint(model(rainy[None])[0] * 255.0).ravel())
+    # One grey level may come of rounding: a quarter of it is within the bound.
+    difference = np.abs(np.concatenate(written) - np.concatenate(wanted))
+    return difference / 4 / 255, np.zeros_like(difference)
+
+
+@contextlib.contextmanager
+def quiet():
+    """Keeps TensorFlow from calling the session loader deprecated: servers use it."""
+    logger = tf.get_logger()
+    level = logger.level
+    logger.setLevel("ERROR")
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
