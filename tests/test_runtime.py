@@ -279,7 +279,7 @@ def test_models_that_cannot_be_loaded(tiny, tmp_path):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"runtime": "onnx"}, "runtime='onnx'"),
+        ({"runtime": "coreml"}, "runtime='coreml'"),
         ({"threads": 0}, "Received: 0"),
         ({"tile": 8}, "tile=8, overlap=None"),
         ({"tile": 64, "overlap": 48}, "tile=64, overlap=48"),

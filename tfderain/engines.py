@@ -18,7 +18,8 @@ from tfderain import presets
 
 # Key of what tfderain keeps inside LiteRT and ONNX files, as JSON.
 METADATA = "tfderain"
-# A file without a card and without metadata: a multiple of every network's stride.
+# Stride of a LiteRT file without a card and metadata: a multiple of every network's.
+# SavedModels and ONNX files pad images themselves, so that theirs may be 1.
 DEFAULT_STRIDE = 16
 
 
@@ -40,17 +41,19 @@ class LiteRT:
                 self.interpreter = Interpreter(
                     os.fspath(path), num_threads=threads or _processors()
                 )
-                self.interpreter.allocate_tensors()
+                (self.source,) = self.interpreter.get_input_details()
+                dynamic = -1 in self.source["shape_signature"]
+                if not dynamic:
+                    self.interpreter.allocate_tensors()
         # RuntimeError: an operation that this build of LiteRT lacks.
         except (ValueError, RuntimeError) as error:
             reason = " ".join(str(error).split())
             raise ValueError(
                 f"The model must be a LiteRT file. Received: {path} ({reason})."
             ) from error
-        _take_card(self, path, litert_metadata)
-        (self.source,) = self.interpreter.get_input_details()
+        _take_card(self, path, litert_metadata, DEFAULT_STRIDE)
         (self.target,) = self.interpreter.get_output_details()
-        self.shape = tuple(self.source["shape"])
+        self.shape = None if dynamic else tuple(self.source["shape"])
 
     def __call__(self, tile):
         shape = (1, *tile.shape)
@@ -123,11 +126,11 @@ def litert_metadata(path) -> dict:
     return {}
 
 
-def _take_card(engine, path, read_metadata):
+def _take_card(engine, path, read_metadata, stride=1):
     """Sets stride and global operations from the card, or what the file itself says."""
     has_card = path.with_name("card.json").is_file()
     card = presets.read_card(path.parent) if has_card else read_metadata(path)
-    engine.stride = int(card.get("stride", DEFAULT_STRIDE))
+    engine.stride = int(card.get("stride", stride))
     engine.global_operations = bool(card.get("global_operations", False))
 
 

@@ -51,7 +51,23 @@ def test_a_preset_loads_by_name(model, preset, monkeypatch):
     assert np.array_equal(loaded(rainy), model(rainy))
 
 
-def test_a_preset_that_is_too_large_is_not_written(model, tmp_path, monkeypatch):
+@pytest.fixture
+def quick(monkeypatch):
+    """Files that are not run: their exports have tests of their own."""
+
+    def write(model, path, *options):
+        Path(path).write_bytes(b"a file")
+        return export.Artefact(path, "litert", "float32", 6, 0.0, 0.0, (), 0.0)
+
+    def write_folder(model, folder):
+        Path(folder).mkdir()
+        return write(model, Path(folder) / "saved_model.pb")
+
+    monkeypatch.setattr(writing, "to_litert", write)
+    monkeypatch.setattr(writing, "to_saved_model", write_folder)
+
+
+def test_a_preset_that_is_too_large_is_not_written(model, tmp_path, monkeypatch, quick):
     monkeypatch.setattr(writing, "MAX_PRESET_BYTES", 10_000)
     with pytest.raises(ValueError, match="must not exceed 10000 bytes"):
         export.export_preset(model, "drizzle", tmp_path)
@@ -72,7 +88,7 @@ def load_script():
     return module
 
 
-def test_make_preset_merges_run_scores_and_words(model, tmp_path, capsys):
+def test_make_preset_merges_run_scores_and_words(model, tmp_path, capsys, quick):
     run = tmp_path / "run"
     run.mkdir()
     model.save(run / "best.keras")

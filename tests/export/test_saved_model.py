@@ -6,6 +6,7 @@ import subprocess
 import sysconfig
 from pathlib import Path
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -39,9 +40,9 @@ def test_saved_model_runs_in_the_session_loader(model, saved_model):
 
 def test_signatures_have_the_names_that_clients_know(saved_model):
     signatures = tf.saved_model.load(str(saved_model.path)).signatures
-    assert sorted(signatures) == ["serving_default", "tensor"]
+    assert sorted(signatures) == ["serve", "serving_default", "tensor"]
     (image,) = signatures["serving_default"].structured_input_signature[1].values()
-    assert (image.name, image.dtype, image.shape.rank) == ("image_bytes", tf.string, 1)
+    assert (image.name, image.dtype, image.shape.rank) == ("rainy_bytes", tf.string, 1)
     assert list(signatures["serving_default"].structured_outputs) == ["derained_bytes"]
     (rainy,) = signatures["tensor"].structured_input_signature[1].values()
     assert (rainy.name, rainy.dtype) == ("rainy", tf.float32)
@@ -95,7 +96,7 @@ def test_warm_up_requests_run(saved_model):
         assert len(export.run_saved_model(saved_model.path, fed, signature)) == 1
         seen.append((request.model_spec.name, signature, alias))
     assert seen == [
-        ("drizzle", "serving_default", "image_bytes"),
+        ("drizzle", "serving_default", "rainy_bytes"),
         ("drizzle", "tensor", "rainy"),
     ]
 
@@ -175,6 +176,12 @@ def operations(folder, signature):
     wanted = graph.signature_def[signature]
     (source,), (target,) = wanted.inputs.values(), wanted.outputs.values()
     return source.name.split(":")[0], target.name.split(":")[0]
+
+
+def test_it_is_a_layer_of_keras(model, saved_model):
+    layer = keras.layers.TFSMLayer(str(saved_model.path))  # endpoint "serve"
+    rainy = export.random_image((21, 13))
+    assert np.abs(layer(rainy)["derained"] - model(rainy)).max() < TOLERANCE
 
 
 def test_restorer_runs_a_saved_model(model, saved_model):

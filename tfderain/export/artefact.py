@@ -74,6 +74,7 @@ class Artefact:
         """Returns what a card or a log keeps: values that JSON knows, and checksums."""
         record = dataclasses.asdict(self)
         record["path"] = self.path.name
+        record["sizes"] = [list(size) for size in self.sizes]
         root = self.path if self.path.is_dir() else self.path.parent
         files = [self.path] if self.path.is_file() else sorted(self.path.rglob("*"))
         record["sha256"] = {

@@ -2,9 +2,10 @@
 
 Signatures, with their aliases (fixed: clients name them):
 
-- `serving_default`: `image_bytes`, strings `(n,)`: PNG, JPEG, BMP, WebP or GIF files of
+- `serving_default`: `rainy_bytes`, strings `(n,)`: PNG, JPEG, BMP, WebP or GIF files of
   any sizes, to `derained_bytes`, PNG files.
 - `tensor`: `rainy`, float32 `(n, height, width, 3)` in [0, 1], to `derained`, the same.
+- `serve`: `tensor` under the name that `keras.layers.TFSMLayer` asks for.
 
 Only TensorFlow's own operations are in it, so any TF Serving of the same or a later
 version runs it.
@@ -28,7 +29,7 @@ from tfderain.export.artefact import (
     staged,
 )
 
-BYTES, TENSOR = "serving_default", "tensor"
+BYTES, TENSOR, KERAS = "serving_default", "tensor", "serve"
 WARM_UP_SIZE = (64, 64)
 # For servers started with --enable_per_model_batching_parameters. Images of a request
 # go through the network one by one, so a batch saves calls, not arithmetic: small ones.
@@ -81,6 +82,10 @@ def to_saved_model(
 def write_signatures(model, folder):
     """Writes `model` with the signatures of this module, unchecked."""
 
+    @tf.function(
+        input_signature=[tf.TensorSpec((None, None, None, 3), tf.float32, "rainy")],
+        autograph=False,
+    )
     def derain(rainy):
         return {"derained": model(rainy, training=False)}
 
@@ -92,21 +97,21 @@ def write_signatures(model, folder):
         derained = tf.cast(tf.round(derained * 255.0), tf.uint8)
         return tf.io.encode_png(derained)
 
-    def derain_files(image_bytes):
-        # One by one: the files of a request may have any sizes.
-        made = tf.map_fn(derain_file, image_bytes, fn_output_signature=tf.string)
-        return {"derained_bytes": made}
+    def derain_files(rainy_bytes):
+        # One by one: they may have any sizes, and each uses all processors.
+        one_by_one = {"parallel_iterations": 1, "fn_output_signature": tf.string}
+        return {"derained_bytes": tf.map_fn(derain_file, rainy_bytes, **one_by_one)}
 
     # The archive keeps the variables that its functions use and nothing else, so that
     # optimizers, critics and frozen teachers stay out of the file. `archive.track`
     # would store every weight a second time (Keras 3.15).
     archive = keras.export.ExportArchive()
     archive.add_endpoint(
-        BYTES, derain_files, [tf.TensorSpec((None,), tf.string, "image_bytes")]
+        BYTES, derain_files, [tf.TensorSpec((None,), tf.string, "rainy_bytes")]
     )
-    archive.add_endpoint(
-        TENSOR, derain, [tf.TensorSpec((None, None, None, 3), tf.float32, "rainy")]
-    )
+    derain.get_concrete_function()  # one graph for both names
+    archive.add_endpoint(TENSOR, derain)
+    archive.add_endpoint(KERAS, derain)
     archive.write_out(str(folder), verbose=False)
 
 
@@ -124,7 +129,7 @@ def write_warm_up(folder, name):
 
     rainy = random_image(WARM_UP_SIZE)
     inputs = {
-        BYTES: ("image_bytes", tf.make_tensor_proto([png(rainy[0])])),
+        BYTES: ("rainy_bytes", tf.make_tensor_proto([png(rainy[0])])),
         TENSOR: ("rainy", tf.make_tensor_proto(rainy)),
     }
     path = Path(folder) / "assets.extra" / "tf_serving_warmup_requests"
