@@ -307,7 +307,7 @@ def test_export_writes_what_is_asked_for(folder, run):
     assert litert.call_args.args[0] == saved_model.call_args.args[0] == "model"
     assert litert.call_args.kwargs["size"] == (64, 96)
     assert litert.call_args.kwargs["overwrite"] is True
-    assert litert.call_args.kwargs["metadata"] == {}  # this folder has no presets
+    assert litert.call_args.kwargs["metadata"]["preset"] == "menet"
 
 
 # list and analyze
