@@ -15,7 +15,7 @@ import typer
 from typer import Argument, Option
 
 import tfderain
-from tfderain import cli_analyze, console, options
+from tfderain import cli_analyze, cli_serve, console, options
 from tfderain.options import count, refuse_existing, restorer
 
 app = typer.Typer(
@@ -395,6 +395,11 @@ def export(
             f"{made.path}: {made.bytes / 1e6:.1f} MB, differs from Keras by at most "
             f"{made.largest_difference:.1e}"
         )
+
+
+app.command(short_help="Answer REST and gRPC as TensorFlow Serving does.")(
+    cli_serve.serve
+)
 
 
 @app.command("list", short_help="List the presets: size, scores, terms.")

@@ -152,11 +152,9 @@ def pairs(folder, layout, pattern, limit):
 
 def restorer(model, runtime=None, **settings):
     """Returns the `Restorer` of a preset, a file or a run folder."""
-    from tfderain.runtime import Restorer
+    from tfderain.runtime import Restorer, suited
 
-    trained = model.endswith(".keras") or Path(model, "best.keras").exists()
-    runtime = runtime or ("tensorflow" if trained else "litert")
-    return Restorer(model, runtime=runtime, **settings)
+    return Restorer(model, runtime=runtime or suited(model), **settings)
 
 
 def restorer_or_images(model, runtime=None):

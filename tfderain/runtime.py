@@ -42,9 +42,10 @@ class Restorer:
     Args:
         model: name of a preset, path of its folder or of a `.tflite` file (with
             `card.json` beside it, which holds the stride; else 16 is taken). With
-            `runtime="tensorflow"` anything that `tfderain.models.load` takes, or a
-            `tfderain.models.Derainer`.
-        runtime: `"litert"`, which leaves TensorFlow unloaded, or `"tensorflow"`.
+            `runtime="tensorflow"` anything that `tfderain.models.load` takes, the
+            folder of a SavedModel, or a `tfderain.models.Derainer`.
+        runtime: `"litert"`, which leaves TensorFlow unloaded, or `"tensorflow"`;
+            `suited` chooses one for a path.
         threads: int or `None`, for one per processor that this process may use. With
             `"tensorflow"` it counts only before TensorFlow has computed anything.
         tile: `"auto"`, int or `None`; see `tfderain.tiling.plan_tiles`.
@@ -188,6 +189,33 @@ def _store(strip, derained):
     derained[:] = images.from_float(strip, derained.dtype)
 
 
+def suited(model) -> str:
+    """Returns the runtime for the path of a model: `"litert"` where that can be.
+
+    Args:
+        model: name of a preset or a path.
+    """
+    trained = str(model).endswith(".keras") or Path(model, "best.keras").exists()
+    lite = Path(model, "model.tflite").exists()
+    return "tensorflow" if trained or (saved_model(model) and not lite) else "litert"
+
+
+def saved_model(model) -> Path | None:
+    """Returns the SavedModel in a folder, or the newest of its numbered folders.
+
+    Folders that hold the weights in Keras's own format as well give `None`.
+    """
+    folder = Path(model)
+    if any((folder / name).exists() for name in ("best.keras", "model.keras")):
+        return None
+    numbered = [path for path in folder.glob("*") if path.name.isdecimal()]
+    newest_first = sorted(numbered, key=lambda path: int(path.name), reverse=True)
+    for candidate in (folder, *newest_first):
+        if (candidate / "saved_model.pb").is_file():
+            return candidate
+    return None
+
+
 class _LiteRT:
     """A LiteRT file as a function from one float32 RGB tile to another.
 
@@ -198,14 +226,13 @@ class _LiteRT:
         from ai_edge_litert.interpreter import Interpreter
 
         path = _litert_file(model)
-        card = path.with_name("card.json")
-        card = presets.read_card(path.parent) if card.is_file() else {}
+        card = _card(path)
         self.stride = int(card.get("stride", _DEFAULT_STRIDE))
         self.global_operations = bool(card.get("global_operations", False))
         try:
             with _without_greeting():
                 self.interpreter = Interpreter(
-                    os.fspath(path), num_threads=threads or _processors()
+                    os.fspath(path), num_threads=threads or processors()
                 )
                 self.interpreter.allocate_tensors()
         # RuntimeError: an operation that this build of LiteRT lacks.
@@ -232,6 +259,12 @@ class _LiteRT:
         return self.interpreter.get_tensor(self.target)[0]
 
 
+def _card(path):
+    """Returns the card beside a file or folder, or an empty one."""
+    beside = path.with_name("card.json").is_file()
+    return presets.read_card(path.parent) if beside else {}
+
+
 def _litert_file(model):
     if not isinstance(model, (str, os.PathLike)):
         raise ValueError(
@@ -249,7 +282,7 @@ def _litert_file(model):
     return path
 
 
-def _processors():
+def processors():
     """Number of processors that this process may use, which containers restrict."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
@@ -308,9 +341,32 @@ class _TensorFlow:
 
 
 def _load(model):
+    if folder := saved_model(model):
+        return _SavedModel(folder)
     from tfderain import models
 
     return models.load(model)
+
+
+class _SavedModel:
+    """The tensor signature of a SavedModel in the place of its Keras model."""
+
+    def __init__(self, folder):
+        import tensorflow as tf
+
+        card = _card(folder)
+        self.stride = int(card.get("stride", _DEFAULT_STRIDE))
+        self.global_operations = bool(card.get("global_operations", False))
+        signatures = tf.saved_model.load(str(folder)).signatures
+        if "serve" not in signatures:
+            raise ValueError(
+                "The SavedModel must have the signature serve, as `tfderain export` "
+                f"writes it. Received: {folder} ({', '.join(signatures)})."
+            )
+        self.signature = signatures["serve"]
+
+    def __call__(self, rainy, training=False):
+        return self.signature(rainy=rainy)["derained"]
 
 
 def _graph(model):
