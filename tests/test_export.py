@@ -1,6 +1,7 @@
 """Each export is run by the runtime it is meant for and gives Keras's pixels."""
 
 import importlib.util
+import io
 import json
 from pathlib import Path
 
@@ -9,8 +10,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
+from PIL import Image
 
 from tfderain import export, models, presets
+from tfderain.serving import signatures as serving
 
 SCRIPT = Path(__file__).parents[1] / "scripts" / "make_preset.py"
 
@@ -74,14 +77,42 @@ def test_saved_model_runs_in_the_session_loader(model, saved_model):
     assert saved_model.sizes == ((64, 96), (37, 50), (1, 3))
 
 
-def test_saved_model_has_one_signature_under_two_names(saved_model):
+def test_saved_model_has_the_signatures_of_our_server(saved_model):
     signatures = tf.saved_model.load(str(saved_model.path)).signatures
-    assert sorted(signatures) == ["serve", "serving_default"]
-    for signature in signatures.values():
-        (rainy,) = signature.structured_input_signature[1].values()
-        assert (rainy.name, rainy.dtype) == ("rainy", tf.float32)
-        assert rainy.shape.as_list() == [None, None, None, 3]
-        assert list(signature.structured_outputs) == ["derained"]
+    assert sorted(signatures) == sorted(serving.SIGNATURES)
+    for name, promised in serving.SIGNATURES.items():
+        (rainy,) = signatures[name].structured_input_signature[1].values()
+        assert rainy.name == promised.rainy
+        assert f"DT_{rainy.dtype.name.upper().rstrip('32')}" == promised.dtype
+        free = [size or -1 for size in rainy.shape.as_list()]
+        assert tuple(free) == promised.shape
+        assert list(signatures[name].structured_outputs) == [promised.derained]
+
+
+def test_saved_model_takes_image_files_of_any_kind_and_size(model, saved_model):
+    rng = np.random.default_rng(0)
+    sizes = [(9, 14), (4, 4), (1, 3)]
+    pixels = [rng.integers(0, 256, (*size, 3), np.uint8) for size in sizes]
+    bmp = io.BytesIO()
+    Image.fromarray(pixels[1]).save(bmp, "BMP")
+    files = [tf.io.encode_png(pixels[0]).numpy(), bmp.getvalue()]
+    files.append(tf.io.encode_jpeg(pixels[2]).numpy())
+    pixels[2] = tf.io.decode_jpeg(files[2]).numpy()
+    answers = export.run_saved_model(saved_model.path, files, "serving_default")
+    for rainy, answer in zip(pixels, answers, strict=True):
+        derained = tf.io.decode_png(answer).numpy().astype(float)
+        expected = model(np.float32(rainy[None]) / 255).numpy()[0]
+        assert derained.shape == rainy.shape
+        # Rounded to the nearest of 255 levels, plus the error of sums (TOLERANCE).
+        assert np.abs(derained / 255 - expected).max() < 0.5 / 255 + TOLERANCE
+    with pytest.raises(tf.errors.InvalidArgumentError):
+        export.run_saved_model(saved_model.path, [b"no image"], "serving_default")
+
+
+def test_a_saved_model_whose_files_come_out_wrong_is_refused(model, saved_model):
+    other = make_model(num_blocks=1)
+    with pytest.raises(ValueError, match="Image files must give the same pixels"):
+        export.check_files(saved_model.path, other, [(8, 8)])
 
 
 def test_saved_model_holds_each_weight_once_and_no_optimizer(model, saved_model):
@@ -93,7 +124,7 @@ def test_saved_model_holds_each_weight_once_and_no_optimizer(model, saved_model)
 def test_a_saved_model_that_only_python_can_run_is_refused(
     model, tmp_path, monkeypatch
 ):
-    def save_plainly(function, shape, folder):
+    def save_plainly(function, shape, folder, others):
         # What users of Keras 3 try first. `tf.saved_model.load` runs the result.
         signature = tf.TensorSpec((*shape, 3), tf.float32, name="rainy")
         module = tf.Module()

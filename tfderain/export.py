@@ -4,7 +4,7 @@
 from tfderain import export, models
 
 model = models.load("menet")
-export.to_saved_model(model, "serving/menet/1")  # tensor signature "serve", any size
+export.to_saved_model(model, "serving/menet/1")  # image files or tensors, any size
 export.to_litert(model, "menet.tflite")  # the network alone, runs without TensorFlow
 ```
 
@@ -68,8 +68,10 @@ def to_saved_model(
 ) -> Artefact:
     """Writes the whole `model`, padding included, as a SavedModel.
 
-    Signature `serve` (also the default one): `rainy` float32
+    Signature `tensor`, also called `serve`: `rainy` float32
     `(batch, height, width, 3)` in [0, 1], each size free, to `derained`, the same.
+    Signature `serving_default`: `rainy_bytes`, `(batch,)` image files (PNG, JPEG, BMP
+    or GIF) of any sizes, to `derained_bytes`, as many 8-bit RGB PNG files.
 
     Args:
         model: a `tfderain.models.Derainer`.
@@ -83,12 +85,12 @@ def to_saved_model(
     """
     started = time.perf_counter()
     model = deployable(model)
+
+    def derain(rainy):
+        return {"derained": model(rainy, training=False)}
+
     with staged(folder, overwrite) as temporary:
-        write_saved_model(
-            lambda rainy: {"derained": model(rainy, training=False)},
-            (None, None, None),
-            temporary,
-        )
+        write_saved_model(derain, (None, None, None), temporary, for_servers(derain))
         images = [random_image(size, batch=2) for size in sizes]
         try:
             pairs = [(run_saved_model(temporary, x), model(x).numpy()) for x in images]
@@ -98,6 +100,7 @@ def to_saved_model(
                 f"Received: {' '.join(error.message.split())}"
             ) from error
         artefact = measure(temporary, pairs, sizes, started)
+        check_files(temporary, model, sizes)
     return dataclasses.replace(artefact, path=Path(folder))
 
 
@@ -225,19 +228,44 @@ def preset_card(model, name, folder, artefacts, card) -> dict:
 # Running what was written
 
 
-def run_saved_model(folder, rainy):
+def run_saved_model(folder, rainy, signature=SIGNATURE):
     """Derains `rainy` by the SavedModel in `folder`, loaded as TF Serving does.
+
+    Args:
+        folder: path of the SavedModel.
+        rainy: what the signature takes: an array, or a list of image files as bytes.
+        signature: str. Its name.
 
     `tf.saved_model.load` would not do: it also runs models whose variables the C++
     loader cannot find.
     """
     with tf.Graph().as_default(), tf.compat.v1.Session() as session, quiet():
         graph = tf.compat.v1.saved_model.loader.load(session, ["serve"], str(folder))
-        signature = graph.signature_def[SIGNATURE]
-        return session.run(
-            signature.outputs["derained"].name,
-            {signature.inputs["rainy"].name: rainy},
-        )
+        signature = graph.signature_def[signature]
+        (source,) = signature.inputs.values()
+        (target,) = signature.outputs.values()
+        return session.run(target.name, {source.name: rainy})
+
+
+def check_files(folder, model, sizes):
+    """Compares the signature of image files with Keras, all `sizes` in one request.
+
+    Raises:
+        ValueError: if a pixel differs by more than one of 255 grey levels, as rounding
+            may make it.
+    """
+    rainy = [np.uint8(random_image(size)[0] * 255) for size in sizes]
+    files = [tf.io.encode_png(pixels).numpy() for pixels in rainy]
+    answers = run_saved_model(folder, files, "serving_default")
+    for pixels, answer in zip(rainy, answers, strict=True):
+        derained = tf.io.decode_png(answer).numpy().astype(float)
+        expected = model(np.float32(pixels[None]) / 255).numpy()[0] * 255
+        same_shape = derained.shape == expected.shape
+        if not same_shape or not np.abs(derained - expected).max() <= 1:
+            raise ValueError(
+                "Image files must give the same pixels as Keras, within 1 of 255. "
+                f"Received: others at size {pixels.shape[:2]}."
+            )
 
 
 def run_litert(path, rainy, threads=2):
@@ -289,14 +317,51 @@ def measure(path, pairs, sizes, started) -> Artefact:
 # Helpers
 
 
-def write_saved_model(function, shape, folder):
-    """Writes `function` of float32 `(*shape, 3)` as signature `serve`, unchecked."""
+def for_servers(derain) -> dict:
+    """Returns the signatures that clients of servers ask for.
+
+    Args:
+        derain: function from float32 `(batch, height, width, 3)` to `{"derained": the
+            same}`.
+
+    Returns:
+        dict from name to `(function, TensorSpec)`; see `tfderain.serving.signatures`.
+    """
+
+    def derain_file(data):
+        pixels = tf.io.decode_image(data, channels=3, expand_animations=False)
+        pixels.set_shape((None, None, 3))
+        rainy = tf.cast(pixels, tf.float32)[None] / 255.0
+        derained = tf.clip_by_value(derain(rainy)["derained"][0], 0.0, 1.0)
+        return tf.io.encode_png(tf.cast(derained * 255.0 + 0.5, tf.uint8))
+
+    def derain_files(rainy_bytes):
+        # They have different sizes, and each uses all processors.
+        one_by_one = {"parallel_iterations": 1, "fn_output_signature": tf.string}
+        return {"derained_bytes": tf.map_fn(derain_file, rainy_bytes, **one_by_one)}
+
+    rainy = tf.TensorSpec((None, None, None, 3), tf.float32, name="rainy")
+    rainy_bytes = tf.TensorSpec((None,), tf.string, name="rainy_bytes")
+    return {"tensor": (derain, rainy), "serving_default": (derain_files, rainy_bytes)}
+
+
+def write_saved_model(function, shape, folder, others=None):
+    """Writes `function` of float32 `(*shape, 3)` as signature `serve`, unchecked.
+
+    Args:
+        function: from `rainy` to a dict of outputs.
+        shape: tuple of int or `None`.
+        folder: where to write.
+        others: dict of further signatures: name to `(function, TensorSpec)`.
+    """
     # The archive keeps the variables that `function` uses and nothing else, so that
     # optimizers, critics and frozen teachers stay out of the file. `archive.track`
     # would store every weight a second time (Keras 3.15).
     archive = keras.export.ExportArchive()
     rainy = tf.TensorSpec((*shape, 3), tf.float32, name="rainy")
     archive.add_endpoint(SIGNATURE, function, input_signature=[rainy])
+    for name, (other, spec) in (others or {}).items():
+        archive.add_endpoint(name, other, input_signature=[spec])
     archive.write_out(str(folder), verbose=False)
 
 

@@ -139,6 +139,8 @@ async def answers(request, service, future, seconds: float) -> list:
         if gone.done():
             raise Refusal("CANCELLED", "The client is gone.")
         raise service.overdue()
+    except asyncio.CancelledError as error:  # by uvicorn, when the grace is over
+        raise Refusal("UNAVAILABLE", "The server is stopping.") from error
     finally:
         answer.cancel()  # gives the images up that still wait
         gone.cancel()
