@@ -1,4 +1,4 @@
-"""`tfderain serve` as a process: signals, memory of TensorFlow, options and mistakes."""
+"""`tfderain serve` as a process: signals, what it loads, options and mistakes."""
 
 import concurrent.futures
 import pathlib

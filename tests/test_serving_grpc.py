@@ -228,9 +228,7 @@ def test_a_full_queue_deadlines_and_clients_that_cancel(monkeypatch):
         restorer.close_gate()
         working = stub.Predict.future(made, timeout=60)
         assert restorer.begun.acquire(timeout=30)
-        assert (
-            "deadline" in refused(stub, "DEADLINE_EXCEEDED", made, timeout=0.2).lower()
-        )
+        refused(stub, "DEADLINE_EXCEEDED", made, timeout=0.2)
         two = request("slow", rainy_bytes=[encode(photo(3, 3))] * 2)
         refused(stub, "INVALID_ARGUMENT", two)  # can never fit
         waiting = stub.Predict.future(made, timeout=60)

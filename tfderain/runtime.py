@@ -357,7 +357,8 @@ class _SavedModel:
         card = _card(folder)
         self.stride = int(card.get("stride", _DEFAULT_STRIDE))
         self.global_operations = bool(card.get("global_operations", False))
-        signatures = tf.saved_model.load(str(folder)).signatures
+        self.loaded = tf.saved_model.load(str(folder))  # owns the variables
+        signatures = self.loaded.signatures
         if "serve" not in signatures:
             raise ValueError(
                 "The SavedModel must have the signature serve, as `tfderain export` "
