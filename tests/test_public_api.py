@@ -27,6 +27,7 @@ PUBLIC = {
     "regions": "Maps Result Row VARIANTS binary_maps evaluate find_masks "
     "indicator_map intersection mask_maps overview",
     "runtime": "RUNTIMES Restorer",
+    "serving": "Server Settings serve",
     "timing": "Timing table time_models to_json",
     "training": "RECIPES ABLATIONS NonFiniteLoss TrainConfig resolve train",
     "translation": "LAYERS PICTURES draw_layers figure_6 figure_9 rain_layers tsne",

@@ -14,11 +14,13 @@ from PIL import Image
 from tfderain import export, models
 
 HEAVY = ("tensorflow", "keras", "ai_edge_litert", "matplotlib", "rich", "PIL")
+HEAVY += ("fastapi", "grpc")
 REPORT = """
 import json, sys
 heavy = [name for name in {heavy} if name in sys.modules]
 print(json.dumps(heavy), file=sys.stderr)
 """
+COMMANDS = ("derain", "serve", "train")
 COMMAND = """
 import sys
 from tfderain import cli
@@ -45,14 +47,14 @@ def test_importing_tfderain_loads_nothing_heavy():
 
 def test_light_modules_leave_tensorflow_alone():
     light = ("analysis", "batch", "data", "evaluation", "images", "presets", "runtime")
-    light += ("comparison", "regions", "timing", "recipes", "jobs")
+    light += ("comparison", "regions", "timing", "recipes", "jobs", "serving")
     code = "\n".join(f"import tfderain.{name}" for name in light)
     assert not {"tensorflow", "keras"} & set(run(code)[2])
 
 
 @pytest.mark.parametrize(
     "arguments",
-    [["--help"], ["--version"], [], ["derain", "--help"], ["train", "--help"]],
+    [["--help"], ["--version"], [], *([name, "--help"] for name in COMMANDS)],
 )
 def test_help_and_version_load_nothing_heavy(arguments):
     out, _, loaded = run(COMMAND.format(arguments=arguments))

@@ -31,6 +31,7 @@ __all__ = [
     "recipes",
     "regions",
     "runtime",
+    "serving",
     "timing",
     "training",
     "translation",

@@ -15,7 +15,7 @@ import typer
 from typer import Argument, Option
 
 import tfderain
-from tfderain import cli_analyze, console, options
+from tfderain import cli_analyze, cli_serve, console, options
 from tfderain.options import count, refuse_existing, restorer
 
 app = typer.Typer(
@@ -421,6 +421,11 @@ def metadata(model):
         return {}
     card = presets.read_card(presets.folder(model))
     return {"preset": model, "licence": card["licence"], "terms": card.get("terms", "")}
+
+
+app.command(short_help="Answer REST and gRPC as TensorFlow Serving does.")(
+    cli_serve.serve
+)
 
 
 @app.command("list", short_help="List the presets: size, scores, terms.")

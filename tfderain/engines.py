@@ -23,6 +23,35 @@ METADATA = "tfderain"
 DEFAULT_STRIDE = 16
 
 
+def suited(model) -> str:
+    """Returns the runtime for the path of a model: `"litert"` where that can be.
+
+    Args:
+        model: name of a preset or a path.
+    """
+    if str(model).endswith(".onnx"):
+        return "onnx"
+    trained = str(model).endswith(".keras") or Path(model, "best.keras").exists()
+    lite = Path(model, "model.tflite").exists()
+    return "tensorflow" if trained or (saved_model(model) and not lite) else "litert"
+
+
+def saved_model(model) -> Path | None:
+    """Returns the SavedModel in a folder, or the newest of its numbered folders.
+
+    Folders that hold the weights in Keras's own format as well give `None`.
+    """
+    folder = Path(model)
+    if any((folder / name).exists() for name in ("best.keras", "model.keras")):
+        return None
+    numbered = [path for path in folder.glob("*") if path.name.isdecimal()]
+    newest_first = sorted(numbered, key=lambda path: int(path.name), reverse=True)
+    for candidate in (folder, *newest_first):
+        if (candidate / "saved_model.pb").is_file():
+            return candidate
+    return None
+
+
 class LiteRT:
     """A LiteRT file of a network, float or int8, with float or `uint8` interface.
 
@@ -39,7 +68,7 @@ class LiteRT:
         try:
             with _without_greeting():
                 self.interpreter = Interpreter(
-                    os.fspath(path), num_threads=threads or _processors()
+                    os.fspath(path), num_threads=threads or processors()
                 )
                 (self.source,) = self.interpreter.get_input_details()
                 dynamic = -1 in self.source["shape_signature"]
@@ -96,7 +125,7 @@ class ONNX:
                 f"Received: {error}."
             ) from error
         options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads or _processors()
+        options.intra_op_num_threads = threads or processors()
         try:
             self.session = onnxruntime.InferenceSession(
                 os.fspath(path), options, providers=["CPUExecutionProvider"]
@@ -151,7 +180,7 @@ def _file(model, suffix, runtime):
     return path
 
 
-def _processors():
+def processors():
     """Number of processors that this process may use, which containers restrict."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
@@ -203,9 +232,9 @@ class TensorFlow:
             # RuntimeError: TensorFlow has started, with the threads that it has.
             with contextlib.suppress(RuntimeError):
                 tf.config.threading.set_intra_op_parallelism_threads(threads)
-        if not given and (Path(model) / "saved_model.pb").is_file():
-            self.model = _saved_model(model)
-            _take_card(self, Path(model), lambda folder: {})
+        if not given and (folder := saved_model(model)):
+            self.model = _saved_model(folder)
+            _take_card(self, folder, lambda folder: {})
             return
         self.model = model if given else _load(model)
         self.stride = self.model.stride

@@ -57,6 +57,10 @@ class ImageError(ValueError):
     """A file that cannot be read or written; one line that names the file."""
 
 
+class TooLarge(ImageError):
+    """A picture with more pixels than were allowed; it was not decoded."""
+
+
 @dataclass(frozen=True, eq=False)
 class Picture:
     """An image as `uint8` or `uint16` pixels, and what its file said beside them.
@@ -98,27 +102,60 @@ def read(path, max_pixels: int = MAX_PIXELS) -> Picture:
         ImageError: if there is no such file, or if it is empty, truncated, too
             large or no picture.
     """
+    # Pillow warns of damaged metadata, which costs no pixel.
+    with _explained(f"Cannot read {path}"), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        with _open_file(path) as file:
+            return _read(file, max_pixels, upright=True)
+
+
+def decode(data: bytes, max_pixels: int = MAX_PIXELS) -> Picture:
+    """Reads a picture from the bytes of its file; its pixels lie as they are stored.
+
+    May run in several threads at once; Pillow's warnings of damaged metadata pass.
+
+    Args:
+        data: bytes of a file of the formats of `read`.
+        max_pixels: int. Largest height times width that is decoded.
+
+    Raises:
+        ImageError: as `read` does; `TooLarge` for `max_pixels`.
+    """
+    with _explained("Cannot read the picture"):
+        if not data:
+            raise ImageError("it is empty")
+        return _read(io.BytesIO(data), max_pixels, upright=False)
+
+
+def _read(file, max_pixels, upright):
+    with _open_image(file) as image:
+        width, height = image.size
+        if width * height > max_pixels:
+            raise TooLarge(
+                f"{height}x{width} pixels are more than the limit of "
+                f"{max_pixels} (a decompression bomb?)"
+            )
+        return from_pil(image, upright)
+
+
+@contextlib.contextmanager
+def _explained(beginning):
+    """Turns whatever reading raises into an `ImageError` of one line."""
+    kind = ImageError
     try:
-        with _open_file(path) as file, warnings.catch_warnings():
-            # Pillow warns of damaged metadata, which costs no pixel.
-            warnings.simplefilter("ignore")
-            with _open_image(file) as image:
-                width, height = image.size
-                if width * height > max_pixels:
-                    raise ImageError(
-                        f"{height}x{width} pixels are more than the limit of "
-                        f"{max_pixels} (a decompression bomb?)"
-                    )
-                return from_pil(image, upright=True)
+        yield
+        return
     except UnidentifiedImageError as error:
         reason, cause = "it is not a picture of a known format", error
     # Decoders raise nearly anything on damaged files: OSError, SyntaxError,
     # struct.error, zlib.error, EOFError, KeyError, TypeError, MemoryError.
     except Exception as error:
         reason, cause = _one_line(error), error
-        if not isinstance(error, (ValueError, OSError)):
+        if isinstance(error, ImageError):
+            kind = type(error)
+        elif not isinstance(error, (ValueError, OSError)):
             reason = f"the picture is damaged ({type(error).__name__}: {reason})"
-    raise ImageError(f"Cannot read {path}: {reason}.") from cause
+    raise kind(f"{beginning}: {reason}.") from cause
 
 
 def _open_file(path):
@@ -333,6 +370,21 @@ def write(
     with _moved_into_place(path) as file:
         _as_image(picture).save(file, format=kind, **options)
     return tuple(notes)
+
+
+def encode(picture: Picture, derained=None) -> bytes:
+    """Returns the bytes of a PNG file; see `write`.
+
+    Args:
+        picture: `Picture` that gives alpha, EXIF, ICC profile and greyscale.
+        derained: array, see `write`.
+    """
+    picture = _with_pixels(picture, derained)
+    file = io.BytesIO()
+    # 3 instead of Pillow's 6: a photo takes a quarter of the time, and 6 % more bytes.
+    options = {"compress_level": 3, **_metadata(picture)}
+    _as_image(picture).save(file, format="PNG", **options)
+    return file.getvalue()
 
 
 def _metadata(picture):

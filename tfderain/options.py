@@ -170,15 +170,10 @@ def pairs(folder, layout, pattern, limit):
 
 def restorer(model, runtime=None, **settings):
     """Returns the `Restorer` of a preset, a file or a run folder."""
+    from tfderain.engines import suited
     from tfderain.runtime import Restorer
 
-    trained = any(
-        Path(model, name).exists() for name in ("best.keras", "saved_model.pb")
-    )
-    if runtime is None:
-        runtime = "onnx" if model.endswith(".onnx") else "litert"
-        runtime = "tensorflow" if trained or model.endswith(".keras") else runtime
-    return Restorer(model, runtime=runtime, **settings)
+    return Restorer(model, runtime=runtime or suited(model), **settings)
 
 
 def restorer_or_images(model, runtime=None):

@@ -1,0 +1,20 @@
+"""A server with TensorFlow Serving's REST and gRPC interfaces, for LiteRT presets.
+
+```python
+from tfderain import serving
+
+with serving.Server("menet", serving.Settings(port=0, grpc_port=None)) as server:
+    print(server.rest_address)  # http://127.0.0.1:PORT
+```
+
+Read in this order: `signatures` (what clients may ask for), `engine` (the queue and
+the threads that derain), `service` (a call, whichever way it came), `rest` and
+`json_tensors`, `grpc_api` and `protos`, `server` (ports, start and stop).
+
+fastapi, uvicorn, grpcio, tensorflow-serving-api and prometheus-client come with
+`pip install "tfderain[serve]"`; they load when a server is made.
+"""
+
+from tfderain.serving.server import Server, Settings, serve
+
+__all__ = ["Server", "Settings", "serve"]

@@ -1,0 +1,238 @@
+"""TensorFlow Serving's gRPC API: PredictionService and ModelService.
+
+`Predict` and `GetModelMetadata`, and `GetModelStatus`; the others are UNIMPLEMENTED.
+"""
+
+import logging
+import time
+from concurrent.futures import CancelledError, ThreadPoolExecutor
+
+import numpy as np
+
+from tfderain.serving import protos, signatures
+from tfderain.serving.refusal import Refusal, invalid
+from tfderain.serving.service import Service
+
+LOG = logging.getLogger("tfderain.serving")
+
+
+def server(service: Service, address: str):
+    """Returns a `grpc.Server` that is not started, and the number of its port.
+
+    Args:
+        service: `Service`.
+        address: str, `HOST:PORT`; port 0 takes a free one.
+
+    Raises:
+        OSError: if the port is taken.
+    """
+    import grpc
+
+    calls = service.limits.calls + 8  # some for questions about the model
+    made = grpc.server(
+        ThreadPoolExecutor(calls, thread_name_prefix="grpc"),
+        maximum_concurrent_rpcs=calls,
+        options=[
+            ("grpc.max_receive_message_length", service.limits.body),
+            # Else a second server on this port would start, and take half the calls.
+            ("grpc.so_reuseport", 0),
+        ],
+    )
+    messages = protos.load()
+    predictions, models = _servicers(service, messages, grpc)
+    add = messages.prediction_service.add_PredictionServiceServicer_to_server
+    add(predictions, made)
+    messages.model_service.add_ModelServiceServicer_to_server(models, made)
+    try:
+        port = made.add_insecure_port(address)
+    except RuntimeError as error:
+        raise OSError(f"The gRPC address {address} cannot be used: {error}") from error
+    return made, port
+
+
+def _servicers(service, messages, grpc):
+    def answering(method, call):
+        def answer(self, request, context):
+            try:
+                with service.metrics.call("grpc", method):
+                    return call(service, messages, request, context)
+            except Refusal as error:
+                refusal = error
+            except Exception as error:
+                LOG.exception("A call failed.")
+                refusal = Refusal("INTERNAL", f"Internal: {type(error).__name__}")
+            context.abort(grpc.StatusCode[refusal.code], refusal.message)
+
+        return answer
+
+    class Predictions(messages.prediction_service.PredictionServiceServicer):
+        Predict = answering("Predict", predict)
+        GetModelMetadata = answering("GetModelMetadata", model_metadata)
+
+    class Models(messages.model_service.ModelServiceServicer):
+        GetModelStatus = answering("GetModelStatus", model_status)
+
+    return Predictions(), Models()
+
+
+def predict(service, messages, request, context):
+    """Answers `PredictionService.Predict`."""
+    left = context.time_remaining()  # None without a deadline of the client
+    seconds = (
+        service.limits.seconds if left is None else min(left, service.limits.seconds)
+    )
+    until = time.monotonic() + seconds
+    with service.admitted():
+        check_model(service, request)
+        name, signature = signatures.find(request.model_spec.signature_name)
+        rainy = find_input(request, signature)
+        if set(request.output_filter) - {signature.derained}:
+            raise invalid(
+                "output tensor alias not found in signature: "
+                f"{', '.join(request.output_filter)} Outputs expected to be in the "
+                f"set {{{signature.derained}}}."
+            )
+        images = read_tensor(rainy, signature, messages, service.limits.body)
+        future = service.submit(signature, images, until - time.monotonic())
+        context.add_callback(future.cancel)  # when the client is gone
+        try:
+            derained = future.result(max(until - time.monotonic(), 0))
+        except TimeoutError as error:
+            future.cancel()
+            raise service.overdue() from error
+        except CancelledError as error:
+            raise Refusal("CANCELLED", "The client is gone.") from error
+    response = messages.predict.PredictResponse()
+    describe(service, response.model_spec, name)
+    write_tensor(response.outputs[signature.derained], derained, rainy, messages)
+    return response
+
+
+def model_metadata(service, messages, request, context):
+    """Answers `PredictionService.GetModelMetadata`."""
+    check_model(service, request)
+    if list(request.metadata_field) != ["signature_def"]:
+        raise invalid(
+            "`metadata_field` must be signature_def. "
+            f"Received: {', '.join(request.metadata_field) or 'none'}."
+        )
+    definitions = messages.metadata.SignatureDefMap()
+    for name, signature in signatures.SIGNATURES.items():
+        definition = definitions.signature_def[name]
+        definition.method_name = signatures.METHOD
+        sides = (
+            (definition.inputs, signature.rainy),
+            (
+                definition.outputs,
+                signature.derained,
+            ),
+        )
+        for tensors, alias in sides:
+            tensors[alias].name = f"{alias}:0"
+            tensors[alias].dtype = messages.types.DataType.Value(signature.dtype)
+            for size in signature.shape:
+                tensors[alias].tensor_shape.dim.add(size=size)
+    response = messages.metadata.GetModelMetadataResponse()
+    describe(service, response.model_spec)
+    response.metadata["signature_def"].Pack(definitions)
+    return response
+
+
+def model_status(service, messages, request, context):
+    """Answers `ModelService.GetModelStatus`."""
+    check_model(service, request)
+    response = messages.status.GetModelStatusResponse()
+    state = messages.status.ModelVersionStatus.AVAILABLE
+    version = response.model_version_status.add(version=service.version, state=state)
+    version.status.SetInParent()  # no error
+    return response
+
+
+def check_model(service, request):
+    """Finds the model that a request names.
+
+    Raises:
+        Refusal: `INVALID_ARGUMENT` without a name, else `NOT_FOUND`.
+    """
+    spec = request.model_spec
+    if not spec.name:
+        raise invalid("ModelSpec has no name specified.")
+    if spec.version_label:
+        raise invalid(f"Unrecognized servable version label: {spec.version_label}")
+    version = spec.version.value if spec.HasField("version") else None
+    service.check(spec.name, version)
+
+
+def describe(service, spec, signature_name=""):
+    """Fills the `ModelSpec` of an answer."""
+    spec.name = service.name
+    spec.version.value = service.version
+    spec.signature_name = signature_name
+
+
+def find_input(request, signature):
+    """Returns the only input of a request, a `TensorProto`."""
+    if set(request.inputs) != {signature.rainy}:
+        sent = ", ".join(sorted(request.inputs))
+        raise invalid(
+            f"input size does not match signature: the only input is "
+            f"{signature.rainy}. Received: {sent or 'none'}."
+        )
+    return request.inputs[signature.rainy]
+
+
+def read_tensor(tensor, signature, messages, limit: int) -> list:
+    """Returns the images of a `TensorProto`: bytes, or arrays `(height, width, 3)`.
+
+    Args:
+        tensor: `TensorProto`.
+        signature: `Signature`.
+        messages: see `protos.load`.
+        limit: int. Most bytes of all arrays together.
+
+    Raises:
+        Refusal: `INVALID_ARGUMENT`, if type, shape or size do not fit.
+    """
+    dtype = messages.types.DataType.Name(tensor.dtype)
+    shape = tuple(dimension.size for dimension in tensor.tensor_shape.dim)
+    fits = len(shape) == len(signature.shape) and min(shape) >= 0
+    wanted = zip(signature.shape, shape, strict=False)
+    fits = fits and all(want in (-1, size) for want, size in wanted)
+    if dtype != signature.dtype or not fits or tensor.tensor_shape.unknown_rank:
+        raise invalid(
+            f"{signature.rainy} must be {signature.dtype} of the shape "
+            f"{signature.shape}. Received: {dtype}, {shape}."
+        )
+    if dtype == signatures.STRING:
+        if len(tensor.string_val) != shape[0]:
+            raise invalid(f"Expected {shape[0]} strings, got {len(tensor.string_val)}.")
+        return list(tensor.string_val)
+    return list(_floats(tensor, shape, limit))
+
+
+def _floats(tensor, shape, limit):
+    count = int(np.prod(shape, dtype=object))  # no overflow, whatever is claimed
+    if tensor.tensor_content:
+        if len(tensor.tensor_content) == 4 * count:
+            return np.frombuffer(tensor.tensor_content, "<f4").reshape(shape)
+    elif len(tensor.float_val) <= count <= limit / 4:
+        values = np.array(tensor.float_val, np.float32)
+        # In this form the last value also stands for all that are left out.
+        if len(values) or not count:
+            return np.pad(values, (0, count - len(values)), "edge").reshape(shape)
+    raise invalid(
+        f"There must be {count} float values for the shape {shape}, at most "
+        f"{limit} bytes."
+    )
+
+
+def write_tensor(tensor, derained: list, rainy, messages):
+    """Writes the images of an answer, in the shape of the images that came."""
+    tensor.dtype = rainy.dtype
+    tensor.tensor_shape.CopyFrom(rainy.tensor_shape)
+    if rainy.dtype == messages.types.DT_STRING:
+        tensor.string_val.extend(derained)
+    else:
+        tensor.tensor_content = b"".join(
+            np.asarray(image, "<f4").tobytes() for image in derained
+        )

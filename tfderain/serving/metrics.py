@@ -1,0 +1,84 @@
+"""What `/metrics` tells Prometheus: calls, their times, the queue, the process."""
+
+import contextlib
+import time
+
+from tfderain.serving.refusal import Refusal
+
+# Seconds: a thumbnail takes 10 ms, 4K on two cores half a minute.
+BUCKETS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120)
+
+
+class Metrics:
+    """Numbers of one server, in a registry of their own.
+
+    Attributes:
+        waited, working: histograms of seconds that one image waits, and takes.
+    """
+
+    def __init__(self):
+        import prometheus_client as prometheus
+
+        self._prometheus = prometheus
+        self.registry = registry = prometheus.CollectorRegistry()
+        prometheus.ProcessCollector(registry=registry)
+        prometheus.GCCollector(registry=registry)
+        labels = ("protocol", "method")
+        self._calls = prometheus.Counter(
+            "tfderain_requests",
+            "Calls, by the gRPC name of their result.",
+            (*labels, "code"),
+            registry=registry,
+        )
+        self._seconds = prometheus.Histogram(
+            "tfderain_request_seconds",
+            "Seconds from the whole request to its answer.",
+            labels,
+            buckets=BUCKETS,
+            registry=registry,
+        )
+        self.waited = prometheus.Histogram(
+            "tfderain_queue_seconds",
+            "Seconds that an image waits for a worker.",
+            buckets=BUCKETS,
+            registry=registry,
+        )
+        self.working = prometheus.Histogram(
+            "tfderain_image_seconds",
+            "Seconds that a worker takes for an image: decoding, network, encoding.",
+            buckets=BUCKETS,
+            registry=registry,
+        )
+        self._queue = prometheus.Gauge(
+            "tfderain_queue_images", "Images that wait.", registry=registry
+        )
+        self._open = prometheus.Gauge(
+            "tfderain_requests_open", "Calls in progress.", registry=registry
+        )
+
+    def watch(self, queue, calls):
+        """Names the functions that return how many images wait and calls are open."""
+        self._queue.set_function(queue)
+        self._open.set_function(calls)
+
+    @contextlib.contextmanager
+    def call(self, protocol: str, method: str):
+        """Counts and times a call, by the code of the `Refusal` that it raises."""
+        started = time.monotonic()
+        code = "CANCELLED"  # asyncio's own error is no `Exception`
+        try:
+            yield
+            code = "OK"
+        except Exception as error:
+            code = error.code if isinstance(error, Refusal) else "INTERNAL"
+            raise
+        finally:
+            self._calls.labels(protocol, method, code).inc()
+            self._seconds.labels(protocol, method).observe(time.monotonic() - started)
+
+    def page(self) -> tuple[bytes, str]:
+        """Returns the text of all numbers, and its content type."""
+        return (
+            self._prometheus.generate_latest(self.registry),
+            self._prometheus.CONTENT_TYPE_LATEST,
+        )

@@ -1,0 +1,183 @@
+"""TensorFlow Serving's REST API, `/healthz` and `/metrics`, as a FastAPI application.
+
+`GET /v1/models/<name>[/versions/<version>][/metadata]` and
+`POST /v1/models/<name>[/versions/<version>]:predict`; errors are `{"error": "..."}`.
+"""
+
+import asyncio
+import contextlib
+import time
+
+from tfderain.serving import json_tensors, signatures
+from tfderain.serving.refusal import Refusal, invalid, too_large
+from tfderain.serving.service import Service
+
+
+def application(service: Service):
+    """Returns the ASGI application of a service."""
+    from fastapi import FastAPI, Request, Response
+    from fastapi.concurrency import run_in_threadpool
+    from fastapi.responses import JSONResponse
+    from starlette.exceptions import HTTPException
+
+    # Without the pages of documentation: they would load scripts from elsewhere.
+    app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None)
+
+    @app.exception_handler(Refusal)
+    async def refused(request: Request, error: Refusal):
+        headers = {"Retry-After": "1"} if error.http == 503 else None
+        return JSONResponse({"error": error.message}, error.http, headers)
+
+    @app.exception_handler(HTTPException)
+    async def unknown(request: Request, error: HTTPException):
+        return JSONResponse({"error": error.detail}, error.status_code)
+
+    @app.exception_handler(Exception)
+    async def broken(request: Request, error: Exception):
+        return JSONResponse({"error": f"Internal error: {type(error).__name__}"}, 500)
+
+    @app.get("/healthz")
+    async def healthz():
+        if service.stopping:
+            return JSONResponse({"status": "stopping"}, 503)
+        return {"status": "ok"}
+
+    @app.get("/metrics")
+    async def metrics():
+        page, kind = await run_in_threadpool(service.metrics.page)
+        return Response(page, media_type=kind)
+
+    @app.get("/v1/models/{name}")
+    @app.get("/v1/models/{name}/versions/{version:int}")
+    async def status(name: str, version: int | None = None):
+        with service.metrics.call("rest", "GetModelStatus"):
+            service.check(name, version)
+            return model_status(service)
+
+    @app.get("/v1/models/{name}/metadata")
+    @app.get("/v1/models/{name}/versions/{version:int}/metadata")
+    async def metadata(name: str, version: int | None = None):
+        with service.metrics.call("rest", "GetModelMetadata"):
+            service.check(name, version)
+            return model_metadata(service)
+
+    @app.post("/v1/models/{name}:predict")
+    @app.post("/v1/models/{name}/versions/{version:int}:predict")
+    async def predict(request: Request, name: str, version: int | None = None):
+        until = time.monotonic() + service.limits.seconds
+        with service.metrics.call("rest", "Predict"), service.admitted():
+            try:
+                async with asyncio.timeout(service.limits.seconds):
+                    body = await read_body(request, service.limits.body)
+            except TimeoutError as error:
+                message = "The request did not arrive in time."
+                raise Refusal("DEADLINE_EXCEEDED", message, 408) from error
+            # Megabytes of JSON would hold up the other connections.
+            document = await run_in_threadpool(json_tensors.parse, body)
+            service.check(name, version)
+            signature = signatures.find(json_tensors.signature_name(document))[1]
+            images, row = await run_in_threadpool(
+                json_tensors.read_images, document, signature
+            )
+            del body, document  # as large as the images, which may wait for long
+            seconds = until - time.monotonic()
+            future = service.submit(signature, images, seconds)
+            derained = await answers(request, service, future, seconds)
+            page = await run_in_threadpool(
+                json_tensors.write_images, derained, signature, row
+            )
+        return Response(page, media_type="application/json")
+
+    @app.api_route("/v1/{path:path}", methods=["GET", "POST"])
+    async def malformed(request: Request, path: str):
+        raise invalid(f"Malformed request: {request.method} /v1/{path}")
+
+    return app
+
+
+async def read_body(request, limit: int) -> bytes:
+    """Returns the body of a request; stops reading at `limit` bytes.
+
+    Raises:
+        Refusal: if it is too large, or the client is gone.
+    """
+    from starlette.requests import ClientDisconnect
+
+    message = f"A request must not have more than {limit} bytes."
+    length = request.headers.get("content-length", "")
+    if length.isdecimal() and int(length) > limit:
+        raise too_large(f"{message} Received: {length}.")
+    body = bytearray()
+    try:
+        async for chunk in request.stream():
+            body += chunk
+            if len(body) > limit:
+                raise too_large(message)
+    except ClientDisconnect as error:
+        raise Refusal("CANCELLED", "The client is gone.") from error
+    return bytes(body)
+
+
+async def answers(request, service, future, seconds: float) -> list:
+    """Waits for the images of a call, as long as there is time and a client.
+
+    Raises:
+        Refusal: that of the call, or of the time that is over.
+    """
+
+    async def disconnect():
+        while (await request.receive())["type"] != "http.disconnect":
+            pass
+
+    answer = asyncio.wrap_future(future)
+    gone = asyncio.ensure_future(disconnect())
+    try:
+        first = asyncio.FIRST_COMPLETED
+        await asyncio.wait({answer, gone}, timeout=max(seconds, 0), return_when=first)
+        if answer.done():
+            return answer.result()
+        if gone.done():
+            raise Refusal("CANCELLED", "The client is gone.")
+        raise service.overdue()
+    except asyncio.CancelledError as error:  # by uvicorn, when the grace is over
+        raise Refusal("UNAVAILABLE", "The server is stopping.") from error
+    finally:
+        answer.cancel()  # gives the images up that still wait
+        gone.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await gone
+
+
+def model_status(service: Service) -> dict:
+    """Returns what `GET /v1/models/<name>` says."""
+    status = {"error_code": "OK", "error_message": ""}
+    version = {"version": str(service.version), "state": "AVAILABLE", "status": status}
+    return {"model_version_status": [version]}
+
+
+def model_metadata(service: Service) -> dict:
+    """Returns what `GET /v1/models/<name>/metadata` says: the signatures."""
+    definitions = {
+        name: {
+            "inputs": {signature.rainy: _tensor(signature.rainy, signature)},
+            "outputs": {signature.derained: _tensor(signature.derained, signature)},
+            "method_name": signatures.METHOD,
+            "defaults": {},
+        }
+        for name, signature in signatures.SIGNATURES.items()
+    }
+    version = str(service.version)
+    spec = {"name": service.name, "signature_name": "", "version": version}
+    return {
+        "model_spec": spec,
+        "metadata": {"signature_def": {"signature_def": definitions}},
+    }
+
+
+def _tensor(alias, signature):
+    dimensions = [{"size": str(size), "name": ""} for size in signature.shape]
+    return {
+        "name": f"{alias}:0",
+        "dtype": signature.dtype,
+        "tensor_shape": {"dim": dimensions, "unknown_rank": False},
+    }

@@ -1,0 +1,322 @@
+"""Ports, start and stop of a server for one model."""
+
+import ipaddress
+import os
+import signal
+import socket
+import threading
+import time
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from tfderain import engines, runtime
+from tfderain.serving.engine import Engine
+from tfderain.serving.metrics import Metrics
+from tfderain.serving.service import Limits, Service
+
+# Seconds that finishing may take longer than what it waits for.
+_MARGIN = 2.0
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How a model is served.
+
+    Attributes:
+        host: str. Address to listen at; the default is this machine only. There is no
+            encryption and no password: put a proxy that has them before any other.
+        port: int. Of REST, `/healthz` and `/metrics`; 0 takes a free one.
+        grpc_port: int, or `None` for no gRPC.
+        name: str. In `/v1/models/<name>`. `None` for the preset's or the path's.
+        workers: int. Images that are derained at once, each by a copy of the model.
+            `None` for one per processor, at most 4; with TensorFlow 1.
+        threads: int. Of one worker. `None` shares the processors among the workers.
+        queue: int. Images that may wait; more are refused.
+        max_bytes: int. Of a request. At worst, `queue + workers` such wait at once.
+        max_pixels: int. Height times width of an image.
+        timeout: float. Seconds for a request.
+        grace: float. Seconds that requests may take to finish after `stop`.
+        tile: see `tfderain.runtime.Restorer`.
+        runtime: `"litert"`, `"tensorflow"` or `None`, for that which suits the model.
+    """
+
+    host: str = "127.0.0.1"
+    port: int = 8501
+    grpc_port: int | None = 8500
+    name: str | None = None
+    workers: int | None = None
+    threads: int | None = None
+    queue: int = 64
+    max_bytes: int = 32 * 2**20
+    max_pixels: int = 50_000_000
+    timeout: float = 60.0
+    grace: float = 30.0
+    tile: str | int | None = "auto"
+    runtime: str | None = None
+
+    def __post_init__(self):
+        for name in ("workers", "threads", "queue", "max_bytes", "max_pixels"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise ValueError(f"`{name}` must be positive. Received: {value}.")
+        if not self.timeout > 0 or not self.grace >= 0:
+            raise ValueError(
+                "`timeout` must be positive and `grace` not negative. Received: "
+                f"timeout={self.timeout}, grace={self.grace}."
+            )
+
+
+class Server:
+    """Serves a model until it is stopped; a context manager.
+
+    Args:
+        model: name of a preset, or path; see `tfderain.runtime.Restorer`.
+        settings: `Settings`.
+
+    Attributes:
+        name, version: str and int. The version is the number that the folder of a
+            SavedModel has as its name, else 1.
+        rest_address: str, `http://HOST:PORT`, once it runs.
+        grpc_address: str, `HOST:PORT`, or `None`.
+
+    Raises:
+        ImportError: if a package of the extra `serve` is missing.
+        OSError: from `start`, if an address cannot be used.
+        ValueError: if the model cannot be loaded or a setting does not fit.
+    """
+
+    def __init__(self, model="menet", settings: Settings | None = None):
+        self.settings = settings = settings or Settings()
+        require_packages(settings.grpc_port is not None)
+        self.name, self.version = name_and_version(model, settings.name)
+        self.rest_address = self.grpc_address = None
+        restorers = open_restorers(model, settings)
+        self.metrics = Metrics()
+        self.engine = Engine(restorers, settings.queue, self.metrics)
+        limits = Limits(
+            body=settings.max_bytes,
+            pixels=settings.max_pixels,
+            calls=settings.queue + len(restorers),
+            seconds=settings.timeout,
+        )
+        self.service = Service(
+            self.name, self.version, self.engine, limits, self.metrics
+        )
+        self._rest = self._grpc = self._finished = None
+
+    def __enter__(self):
+        return self.start()
+
+    def __exit__(self, *_):
+        self.stop()
+
+    def start(self) -> "Server":
+        """Opens the ports; returns once requests are answered."""
+        try:
+            if self.settings.grpc_port is not None:
+                self._start_grpc()
+            self._start_rest()
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def stop(self) -> bool:
+        """Takes no new requests, finishes those that are here, closes the ports.
+
+        Returns:
+            Whether all of them were finished within `settings.grace` seconds.
+        """
+        if self._finished is not None:
+            return self._finished
+        until = time.monotonic() + self.settings.grace
+        self.service.stopping = True
+        grpc_done = self._grpc.stop(self.settings.grace) if self._grpc else None
+        done = True
+        if self._rest:
+            self._rest.should_exit = True
+            self._thread.join(self.settings.grace + _MARGIN)
+            done = not self._thread.is_alive()
+        if grpc_done:
+            grpc_done.wait(_left(until) + _MARGIN)
+        self._finished = self.engine.stop(_left(until) + _MARGIN) and done
+        return self._finished
+
+    def running(self) -> bool:
+        """Whether the thread that answers REST is alive."""
+        return bool(self._rest) and self._thread.is_alive()
+
+    def _start_grpc(self):
+        from tfderain.serving import grpc_api
+
+        host = _bracketed(self.settings.host)
+        self._grpc, port = grpc_api.server(
+            self.service, f"{host}:{self.settings.grpc_port}"
+        )
+        self._grpc.start()
+        self.grpc_address = f"{host}:{port}"
+
+    def _start_rest(self):
+        import uvicorn
+
+        from tfderain.serving import rest
+
+        listener = listen(self.settings.host, self.settings.port)
+        config = uvicorn.Config(
+            rest.application(self.service),
+            http="h11",
+            ws="none",
+            lifespan="off",
+            access_log=False,
+            log_config=None,
+            log_level="error",
+            server_header=False,
+            timeout_graceful_shutdown=max(int(self.settings.grace), 1),
+        )
+        self._rest = uvicorn.Server(config)
+        # In a thread of its own, where it leaves the signals to this program.
+        self._thread = threading.Thread(
+            target=self._rest.run, kwargs={"sockets": [listener]}, daemon=True
+        )
+        self._thread.start()
+        while not self._rest.started:
+            if not self._thread.is_alive():
+                raise OSError("The REST server did not start.")
+            time.sleep(0.01)
+        port = listener.getsockname()[1]
+        self.rest_address = f"http://{_bracketed(self.settings.host)}:{port}"
+
+
+def serve(model, settings: Settings, ready: Callable[[Server], None]) -> bool:
+    """Serves a model until the process gets SIGTERM or Ctrl-C.
+
+    The first signal lets the requests that are here finish; a second one stops at once.
+
+    Args:
+        model: see `Server`.
+        settings: `Settings`.
+        ready: called with the running `Server`.
+
+    Returns:
+        Whether all requests were finished.
+
+    Raises:
+        OSError: if an address cannot be used, or the server broke down.
+    """
+    warnings.filterwarnings("ignore", module="PIL")  # of damaged metadata
+    asked = threading.Event()
+    handlers = {}
+
+    def stop(number, frame):
+        asked.set()
+        for signum, handler in handlers.items():
+            signal.signal(signum, handler)
+
+    server = Server(model, settings)
+    for signum in (signal.SIGTERM, signal.SIGINT):
+        handlers[signum] = signal.signal(signum, stop)
+    with server:
+        ready(server)
+        while not asked.wait(1.0):
+            if not server.running():
+                raise OSError("The REST server broke down.")
+        return server.stop()
+
+
+def require_packages(grpc: bool):
+    """Says which extra is missing.
+
+    Raises:
+        ImportError: if a package of the extra `serve` is not installed.
+    """
+    try:
+        import fastapi  # noqa: F401
+        import prometheus_client  # noqa: F401
+        import uvicorn  # noqa: F401
+
+        if grpc:
+            import grpc as _  # noqa: F401
+
+            from tfderain.serving import protos
+
+            protos.load()
+    except ImportError as error:
+        raise ImportError(
+            'Serving needs `pip install "tfderain[serve]"`. '
+            f"Received: {' '.join(str(error).split())}."
+        ) from error
+
+
+def name_and_version(model, name: str | None = None) -> tuple[str, int]:
+    """Returns the name and version that clients use for a model.
+
+    Raises:
+        ValueError: if the name does not fit into an address.
+    """
+    path = Path(model)
+    folder = engines.saved_model(model)
+    version = int(folder.name) if folder and folder.name.isdecimal() else 1
+    if path.name.isdecimal():  # exported/menet/1
+        path = path.resolve().parent
+    name = name or (path.stem if path.suffix in (".keras", ".tflite") else path.name)
+    if not name or set(name) & set("/:?#%"):
+        raise ValueError(
+            f"`name` must be without any of / : ? # %. Received: name={name!r}."
+        )
+    return name, version
+
+
+def open_restorers(model, settings: Settings) -> list:
+    """Returns a warm `Restorer` for each worker."""
+    kind = settings.runtime or engines.suited(model)
+    processors = engines.processors()
+    # TensorFlow spreads one image over all processors, and its copies are large.
+    workers = settings.workers or (1 if kind == "tensorflow" else min(processors, 4))
+    threads = settings.threads or max(processors // workers, 1)
+    restorers = []
+    # One after the other: `Restorer` holds back LiteRT's greeting on file descriptor 2.
+    for _ in range(workers):
+        restorer = runtime.Restorer(model, kind, threads, settings.tile)
+        # So that the first request does not pay for what is traced or packed.
+        restorer.derain(np.zeros((restorer.stride, restorer.stride, 3), np.float32))
+        restorers.append(restorer)
+    return restorers
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Returns a socket bound to an address, which uvicorn will listen at.
+
+    Raises:
+        OSError: naming the address, if it cannot be used.
+    """
+    try:
+        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+        listener = socket.socket(family)
+        try:
+            # A restarted server need not wait for connections of the one before.
+            # On Windows the option would let two servers share the port.
+            if os.name != "nt":
+                listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.bind((host, port))
+        except BaseException:
+            listener.close()
+            raise
+    except OSError as error:
+        reason = error.strerror or error
+        raise OSError(f"The address {host}:{port} cannot be used: {reason}.") from error
+    return listener
+
+
+def _bracketed(host):
+    try:
+        return f"[{host}]" if ipaddress.ip_address(host).version == 6 else host
+    except ValueError:  # a name
+        return host
+
+
+def _left(until):
+    return max(until - time.monotonic(), 0)

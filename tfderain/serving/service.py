@@ -1,0 +1,104 @@
+"""One call for images, whichever way it came: checks, limits, queue, deadline."""
+
+import contextlib
+import threading
+import time
+from concurrent.futures import Future
+from dataclasses import dataclass
+
+from tfderain.serving.engine import Call, Engine
+from tfderain.serving.metrics import Metrics
+from tfderain.serving.refusal import Refusal
+from tfderain.serving.signatures import Signature
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What one call may take.
+
+    Attributes:
+        body: int. Bytes of a request.
+        pixels: int. Height times width of an image.
+        calls: int. Calls that may be open at once.
+        seconds: float. Time for a call, from its first byte here to its answer.
+    """
+
+    body: int
+    pixels: int
+    calls: int
+    seconds: float
+
+
+class Service:
+    """A model under one name and version.
+
+    Attributes:
+        name, version: str and int, as in `/v1/models/<name>/versions/<version>`.
+        stopping: bool. Whether new work should go elsewhere.
+    """
+
+    def __init__(
+        self, name: str, version: int, engine: Engine, limits: Limits, metrics: Metrics
+    ):
+        self.name = name
+        self.version = version
+        self.limits = limits
+        self.metrics = metrics
+        self.stopping = False
+        self._engine = engine
+        self._open = 0
+        self._lock = threading.Lock()
+        metrics.watch(lambda: len(engine), lambda: self._open)
+
+    @contextlib.contextmanager
+    def admitted(self):
+        """Holds one of the places for open calls.
+
+        Raises:
+            Refusal: `RESOURCE_EXHAUSTED`, if all places are taken.
+        """
+        with self._lock:
+            if self._open >= self.limits.calls:
+                raise Refusal(
+                    "RESOURCE_EXHAUSTED",
+                    f"{self._open} requests are open already; try again later.",
+                )
+            self._open += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._open -= 1
+
+    def check(self, name: str, version: int | None = None):
+        """Finds the model.
+
+        Raises:
+            Refusal: `NOT_FOUND`, with TensorFlow Serving's words.
+        """
+        if name == self.name and version in (None, self.version):
+            return
+        wanted = f"Specific({name}, {version})" if version else f"Latest({name})"
+        raise Refusal("NOT_FOUND", f"Servable not found for request: {wanted}")
+
+    def submit(self, signature: Signature, images: list, seconds: float) -> Future:
+        """Queues the images of a call; see `Engine.submit`.
+
+        Args:
+            signature: what is to be done with them.
+            images: list of bytes or of float32 arrays `(height, width, 3)`.
+            seconds: float. Time that is left.
+        """
+
+        def restore(restorer, image, progress):
+            return signature.restore(restorer, image, self.limits.pixels, progress)
+
+        return self._engine.submit(Call(images, restore, time.monotonic() + seconds))
+
+    def overdue(self) -> Refusal:
+        """Returns the error of a call whose time is over."""
+        return Refusal(
+            "DEADLINE_EXCEEDED",
+            f"There was no answer within {self.limits.seconds:g} s, or the client's "
+            "own deadline.",
+        )

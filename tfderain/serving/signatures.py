@@ -1,0 +1,107 @@
+"""What a model can be asked for: the signatures of the exported SavedModel.
+
+Names, aliases and types are a contract: a client of this server must run unchanged
+against TensorFlow Serving with the folder that `tfderain export` writes.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from tfderain import images
+from tfderain.serving.refusal import invalid, too_large
+
+STRING, FLOAT = "DT_STRING", "DT_FLOAT"
+DEFAULT = "serving_default"
+METHOD = "tensorflow/serving/predict"
+
+
+@dataclass(frozen=True)
+class Signature:
+    """One way to call the model.
+
+    Attributes:
+        rainy, derained: str. Aliases of the only input and the only output. In REST,
+            an output of strings must end in `_bytes` to leave as base64.
+        dtype: `DT_STRING` or `DT_FLOAT`, of both.
+        shape: tuple of ints, of both; -1 is free. The first axis counts images.
+        restore: function of `(restorer, image, max_pixels, progress)`; returns the
+            derained image.
+    """
+
+    rainy: str
+    derained: str
+    dtype: str
+    shape: tuple
+    restore: Callable
+
+
+def restore_file(restorer, data: bytes, max_pixels: int, progress) -> bytes:
+    """Derains an image file, in the way of the SavedModel's graph.
+
+    Like TensorFlow's `decode_image`, it gives 8-bit RGB in the order stored: alpha is
+    dropped and the EXIF orientation is not applied. EXIF and ICC profile, which that
+    graph drops, are kept, so that viewers still turn and colour the image right.
+
+    Args:
+        restorer: `tfderain.runtime.Restorer`.
+        data: bytes of a PNG, JPEG, WebP, TIFF, BMP, GIF or PPM file.
+        max_pixels: int. Largest height times width.
+        progress: see `Restorer.derain`.
+
+    Returns:
+        bytes of a PNG file.
+    """
+    try:
+        picture = images.decode(data, max_pixels=max_pixels)
+    except images.TooLarge as error:
+        raise too_large(str(error)) from error
+    except images.ImageError as error:
+        raise invalid(str(error)) from error
+    rainy = _as_rgb(picture)
+    return images.encode(rainy, restorer.derain(rainy.pixels, progress))
+
+
+def _as_rgb(picture):
+    pixels = images.to_uint8(picture.pixels)
+    if pixels.ndim == 3:
+        return replace(picture, pixels=pixels, alpha=None)
+    pixels = np.repeat(pixels[:, :, None], 3, axis=2)
+    return replace(picture, pixels=pixels, alpha=None, icc=None)  # a profile of grey
+
+
+def restore_tensor(restorer, rainy: np.ndarray, max_pixels: int, progress):
+    """Derains a float32 image `(height, width, 3)` in [0, 1]; returns the same."""
+    height, width = rainy.shape[:2]
+    if height * width > max_pixels:
+        raise too_large(
+            f"An image must not have more than {max_pixels} pixels. "
+            f"Received: {height}x{width}."
+        )
+    try:
+        return restorer.derain(rainy, progress)
+    except ValueError as error:  # values outside [0, 1], NaN, no pixels
+        raise invalid(str(error)) from error
+
+
+FILES = Signature("rainy_bytes", "derained_bytes", STRING, (-1,), restore_file)
+TENSORS = Signature("rainy", "derained", FLOAT, (-1, -1, -1, 3), restore_tensor)
+
+# `serve` is the name that Keras gives, and asks for, when it reads a SavedModel.
+SIGNATURES = {DEFAULT: FILES, "tensor": TENSORS, "serve": TENSORS}
+
+
+def find(name: str) -> tuple[str, Signature]:
+    """Returns name and signature; an empty name means the default.
+
+    Raises:
+        Refusal: `INVALID_ARGUMENT`, if there is no such signature.
+    """
+    name = name or DEFAULT
+    if name not in SIGNATURES:
+        raise invalid(
+            f'Serving signature name: "{name}" not found in signature def. '
+            f"Known: {', '.join(SIGNATURES)}."
+        )
+    return name, SIGNATURES[name]
