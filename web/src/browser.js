@@ -36,12 +36,13 @@ export class Browser {
    */
   async derain(image, onProgress, signal) {
     signal.throwIfAborted();
-    this.prepare().catch(() => {}); // the job itself says why
     const id = this.#next++;
     try {
       return await new Promise((resolve, reject) => {
+        this.prepare().catch(reject);
+        const worker = this.#worker;
         signal.addEventListener("abort", () => {
-          this.#worker.postMessage({ id, cancel: true });
+          worker.postMessage({ id, cancel: true });
           reject(signal.reason);
         });
         this.#jobs.set(id, ({ progress, result, error }) => {
@@ -49,11 +50,20 @@ export class Browser {
           else if (result) resolve(result);
           else reject(revive(error));
         });
-        this.#worker.postMessage({ id, file: image });
+        worker.postMessage({ id, file: image });
       });
+    } catch (error) {
+      if (!["PictureError", "AbortError"].includes(error.name)) this.#stop();
+      throw error;
     } finally {
       this.#jobs.delete(id);
     }
+  }
+
+  // WebAssembly that failed, for want of memory say, does not run again.
+  #stop() {
+    this.#worker?.terminate();
+    this.ready = undefined;
   }
 }
 

@@ -28,6 +28,7 @@ function add(files) {
   }));
   if (!added.length) return;
   items.push(...added);
+  $("items").append(...added.map(entryOf));
   selected = added[0];
   show();
   work();
@@ -42,6 +43,7 @@ function clear() {
   for (const item of items.splice(0)) forget(item);
   selected = undefined;
   show();
+  $("choose").focus();
 }
 
 function remove(item) {
@@ -54,6 +56,7 @@ function remove(item) {
 
 function forget(item) {
   item.abort?.abort();
+  item.entry.remove();
   URL.revokeObjectURL(item.url);
   if (item.result) URL.revokeObjectURL(item.result.url);
 }
@@ -74,11 +77,13 @@ async function work() {
 async function derain(item) {
   item.abort = new AbortController();
   item.state = "working";
+  item.problem = undefined;
   item.progress = { stage: "load", done: 0, total: 0 };
   show();
   const started = performance.now();
   const onProgress = (progress) => {
     item.progress = progress;
+    if (!progress.done) item.tilesSince = performance.now();
     if (item === selected) showProgress(item);
     mark(item);
   };
@@ -90,6 +95,7 @@ async function derain(item) {
   } catch (error) {
     item.state = error.name === "AbortError" ? "cancelled" : "failed";
     item.problem = explain(error);
+    item.final = error.name === "PictureError"; // trying again would not help
   }
   if (!items.includes(item)) forget(item);
   show();
@@ -107,8 +113,16 @@ function show() {
   $("welcome").hidden = items.length > 0;
   $("viewer").hidden = !selected;
   $("queue").hidden = !items.length;
-  showItems();
+  for (const item of items) {
+    mark(item);
+    item.entry.firstChild.setAttribute("aria-current", item === selected);
+  }
+  const done = items.filter(({ state }) => state === "done");
+  $("downloadAll").hidden = done.length < 2;
   if (selected) showSelected(selected);
+  // Whoever used the keyboard must not start over because a button has gone.
+  const { activeElement } = document;
+  if (activeElement !== document.body && !activeElement.offsetParent) $("name").focus();
 }
 
 function showSelected(item) {
@@ -128,6 +142,7 @@ function showSelected(item) {
   $("problem").textContent = item.problem ?? "";
   $("working").hidden = done || stopped;
   $("done").hidden = !done;
+  $("retry").hidden = !stopped || item.final;
   for (const part of $("compare").querySelectorAll("#split, .tag, input, #derained")) {
     part.hidden = !done;
   }
@@ -152,8 +167,18 @@ function showProgress(item) {
   } else {
     $("progress").removeAttribute("value");
   }
-  const texts = { waiting: "Waiting…", working: STAGES[stage] };
-  say(texts[item.state] ?? "");
+  $("left").textContent = timeLeft(item);
+  say({ waiting: "Waiting…", working: STAGES[stage] }[item.state] ?? "");
+}
+
+// Nothing while the first tiles say too little, or when it is not worth reading.
+function timeLeft({ progress, tilesSince }) {
+  const { done, total } = progress ?? {};
+  if (!total || !done) return "";
+  const seconds = ((performance.now() - tilesSince) / 1000 / done) * (total - done);
+  if (seconds < 3) return "";
+  if (seconds < 90) return `about ${Math.ceil(seconds / 5) * 5} s left`;
+  return `about ${Math.ceil(seconds / 60)} min left`;
 }
 
 // A status that is set anew is read out anew.
@@ -170,44 +195,32 @@ const MARKS = {
   cancelled: () => "cancelled",
 };
 
-function showItems() {
-  $("items").replaceChildren(...items.map(listItem));
-  const done = items.filter(({ state }) => state === "done");
-  document.querySelector("[data-action=downloadAll]").hidden = done.length < 2;
-}
-
-function listItem(item) {
+function entryOf(item) {
   const choose = document.createElement("button");
   choose.type = "button";
   choose.className = "thumb";
-  choose.setAttribute("aria-current", item === selected);
-  choose.append(picture(item), text("span", item.name), text("small", ""));
+  const image = document.createElement("img");
+  Object.assign(image, { src: item.url, alt: "", draggable: false });
+  image.onerror = () => image.removeAttribute("src");
+  choose.append(image, text("span", item.name), text("small", ""));
   choose.onclick = () => {
     selected = item;
     show();
   };
-  item.mark = choose.lastChild;
-  mark(item);
   const close = text("button", "×");
   close.type = "button";
   close.className = "close";
   close.setAttribute("aria-label", `Remove ${item.name}`);
   close.onclick = () => remove(item);
-  const entry = document.createElement("li");
-  entry.append(choose, close);
-  return entry;
+  item.entry = document.createElement("li");
+  item.entry.append(choose, close);
+  return item.entry;
 }
 
 function mark(item) {
-  item.mark.textContent = MARKS[item.state](item);
-  item.mark.dataset.state = item.state;
-}
-
-function picture(item) {
-  const image = document.createElement("img");
-  image.alt = "";
-  if (item.state !== "failed") image.src = item.result?.url ?? item.url;
-  return image;
+  const label = item.entry.querySelector("small");
+  label.textContent = MARKS[item.state](item);
+  label.dataset.state = item.state;
 }
 
 function text(tag, content) {
@@ -224,7 +237,7 @@ function setPosition(percent) {
 
 function setZoom(on) {
   $("stage").classList.toggle("zoomed", on);
-  document.querySelector("[data-action=zoom]").setAttribute("aria-pressed", on);
+  $("zoom").setAttribute("aria-pressed", on);
 }
 
 // The picture's own size, which the page may not exceed unless it is tiny.
@@ -244,6 +257,11 @@ const actions = {
       show();
     }
     selected.abort?.abort();
+  },
+  retry() {
+    selected.state = "waiting";
+    show();
+    work();
   },
   zoom: ({ ariaPressed }) => setZoom(ariaPressed !== "true"),
   clear,
@@ -278,7 +296,7 @@ for (const type of ["dragover", "dragleave", "drop"]) {
 
 function choose(chosen) {
   backend = chosen;
-  $("note").textContent = backend.note;
+  for (const note of document.querySelectorAll(".note")) note.textContent = backend.note;
   const ready = () => (document.body.dataset.ready = ""); // for tests
   backend.prepare().then(ready, () => {}); // the first photo will say what is wrong
 }

@@ -1,6 +1,6 @@
 // Back end 2: a server of the same origin with TensorFlow Serving's REST interface.
 
-import { decode, encode, PictureError } from "./picture.js";
+import { decode, encode } from "./picture.js";
 
 // As `tfderain.images.MAX_PIXELS`: what the server would refuse need not be sent.
 const MAX_PIXELS = 180_000_000;
@@ -43,9 +43,7 @@ export class Server {
     const answer = await response.json().catch(() => ({}));
     const derained = answer.predictions?.[0]?.b64;
     if (!response.ok || !derained) {
-      throw new PictureError(
-        `The server could not derain it: ${answer.error ?? response.statusText}`,
-      );
+      throw new Error(`the server says “${answer.error ?? response.status}”.`);
     }
     const pixels = await decode(fromBase64(derained), MAX_PIXELS);
     const { width, height } = pixels;
