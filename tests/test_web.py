@@ -95,6 +95,7 @@ def files(tmp_path_factory):
     transparent.putalpha(Image.new("L", rocket.size, 255))
     transparent.paste((0, 0, 0, 0), (10, 20, 60, 50))
     save("transparent", "transparent.png", transparent)
+    save("small", "small.png", rocket.crop((100, 50, 161, 97)))
     save("large", "large.jpg", rocket.resize((1920, 1080)))
     for what, content in (
         ("broken", (EXAMPLES / "rocket.jpg").read_bytes()[:500]),
@@ -132,13 +133,14 @@ def report(files, restorer, tmp_path_factory):
                 str(files[what])
                 for what in ("photo", "tiles", "dot", "turned", "transparent")
             ],
-            **{what: str(files[what]) for what in ("large", "broken", "empty", "huge")},
+            **{what: str(files[what]) for what in ("small", "large")},
+            **{what: str(files[what]) for what in ("broken", "empty", "huge")},
             "chromium": chromium,
         }
         path = folder / "settings.json"
         path.write_text(json.dumps(settings), encoding="utf-8")
         command = ["node", WEB / "tests" / "drive.js", path]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=900)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=1200)
         server.shutdown()
     assert done.returncode == 0, done.stderr
     content = json.loads((folder / "report.json").read_text(encoding="utf-8"))
@@ -192,12 +194,15 @@ def test_bad_files_say_what_is_wrong(report):
 @pytest.mark.web
 def test_cancelling_leaves_the_page_usable(report):
     assert report["cancelled"] == "Cancelled."
+    assert report["retried"]
     assert report["afterCancel"]["file"]
 
 
 @pytest.mark.web
 def test_several_files_wait_for_each_other(report):
     assert report["queue"] == ["rocket.jpg", "tiles.png"]
+    assert report["shownByKey"] == "tiles.png"
+    assert report["focusKept"]
     assert report["cleared"]
 
 
@@ -245,3 +250,13 @@ def test_nothing_complains(report):
 def test_the_page_works_without_a_network_and_gains_threads(report, files, restorer):
     assert report["isolatedLater"] is True
     assert _difference(report["offline"]["file"], files["photo"], restorer) <= 1
+
+
+@pytest.mark.web
+def test_a_graphics_card_gives_the_same_pixels(report, files, restorer):
+    if not report["adapter"]:
+        pytest.skip("This Chromium has no WebGPU in software.")
+    # Software must lose the race against the processor.
+    assert "graphics card" not in report["gpu"]["chosen"]["status"]
+    assert "graphics card" in report["gpu"]["made"]["status"]
+    assert _difference(report["gpu"]["made"]["file"], files["small"], restorer) <= 1

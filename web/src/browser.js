@@ -9,6 +9,12 @@ export class Browser {
   #worker;
   #jobs = new Map();
   #next = 1;
+  #processor;
+
+  /** @param {"cpu" | "gpu" | null} processor `null` to find out which. */
+  constructor(processor = null) {
+    this.#processor = processor;
+  }
 
   /** Loads the network; resolves when it is ready, rejects if it cannot run here. */
   prepare() {
@@ -20,7 +26,10 @@ export class Browser {
         else reject(new Error(data.message));
       };
       this.#worker.onerror = (event) => reject(new Error(event.message));
-      this.#worker.postMessage({ base: document.baseURI });
+      this.#worker.postMessage({
+        base: document.baseURI,
+        processor: this.#processor,
+      });
     });
     return this.ready;
   }
@@ -32,7 +41,8 @@ export class Browser {
    * @param {(progress: {stage: string, done: number, total: number}) => void}
    *   onProgress stages are "load", "derain" and "wait"; `total` is 0 while unknown.
    * @param {AbortSignal} signal
-   * @returns {Promise<{blob: Blob, width: number, height: number}>} a PNG file.
+   * @returns {Promise<{blob: Blob, width: number, height: number}>} a PNG file, and
+   *   which `processor` did it.
    */
   async derain(image, onProgress, signal) {
     signal.throwIfAborted();
@@ -60,8 +70,10 @@ export class Browser {
     }
   }
 
-  // WebAssembly that failed, for want of memory say, does not run again.
+  // WebAssembly that failed, for want of memory say, does not run again. Graphics cards
+  // fail more often, so the next try does without.
   #stop() {
+    this.#processor = "cpu";
     this.#worker?.terminate();
     this.ready = undefined;
   }

@@ -14,7 +14,8 @@ const STAGES = {
 /** One photo: `state` is "waiting", "working", "done", "failed" or "cancelled". */
 const items = [];
 let selected;
-let backend = new Browser();
+// ?processor=cpu leaves the graphics card alone, ?processor=gpu uses it untested.
+let backend = new Browser(new URLSearchParams(location.search).get("processor"));
 const backends = [backend];
 
 // Photos in
@@ -147,12 +148,13 @@ function showSelected(item) {
     part.hidden = !done;
   }
   if (done) {
-    const { url, width, height, seconds } = item.result;
+    const { url, width, height, seconds, processor } = item.result;
     $("derained").src = url;
     $("derained").alt = `${item.name}, after`;
     $("download").href = url;
     $("download").download = resultName(item.name);
-    say(`${width} × ${height} pixels, done in ${seconds.toFixed(1)} s`);
+    const where = processor === "gpu" ? " on the graphics card" : "";
+    say(`${width} × ${height} pixels, done in ${seconds.toFixed(1)} s${where}`);
   } else {
     $("derained").removeAttribute("src");
     showProgress(item);

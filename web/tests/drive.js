@@ -3,8 +3,8 @@
 //   node tests/drive.js settings.json
 //
 // The settings name `url`, an `elsewhere` on another host, `folder` (for downloads and
-// report.json), paths of `pictures`, a `large` one, and `broken`, `empty` and `huge`
-// files, and `chromium`. What is right is decided in tests/test_web.py, which calls this.
+// report.json), paths of `pictures`, a `small` and a `large` one, and `broken`, `empty`
+// and `huge` files, and `chromium`. What is right is decided in tests/test_web.py.
 
 import { readFileSync, writeFileSync } from "node:fs";
 import { basename, join } from "node:path";
@@ -13,23 +13,25 @@ import { chromium } from "playwright-core";
 const settings = JSON.parse(readFileSync(process.argv[2]));
 const report = { pictures: {}, errors: [], requests: [] };
 
-const browser = await chromium.launch({
-  executablePath: settings.chromium,
-  args: [
-    "--no-sandbox", // containers have no user namespaces
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--no-first-run",
-    `--log-net-log=${join(settings.folder, "net.json")}`,
-  ],
-});
-const context = await browser.newContext({
-  viewport: { width: 1280, height: 800 },
-  colorScheme: "light",
-});
-const page = await context.newPage();
-page.setDefaultTimeout(300_000);
+const ARGUMENTS = [
+  "--no-sandbox", // containers have no user namespaces
+  "--disable-background-networking",
+  "--disable-component-update",
+  "--disable-sync",
+  "--no-first-run",
+];
+// A graphics card in software: slow, but the same shaders.
+const SOFTWARE_GPU = [
+  "--enable-unsafe-webgpu",
+  "--use-webgpu-adapter=swiftshader",
+  "--enable-features=Vulkan",
+  "--use-vulkan=swiftshader",
+  "--use-angle=swiftshader",
+];
+
+let { browser, context, page } = await open(
+  `--log-net-log=${join(settings.folder, "net.json")}`,
+);
 let complaints = report.errors;
 page.on("console", (message) => {
   if (message.type() === "error") {
@@ -48,9 +50,25 @@ await server();
 complaints = []; // what follows must fail
 await policy();
 await offline();
+await browser.close();
+
+({ browser, context, page } = await open(...SOFTWARE_GPU));
+report.adapter = await hasAdapter();
+if (report.adapter) report.gpu = await graphics();
+await browser.close();
 
 writeFileSync(join(settings.folder, "report.json"), JSON.stringify(report));
-await browser.close();
+
+async function open(...more) {
+  const browser = await chromium.launch({
+    executablePath: settings.chromium,
+    args: [...ARGUMENTS, ...more],
+  });
+  const context = await browser.newContext({ viewport: { width: 1280, height: 800 } });
+  const page = await context.newPage();
+  page.setDefaultTimeout(300_000);
+  return { browser, context, page };
+}
 
 async function load() {
   const started = Date.now();
@@ -107,6 +125,11 @@ async function paste() {
   await page.waitForFunction(
     () => document.querySelectorAll("[data-state=done]").length === 2,
   );
+  const thumb = page.locator("#items .thumb").nth(1);
+  await thumb.focus();
+  await page.keyboard.press("Enter");
+  report.shownByKey = await page.locator("#name").textContent();
+  report.focusKept = await thumb.evaluate((entry) => entry === document.activeElement);
   report.queue = await page.locator("#items .thumb span").allTextContents();
   await page.getByRole("button", { name: "Clear" }).click();
   report.cleared = await page.locator("#welcome").isVisible();
@@ -124,6 +147,8 @@ async function cancel() {
   report.responsive = await longestPause();
   await page.getByRole("button", { name: "Cancel" }).click();
   report.cancelled = await page.locator("#problem").textContent();
+  await page.getByRole("button", { name: "Try again" }).click();
+  report.retried = await page.locator("#working").isVisible();
   await page.getByRole("button", { name: "Clear" }).click();
   report.afterCancel = await derain(settings.pictures[0]);
 }
@@ -182,4 +207,17 @@ async function offline() {
   await page.reload();
   report.offline = await derain(settings.pictures[0]);
   report.isolatedLater = await page.evaluate(() => crossOriginIsolated);
+}
+
+async function hasAdapter() {
+  await page.goto(settings.url);
+  return page.evaluate(async () => Boolean(await navigator.gpu?.requestAdapter()));
+}
+
+// Left to itself, the page finds that software is no faster; then it is made to use it.
+async function graphics() {
+  const chosen = await derain(settings.small);
+  await page.goto(`${settings.url}?processor=gpu`);
+  await page.locator("body[data-ready]").waitFor();
+  return { chosen, made: await derain(settings.small) };
 }
