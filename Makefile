@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
-.PHONY: demo test test-slow lint format clean
+.PHONY: demo test test-slow lint format web web-demo web-test clean
 
 .venv/pyvenv.cfg:
 	$(PYTHON) -m venv .venv
@@ -35,5 +35,20 @@ format: .venv/installed-dev
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+# The page needs Node.js 20 and npm; its tests need Chromium, too.
+web/node_modules/installed: web/package.json web/package-lock.json
+	cd web && npm ci
+	touch $@
+
+web: web/node_modules/installed
+	cd web && npm run build
+
+web-demo: web
+	cd web && npm run demo
+
+web-test: .venv/installed-dev web
+	cd web && npm test
+	$(BIN)/python -m pytest -m web tests/test_web.py
+
 clean:
-	rm -rf .venv build dist demo_output *.egg-info .pytest_cache .ruff_cache
+	rm -rf .venv build dist demo_output *.egg-info .pytest_cache .ruff_cache web/dist web/node_modules

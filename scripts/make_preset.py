@@ -12,6 +12,7 @@ import json
 from pathlib import Path
 
 from tfderain import export, models
+from tfderain.data.pairs import find_images
 
 ABOUT = ("licence", "terms", "data", "command")
 
@@ -27,7 +28,13 @@ def main(arguments=None):
         **describe_run(args.run),
     }
     folder = export.export_preset(
-        model, args.name, args.root, card, tuple(args.size), args.overwrite
+        model,
+        args.name,
+        args.root,
+        card,
+        tuple(args.size),
+        args.overwrite,
+        args.representative and read_pictures(args.representative),
     )
     print(f"{folder}: {export.total_bytes(folder):,} bytes")
 
@@ -39,9 +46,15 @@ def parse(arguments):
     parser.add_argument("--about", type=Path, required=True, help="JSON file")
     parser.add_argument("--scores", nargs="*", default=[], metavar="SET=FILE")
     parser.add_argument("--root", type=Path, default=Path("savedmodels"))
+    parser.add_argument("--representative", type=Path, help="rainy photos, for int8")
     parser.add_argument("--size", type=int, nargs=2, default=(256, 256))
     parser.add_argument("--overwrite", action="store_true")
     return parser.parse_args(arguments)
+
+
+def read_pictures(folder):
+    """Returns the pictures of a folder, see `export.read_representative`."""
+    return export.read_representative(find_images(folder))
 
 
 def read_about(path):

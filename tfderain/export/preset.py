@@ -32,15 +32,18 @@ def export_preset(
     card: dict | None = None,
     size=(256, 256),
     overwrite=False,
+    representative=None,
 ) -> Path:
     """Writes `root/name/` with `model.keras`, `model.tflite`, `1/` and `card.json`.
+
+    With `representative` images also `model_int8.tflite`.
 
     Args:
         model: a `tfderain.models.Derainer`; its optimizer is left out.
         name: the preset's name.
         root: folder of presets.
         card: what only people know: licence, terms, data, command, protocol, scores.
-        size: see `to_litert`.
+        size, representative: see `to_litert`.
         overwrite: whether an existing preset is replaced.
 
     Returns:
@@ -60,6 +63,15 @@ def export_preset(
             "model.tflite": to_litert(model, temporary / "model.tflite", size),
             "1/saved_model.pb": to_saved_model(model, temporary / "1"),
         }
+        if representative is not None:
+            name_int8 = "model_int8.tflite"
+            artefacts[name_int8] = to_litert(
+                model,
+                temporary / name_int8,
+                size,
+                quantization="int8",
+                representative=representative,
+            )
         content = preset_card(model, name, temporary, artefacts, card or {})
         text = json.dumps(content, indent=2, ensure_ascii=False) + "\n"
         (temporary / "card.json").write_text(text, encoding="utf-8")

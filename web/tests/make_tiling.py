@@ -1,0 +1,56 @@
+"""Writes tiling.json, which tiling.test.js compares with: numbers of tfderain.tiling.
+
+```console
+python web/tests/make_tiling.py
+```
+"""
+
+import json
+from pathlib import Path
+
+from tfderain import tiling
+
+# (height, width), tile, overlap, stride: whole, one axis cut, many, odd strides.
+PLANS = (
+    ((320, 480), 640, 128, 4),
+    ((640, 640), 640, 128, 4),
+    ((640, 644), 640, 128, 4),
+    ((1080, 1920), 640, 128, 4),
+    ((4, 5000), 640, 128, 4),
+    ((3024, 4032), 640, 128, 4),
+    ((700, 904), 256, 64, 4),
+    ((640, 1200), 272, 100, 16),
+    ((90, 97), 24, 0, 1),
+)
+REFLECTIONS = ((1, 4), (2, 8), (3, 12), (5, 8), (97, 100), (100, 100))
+
+
+def numbers() -> dict:
+    """Returns the arguments and results of `tfderain.tiling`, ready for JSON."""
+    plans = []
+    for size, tile, overlap, stride in PLANS:
+        tiles = tiling.plan_tiles(size, tile, overlap, stride)
+        down, across = tiles.weights()
+        plans.append(
+            {
+                "arguments": [size, tile, overlap, stride],
+                "size": tiles.size,
+                "tile": tiles.tile,
+                "rows": tiles.rows,
+                "columns": tiles.columns,
+                "overlap": tiles.overlap,
+                # Every 7th weight keeps the file small and meets every ramp.
+                "down": [row[::7].round(6).tolist() for row in down[:3]],
+                "across": [row[::7].round(6).tolist() for row in across[:3]],
+            }
+        )
+    reflections = [
+        [*arguments, tiling.reflect_index(*arguments).tolist()]
+        for arguments in REFLECTIONS
+    ]
+    return json.loads(json.dumps({"plans": plans, "reflections": reflections}))
+
+
+if __name__ == "__main__":
+    path = Path(__file__).with_name("tiling.json")
+    path.write_text(json.dumps(numbers()) + "\n", encoding="utf-8")
