@@ -51,7 +51,7 @@ class Settings:
     workers: int | None = None
     threads: int | None = None
     queue: int = 64
-    max_bytes: int = 32 * 2**20
+    max_bytes: int = 32_000_000
     max_pixels: int = 50_000_000
     timeout: float = 60.0
     grace: float = 30.0
