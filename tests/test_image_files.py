@@ -307,3 +307,33 @@ def test_any_dtype_is_brought_to_that_of_the_picture(tmp_path):
         assert (images.read(tmp_path / "a.png").pixels == 255).all()
     images.write(tmp_path / "a.png", images.Picture(DEEP), np.full((2, 4), 255, "u1"))
     assert (images.read(tmp_path / "a.png").pixels == 65535).all()
+
+
+# Bytes
+
+
+def test_bytes_are_read_as_they_are_stored_and_written_with_their_metadata(tmp_path):
+    path = save(tmp_path / "in.png", RGB, exif=camera_exif(6), icc_profile=SRGB)
+    picture = images.decode(path.read_bytes())
+    np.testing.assert_array_equal(picture.pixels, RGB)  # `read` would turn it
+    (tmp_path / "out.png").write_bytes(images.encode(picture, 255 - picture.pixels))
+    with Image.open(tmp_path / "out.png") as written:
+        np.testing.assert_array_equal(np.asarray(written), 255 - RGB)
+        assert written.getexif()[0x0112] == 6
+        assert written.info["icc_profile"] == SRGB
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [(b"", "it is empty"), (b"text", "it is not a picture of a known format")],
+)
+def test_bytes_that_are_no_picture(data, reason):
+    with pytest.raises(images.ImageError, match=f"^Cannot read the picture: {reason}"):
+        images.decode(data)
+
+
+def test_bytes_of_too_many_pixels_have_an_error_of_their_own(tmp_path):
+    data = save(tmp_path / "in.png", RGB).read_bytes()
+    assert images.decode(data, max_pixels=35).pixels.shape == (5, 7, 3)
+    with pytest.raises(images.TooLarge, match="more than the limit of 34"):
+        images.decode(data, max_pixels=34)

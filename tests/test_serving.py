@@ -127,6 +127,34 @@ def test_a_port_that_is_taken_is_one_line(monkeypatch, capsys):
     assert f"127.0.0.1:{port} cannot be used" in line
 
 
+def test_options_become_settings(monkeypatch, capsys):
+    seen = []
+    monkeypatch.setattr(serving, "serve", lambda *asked: seen.append(asked) or True)
+    assert console.run(cli.app, ["serve"]) == 0
+    assert seen[0][:2] == ("menet", serving.Settings()), "the same defaults"
+    options = "--host ::1 --port 1 --rest-only --name rain --workers 2 --threads 3"
+    options += " --queue 4 --max-mb 5 --max-pixels 6 --timeout 7 --grace 8 --tile 64"
+    assert console.run(cli.app, ["serve", "x", *options.split()]) == 0
+    assert seen[1][0] == "x"
+    assert seen[1][1] == serving.Settings(
+        *("::1", 1, None, "rain", 2, 3, 4, 5_000_000, 6, 7.0, 8.0, 64)
+    )
+    monkeypatch.setattr(serving, "serve", lambda *asked: False)
+    assert console.run(cli.app, ["serve"]) == 1
+    assert "not all requests were finished" in capsys.readouterr().err
+
+
+def test_ipv6_addresses_have_brackets(monkeypatch):
+    try:
+        servers.listen("::1", 0).close()
+    except OSError:
+        pytest.skip("This machine has no IPv6.")
+    with slow_server(monkeypatch, host="::1", grpc_port=0) as (server, _, client):
+        assert server.rest_address.startswith("http://[::1]:")
+        assert server.grpc_address.startswith("[::1]:")
+        assert client.get("/healthz").status_code == 200
+
+
 def test_settings_that_cannot_be():
     for wrong in ({"queue": 0}, {"workers": 0}, {"timeout": 0}, {"grace": -1}):
         with pytest.raises(ValueError, match="must be positive"):

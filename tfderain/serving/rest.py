@@ -22,6 +22,9 @@ def application(service: Service):
 
     # Without the pages of documentation: they would load scripts from elsewhere.
     app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None)
+    # JSON of floats takes 16 times its size as Python's lists; Python's lock lets no
+    # more than one thread work on it anyway.
+    turns = asyncio.Semaphore(2)
 
     @app.exception_handler(Refusal)
     async def refused(request: Request, error: Refusal):
@@ -73,19 +76,18 @@ def application(service: Service):
                 message = "The request did not arrive in time."
                 raise Refusal("DEADLINE_EXCEEDED", message, 408) from error
             # Megabytes of JSON would hold up the other connections.
-            document = await run_in_threadpool(json_tensors.parse, body)
-            service.check(name, version)
-            signature = signatures.find(json_tensors.signature_name(document))[1]
-            images, row = await run_in_threadpool(
-                json_tensors.read_images, document, signature
-            )
-            del body, document  # as large as the images, which may wait for long
+            async with turns:
+                signature, images, row = await run_in_threadpool(
+                    understand, service, name, version, body
+                )
+            del body  # as large as the images, which may wait for long
             seconds = until - time.monotonic()
             future = service.submit(signature, images, seconds)
             derained = await answers(request, service, future, seconds)
-            page = await run_in_threadpool(
-                json_tensors.write_images, derained, signature, row
-            )
+            async with turns:
+                page = await run_in_threadpool(
+                    json_tensors.write_images, derained, signature, row
+                )
         return Response(page, media_type="application/json")
 
     @app.api_route("/v1/{path:path}", methods=["GET", "POST"])
@@ -116,6 +118,18 @@ async def read_body(request, limit: int) -> bytes:
     except ClientDisconnect as error:
         raise Refusal("CANCELLED", "The client is gone.") from error
     return bytes(body)
+
+
+def understand(service, name: str, version: int | None, body: bytes):
+    """Returns the signature, the images, and whether they came in the row form.
+
+    Raises:
+        Refusal: `NOT_FOUND` or `INVALID_ARGUMENT`.
+    """
+    document = json_tensors.parse(body)
+    service.check(name, version)
+    signature = signatures.find(json_tensors.signature_name(document))[1]
+    return signature, *json_tensors.read_images(document, signature)
 
 
 async def answers(request, service, future, seconds: float) -> list:

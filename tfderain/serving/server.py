@@ -51,7 +51,7 @@ class Settings:
     workers: int | None = None
     threads: int | None = None
     queue: int = 64
-    max_bytes: int = 32 * 2**20
+    max_bytes: int = 32_000_000
     max_pixels: int = 50_000_000
     timeout: float = 60.0
     grace: float = 30.0
@@ -135,15 +135,16 @@ class Server:
             return self._finished
         until = time.monotonic() + self.settings.grace
         self.service.stopping = True
-        grpc_done = self._grpc.stop(self.settings.grace) if self._grpc else None
-        done = True
+        grpc_ended = self._grpc.stop(self.settings.grace) if self._grpc else None
         if self._rest:
             self._rest.should_exit = True
-            self._thread.join(self.settings.grace + _MARGIN)
-            done = not self._thread.is_alive()
-        if grpc_done:
-            grpc_done.wait(_left(until) + _MARGIN)
-        self._finished = self.engine.stop(_left(until) + _MARGIN) and done
+        # Before both cut off what is still open.
+        self._finished = self.service.idle(self.settings.grace)
+        if self._rest:
+            self._thread.join(_left(until) + _MARGIN)
+        if grpc_ended:
+            grpc_ended.wait(_left(until) + _MARGIN)
+        self.engine.stop(_left(until) + _MARGIN)
         return self._finished
 
     def running(self) -> bool:
@@ -219,12 +220,16 @@ def serve(model, settings: Settings, ready: Callable[[Server], None]) -> bool:
     server = Server(model, settings)
     for signum in (signal.SIGTERM, signal.SIGINT):
         handlers[signum] = signal.signal(signum, stop)
-    with server:
-        ready(server)
-        while not asked.wait(1.0):
-            if not server.running():
-                raise OSError("The REST server broke down.")
-        return server.stop()
+    try:
+        with server:
+            ready(server)
+            while not asked.wait(1.0):
+                if not server.running():
+                    raise OSError("The REST server broke down.")
+            return server.stop()
+    finally:
+        for signum, handler in handlers.items():
+            signal.signal(signum, handler)
 
 
 def require_packages(grpc: bool):

@@ -47,7 +47,7 @@ class Service:
         self.stopping = False
         self._engine = engine
         self._open = 0
-        self._lock = threading.Lock()
+        self._changed = threading.Condition()
         metrics.watch(lambda: len(engine), lambda: self._open)
 
     @contextlib.contextmanager
@@ -57,7 +57,7 @@ class Service:
         Raises:
             Refusal: `RESOURCE_EXHAUSTED`, if all places are taken.
         """
-        with self._lock:
+        with self._changed:
             if self._open >= self.limits.calls:
                 raise Refusal(
                     "RESOURCE_EXHAUSTED",
@@ -67,8 +67,14 @@ class Service:
         try:
             yield
         finally:
-            with self._lock:
+            with self._changed:
                 self._open -= 1
+                self._changed.notify_all()
+
+    def idle(self, timeout: float) -> bool:
+        """Waits until no call is open; returns whether that came within seconds."""
+        with self._changed:
+            return self._changed.wait_for(lambda: not self._open, timeout)
 
     def check(self, name: str, version: int | None = None):
         """Finds the model.
