@@ -83,7 +83,7 @@ def files(tmp_path_factory):
         paths[what] = folder / name
         image.save(paths[what], **options)
 
-    # Odd sizes; the first takes six tiles, the last is smaller than the stride.
+    # Odd sizes; the first takes four tiles, the last is smaller than the stride.
     parts = [np.asarray(Image.open(EXAMPLES / f"{n}.jpg")) for n in ("cat", "rocket")]
     parts = [np.tile(part, (3, 2, 1))[:701, :451] for part in parts]
     save("tiles", "tiles.png", Image.fromarray(np.concatenate(parts, axis=1)))
