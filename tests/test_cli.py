@@ -180,6 +180,20 @@ def test_synthesize_makes_pairs_from_a_seed(folder, run):
     assert code == 1 and "--overwrite" in err[0]
 
 
+def test_synthesize_keeps_the_night_as_the_clean_picture(folder, run):
+    day = picture(folder / "in" / "a.png", value=150, size=(40, 32))
+    code, _, err = run("synthesize", "in", "out", "--kind", "night", "--copies", 2)
+    assert code == 0, err
+    clean, one, two = (
+        np.asarray(Image.open(folder / "out" / name), float)
+        for name in ("clean/a.png", "rainy/a_1.png", "rainy/a_2.png")
+    )
+    assert np.abs(one - two).max() > 5  # two rains on one night
+    assert np.asarray(Image.open(day)).mean() == 150 > 2 * np.median(clean)
+    drops = run("synthesize", "in", "wet", "--kind", "drops", "--style", "real")
+    assert drops[0] == 2 and "light, medium, heavy, veil, mixed" in drops[2][0]
+
+
 def test_synthesize_mixes_in_streak_pictures(folder, run):
     picture(folder / "in" / "a.png", size=(40, 32))
     picture(folder / "streaks" / "s.png", size=(64, 64))

@@ -101,13 +101,13 @@ def derain(
     finish(summary)
 
 
-@app.command(short_help="Add rain to pictures and keep the pairs.")
+@app.command(short_help="Add rain or snow to pictures, keep the pairs.")
 def synthesize(
     inputs: options.Inputs,
     output: Annotated[
         str, Argument(metavar="OUT", help="Folder; gets rainy/ and clean/.")
     ],
-    kind: Annotated[options.Kind, Option(help="Kind of rain.")] = "mixed",
+    kind: Annotated[options.Kind, Option(help="Kind of weather.")] = "mixed",
     seed: Annotated[int, count("Same seed, same rain.", least=0)] = 0,
     copies: Annotated[int, count("Rainy pictures for each clean one.")] = 1,
     streaks: options.Streaks = None,
@@ -130,10 +130,13 @@ def synthesize(
     recursive: options.Recursive = False,
     overwrite: options.Overwrite = False,
 ):
-    """Add rain to clean pictures and keep the pairs.
+    """Add rain, snow or drops on the lens to clean pictures and keep the pairs.
+
+    --kind night turns them into dark scenes first, which are then the clean pictures.
 
     \b
     tfderain synthesize photos/ pairs/ --kind heavy --seed 7 --copies 3
+    tfderain synthesize photos/ night_pairs/ --kind night
     tfderain synthesize photos/ pairs/ --style real --photos rainy_photos/
     """
     from tfderain import batch

@@ -12,7 +12,7 @@ from typer import Argument, Option
 
 Runtime = Literal["litert", "tensorflow"]
 Format = Literal["png", "jpg", "webp"]
-Kind = Literal["light", "medium", "heavy", "veil", "mixed"]
+Kind = Literal["light", "medium", "heavy", "veil", "mixed", "night", "drops", "snow"]
 Layout = Literal["auto", "folders", "flat", "scenes", "left_clean", "left_rainy"]
 Protocol = Literal[
     "matlab_y_uint8", "matlab_y_float", "opencv_y_uniform", "rgb_gaussian"
