@@ -181,6 +181,20 @@ def test_synthesize_makes_pairs_from_a_seed(folder, run):
     assert code == 1 and "--overwrite" in err[0]
 
 
+def test_synthesize_keeps_the_night_as_the_clean_picture(folder, run):
+    day = picture(folder / "in" / "a.png", value=150, size=(40, 32))
+    code, _, err = run("synthesize", "in", "out", "--kind", "night", "--copies", 2)
+    assert code == 0, err
+    clean, one, two = (
+        np.asarray(Image.open(folder / "out" / name), float)
+        for name in ("clean/a.png", "rainy/a_1.png", "rainy/a_2.png")
+    )
+    assert np.abs(one - two).max() > 5  # two rains on one night
+    assert np.asarray(Image.open(day)).mean() == 150 > 2 * np.median(clean)
+    drops = run("synthesize", "in", "wet", "--kind", "drops", "--style", "real")
+    assert drops[0] == 2 and "light, medium, heavy, veil, mixed" in drops[2][0]
+
+
 def test_synthesize_mixes_in_streak_pictures(folder, run):
     picture(folder / "in" / "a.png", size=(40, 32))
     picture(folder / "streaks" / "s.png", size=(64, 64))
@@ -212,6 +226,26 @@ def test_train_resolves_the_recipe_and_says_where_the_results_are(folder, run):
     assert config.mixed_precision == "mixed_bfloat16"
     assert list(config.model_config["tasks"]) == ["reconstruction"]
     assert "left_clean" in train.call_args.args and "menet" in train.call_args.args
+
+
+def test_train_mixes_folders_by_weight(folder, run):
+    for name in ("day", "night"):
+        (folder / name).mkdir()
+    with mock.patch.object(
+        training, "train", autospec=True, return_value=folder / "best.keras"
+    ) as train:
+        options = ["--layout", "left_clean", "--layout", "folders"]
+        code, _, err = run(
+            "train", "smoke", "--data", "day=2", "--data", "night=1", *options
+        )
+        assert code == 0, err
+        assert train.call_args.args[2] == ["day", "night"]
+        assert train.call_args.args[4] == ["left_clean", "folders"]
+        assert train.call_args.args[-1] == [2.0, 1.0]
+        run("train", "smoke", "--data", "day", "--data", "night")
+        assert train.call_args.args[-1] is None
+    code, _, err = run("train", "smoke", "--data", "day", "--data", "night=1")
+    assert code == 2 and "for each folder or for none" in err[0]
 
 
 def test_training_that_diverges_is_one_line(folder, run):

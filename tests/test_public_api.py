@@ -26,6 +26,7 @@ PUBLIC = {
     "recipes": "ABLATIONS RECIPES TrainConfig ablate override resolve",
     "regions": "Maps Result Row VARIANTS binary_maps evaluate find_masks "
     "indicator_map intersection mask_maps overview",
+    "relations": "draw_scores draw_sphere embed rainy_pairs report score sphere",
     "runtime": "RUNTIMES Restorer",
     "serving": "Server Settings serve",
     "timing": "Timing table time_models to_json",

@@ -37,9 +37,9 @@ TABLES = {
 TINY = ["epochs=3", "steps_per_epoch=4", "model_config.filters=8", "validation_crops=4"]
 
 
-def write_pairs(folder, count=6, size=(40, 56)):
+def write_pairs(folder, count=6, size=(40, 56), seed=0):
     """Smooth random images, and the same with brighter columns."""
-    rng = np.random.default_rng(0)
+    rng = np.random.default_rng(seed)
     for name in ("rainy", "clean"):
         (folder / name).mkdir(parents=True)
     for i in range(count):
@@ -284,6 +284,26 @@ def test_tensorboard_has_losses_weights_and_pictures(run):
         "epoch_learning_rate",
         "rainy | derained | clean",
     } <= tags
+
+
+def test_several_folders_are_mixed(data, tmp_path, monkeypatch):
+    folders = [data, write_pairs(tmp_path / "others", seed=1)]
+    config, run_dir, given = smoke(), tmp_path / "run", []
+    monkeypatch.setattr(training, "fit", lambda *arguments: given.extend(arguments))
+    training.train(config, run_dir, folders, weights=(2, 1), verbose=0)
+    _, _, _, batches, held_out, *_ = given
+    rainy, clean = next(iter(batches(0)))
+    assert rainy.shape == clean.shape == (4, 32, 32, 3) and len(held_out[0]) == 8
+    about = json.loads((run_dir / "config.json").read_text())
+    assert about["data"] == [str(folder) for folder in folders]
+    assert about["weights"] == [2.0, 1.0] and about["layout"] == ["auto", "auto"]
+    with pytest.raises(ValueError, match=r"weights=\[1.0, 1.0\] \(was \[2.0, 1.0\]"):
+        training.train(config, run_dir, folders, weights=(1, 1), verbose=0)
+    with pytest.raises(ValueError, match="one `layout` for all folders"):
+        training.train(config, run_dir, folders, layout=["auto"] * 3, verbose=0)
+    assert runs.sources_of(data, "auto", None, None) == runs.sources_of(
+        [data], ["auto"], None, None
+    )
 
 
 def test_run_folder_of_other_settings_is_refused(run, data):

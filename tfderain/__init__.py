@@ -30,6 +30,7 @@ __all__ = [
     "rainmaking",
     "recipes",
     "regions",
+    "relations",
     "runtime",
     "serving",
     "timing",

@@ -122,15 +122,16 @@ def synthesize_files(
     overwrite: bool = False,
     progress=None,
 ) -> Summary:
-    """Adds synthetic rain to clean pictures and keeps the pairs (see `plan_pairs`).
+    """Adds synthetic weather to clean pictures, keeps the pairs (see `plan_pairs`).
 
     The rain on a picture depends on `seed`, the picture's name below its folder and
-    the number of the copy alone, not on the other pictures.
+    the number of the copy alone, not on the other pictures. At night all copies show
+    one dark scene, which is then the clean picture.
 
     Args:
         inputs: paths of clean pictures and folders.
         output: path of a folder; `rainy/` and `clean/` appear in it.
-        kind: see `data.rain.add_rain`.
+        kind: see `data.rain.add_weather`; a maker knows those of `add_rain` alone.
         seed: int, not negative.
         copies: int. Rainy pictures for each clean one.
         streaks: folder of streak pictures to mix in; None for rendered streaks alone.
@@ -144,9 +145,10 @@ def synthesize_files(
     """
     from tfderain.data import rain
 
-    if kind not in rain.KINDS or seed < 0:
+    kinds = rain.WEATHER if maker is None else rain.KINDS
+    if kind not in kinds or seed < 0:
         raise ValueError(
-            f"`kind` must be one of {', '.join(rain.KINDS)} and `seed` not negative. "
+            f"`kind` must be one of {', '.join(kinds)} and `seed` not negative. "
             f"Received: kind={kind}, seed={seed}."
         )
     planned = jobs.plan_pairs(inputs, output, recursive=recursive, copies=copies)
@@ -154,19 +156,27 @@ def synthesize_files(
     def prepare():
         pool = streaks and rain.streak_pool(POOL_COUNT, POOL_SIZE, seed, streaks)
         if maker is not None:
-            return maker(pool)
-        return lambda clean, rng: rain.add_rain(clean, rng, kind, pool)[0]
+            make = maker(pool)
+            return lambda clean, rng, _: (make(clean, rng), clean)
+        return lambda clean, rng, scene_rng: rain.add_weather(
+            clean, rng, kind, pool, scene_rng
+        )
 
-    def work(add_rain, job, due, part):
+    def work(add_weather, job, due, part):
         picture = images.read(job.source)
         clean = images.Picture(picture.pixels, icc=picture.icc)
-        if job.target in due:
-            _write(job.target, clean)
+        if job.target in due and kind != "night":
+            _write(job.target, clean)  # as it is: also 16 bits
         name = os.path.relpath(job.target, os.fspath(output)).replace(os.sep, "/")
         for copy, path in enumerate(job.others):
             rng = np.random.default_rng([seed, copy, *name.encode()])
+            scene_rng = np.random.default_rng([seed, *name.encode()])
             part(copy, copies)
-            _write(path, clean, add_rain(images.to_float(clean.pixels), rng))
+            given = images.to_float(clean.pixels)
+            rainy, target = add_weather(given, rng, scene_rng)
+            if job.target in due and kind == "night" and copy == 0:
+                _write(job.target, clean, target)
+            _write(path, clean, rainy)
         lost = ("transparency is not kept in pairs",)
         return picture.notes + (() if picture.alpha is None else lost)
 

@@ -15,7 +15,7 @@ import typer
 from typer import Argument, Option
 
 import tfderain
-from tfderain import cli_analyze, cli_serve, console, options
+from tfderain import cli_analyze, cli_data, cli_serve, console, options
 from tfderain.options import count, refuse_existing, restorer
 
 app = typer.Typer(
@@ -26,6 +26,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(cli_analyze.app, name="analyze")
+app.add_typer(cli_data.app, name="data")
 
 
 def show_version(wanted: bool):
@@ -101,13 +102,13 @@ def derain(
     finish(summary)
 
 
-@app.command(short_help="Add rain to pictures and keep the pairs.")
+@app.command(short_help="Add rain or snow to pictures, keep the pairs.")
 def synthesize(
     inputs: options.Inputs,
     output: Annotated[
         str, Argument(metavar="OUT", help="Folder; gets rainy/ and clean/.")
     ],
-    kind: Annotated[options.Kind, Option(help="Kind of rain.")] = "mixed",
+    kind: Annotated[options.Kind, Option(help="Kind of weather.")] = "mixed",
     seed: Annotated[int, count("Same seed, same rain.", least=0)] = 0,
     copies: Annotated[int, count("Rainy pictures for each clean one.")] = 1,
     streaks: options.Streaks = None,
@@ -130,10 +131,13 @@ def synthesize(
     recursive: options.Recursive = False,
     overwrite: options.Overwrite = False,
 ):
-    """Add rain to clean pictures and keep the pairs.
+    """Add rain, snow or drops on the lens to clean pictures and keep the pairs.
+
+    --kind night turns them into dark scenes first, which are then the clean pictures.
 
     \b
     tfderain synthesize photos/ pairs/ --kind heavy --seed 7 --copies 3
+    tfderain synthesize photos/ night_pairs/ --kind night
     tfderain synthesize photos/ pairs/ --style real --photos rainy_photos/
     """
     from tfderain import batch
@@ -170,7 +174,8 @@ def train(
         str,
         Argument(
             metavar="RECIPE",
-            help="menet, erlnet, jrgr, each also with _paper; jrgr_code; smoke.",
+            help="menet, erlnet, jrgr, rainmer, drsformer, each also with _paper; "
+            "jrgr_code; all_in_one; smoke.",
         ),
     ],
     data: options.TrainingData,
@@ -181,7 +186,8 @@ def train(
         Option(metavar="DIR", help="Run folder. [default: runs/RECIPE]"),
     ] = None,
     ablation: Annotated[
-        str | None, Option(metavar="NAME", help="Row of the paper: LpLeLt+GB+CA, ...")
+        str | None,
+        Option(metavar="NAME", help="Row of the paper: LpLeLt+GB+CA, wochr..."),
     ] = None,
     strategy: Annotated[
         str | None,
@@ -203,8 +209,8 @@ def train(
     deterministic: Annotated[
         bool, Option("--deterministic", help="Same numbers each time; slower.")
     ] = False,
-    layout: options.LayoutName = "auto",
-    pattern: options.Pattern = None,
+    layout: options.Layouts = ("auto",),
+    pattern: options.Patterns = None,
     start: Annotated[
         str | None,
         Option("--from", metavar="MODEL", help="Start from its weights (fine-tuning)."),
@@ -219,7 +225,11 @@ def train(
     tfderain train jrgr --synthetic pairs/ --real photos/
     tfderain train menet --data pairs/ --from menet --set learning_rate=2e-4
     tfderain train menet --data pairs/ --set batch_size=8 --set crop=96
+    tfderain train rainmer --data day/ --data night/
+    tfderain train rainmer --data day/=2 --data night/=1 --layout left_clean \\
+        --layout folders
     """
+    folders, weights = options.weighted_folders(data)
     from tfderain import recipes
 
     asked = list(settings or ())
@@ -230,7 +240,17 @@ def train(
     asked += [f"{name}={value}" for name, value in named.items() if value is not None]
     config = recipes.resolve(recipe, ablation=ablation, overrides=asked)
     run = run or Path("runs", f"{recipe}-{ablation}" if ablation else recipe)
-    run_training(config, run, data, streaks, layout, pattern, start, real)
+    run_training(
+        config,
+        run,
+        options.single(folders),
+        streaks,
+        options.single(layout),
+        options.single(pattern),
+        start,
+        real,
+        weights,
+    )
 
 
 @app.command(short_help="Score models on rainy/clean pairs.")
@@ -473,14 +493,14 @@ def chosen_models(model, models):
     return list(dict.fromkeys(models or [model]))
 
 
-def run_training(config, run, data, streaks, layout, pattern, start, real):
+def run_training(config, run, data, streaks, layout, pattern, start, real, weights):
     """Trains, and prints where the results are."""
     from tfderain import training  # TensorFlow starts here
 
     try:
         verbose = 1 if sys.stdout.isatty() else 2  # no progress bars in log files
         best = training.train(
-            config, run, data, streaks, layout, pattern, start, verbose, real
+            config, run, data, streaks, layout, pattern, start, verbose, real, weights
         )
     except training.NonFiniteLoss as error:
         raise console.Failure(str(error)) from error

@@ -240,3 +240,65 @@ def jrgr(
     else:
         translation.figure_6(loaded[0], read[0][0], read[1][0], out)
     print(out)
+
+
+@app.command(short_help="How data sets relate in an encoder's eyes: scores, UMAP.")
+def relations(
+    more: Annotated[
+        list[Path] | None,
+        Argument(metavar="DIR", exists=True, file_okay=False, help="As --data."),
+    ] = None,
+    data: Annotated[
+        list[Path] | None,
+        Option(
+            metavar="DIR",
+            exists=True,
+            file_okay=False,
+            help="Folder of pairs, whose rainy images count, or of images; several.",
+        ),
+    ] = None,
+    model: Annotated[
+        str, Option(metavar="MODEL", help="A Rainmer or an AirNet, file or run folder.")
+    ] = "rainmer",
+    out: Annotated[
+        Path, Option(metavar="DIR", help="Folder for the numbers and pictures.")
+    ] = Path("relations"),
+    images: Annotated[
+        int, options.count("Random images of each folder.", "--images")
+    ] = 500,
+    seed: Annotated[int, options.count("Of choice and map.", least=0)] = 42,
+    umap: Annotated[
+        bool, Option("--umap/--no-umap", help="Maps of the sphere (needs umap-learn).")
+    ] = True,
+    layout: options.Layouts = ("auto",),
+    pattern: options.Patterns = None,
+    overwrite: options.Overwrite = False,
+):
+    """How data sets relate in the eyes of an encoder: mean cosines, and maps by UMAP.
+
+    Embeds images of each folder and prints the mean cosine similarity of each two
+    folders, in each space of the encoder. Writes relations.json, a heat map and the
+    longitude and latitude of each image.
+
+    \b
+    tfderain analyze relations --data rain/ snow/ drops/ --model runs/all_in_one
+    """
+    refuse_existing(out / "relations.json", overwrite)
+    folders = [*(data or ()), *(more or ())]
+    if not folders:
+        raise ValueError("There must be a folder: --data DIR. Received: none.")
+    from tfderain import comparison, runs
+    from tfderain import models as networks  # TensorFlow starts here
+    from tfderain import relations as relating
+
+    sources = runs.sources_of(folders, layout, pattern, None)
+    each = [options.several(sources[name]) for name in ("data", "layout", "pattern")]
+    found = [relating.rainy_pairs(*one) for one in zip(*each, strict=True)]
+    names = comparison.labels(folders)
+    if len(set(names)) < len(names):  # one folder with several patterns
+        names = [f"{name} {number}" for number, name in enumerate(names, 1)]
+    sets = dict(zip(names, found, strict=True))
+    loaded = networks.load(model)
+    with console.Progress("relations") as progress:
+        print(relating.report(loaded, sets, out, images, seed, umap, progress))
+    print(out)

@@ -12,7 +12,7 @@ from typer import Argument, Option
 
 Runtime = Literal["litert", "onnx", "tensorflow"]
 Format = Literal["png", "jpg", "webp"]
-Kind = Literal["light", "medium", "heavy", "veil", "mixed"]
+Kind = Literal["light", "medium", "heavy", "veil", "mixed", "night", "drops", "snow"]
 Layout = Literal["auto", "folders", "flat", "scenes", "left_clean", "left_rainy"]
 Protocol = Literal[
     "matlab_y_uint8", "matlab_y_float", "opencv_y_uniform", "rgb_gaussian"
@@ -71,14 +71,12 @@ ScoredData = Annotated[
     ),
 ]
 TrainingData = Annotated[
-    Path,
+    list[str],
     Option(
         "--data",
         "--synthetic",
-        metavar="DIR",
-        exists=True,
-        file_okay=False,
-        help="Folder of rainy/clean pairs.",
+        metavar="DIR[=WEIGHT]",
+        help="Folder of rainy/clean pairs; repeatable, to train on several at once.",
     ),
 ]
 Photos = Annotated[
@@ -98,6 +96,23 @@ LayoutName = Annotated[
     Layout,
     Option("--layout", help="left_*: both images of a pair side by side in one file."),
 ]
+Layouts = Annotated[
+    list[str],
+    Option(
+        "--layout",
+        metavar="NAME",
+        help="auto, folders, flat, scenes, left_clean, left_rainy (both images of a "
+        "pair side by side in one file); repeatable, one for each --data.",
+    ),
+]
+Patterns = Annotated[
+    list[str] | None,
+    Option(
+        "--pattern",
+        metavar="RAINY:CLEAN",
+        help='Paths below DIR, e.g. "in/*.jpg:gt/*.png"; repeatable.',
+    ),
+]
 Pattern = Annotated[
     str | None,
     Option(metavar="RAINY:CLEAN", help='Paths below DIR, e.g. "in/*.jpg:gt/*.png".'),
@@ -111,6 +126,45 @@ Streaks = Annotated[
 Picture = Annotated[
     Path, Option("--out", metavar="FILE.png", help="The picture to write.")
 ]
+
+
+def weighted_folders(texts: list[str]) -> tuple[list[str], list[float] | None]:
+    """Folders, and the weights that follow some `=`: of all of them or of none.
+
+    Raises:
+        ValueError: for what is no folder, or a weight that is missing or not positive.
+    """
+    folders, weights = [], []
+    for text in texts:
+        folder, equals, weight = text.rpartition("=")
+        if not equals or Path(text).is_dir():  # a folder may have a = in its name
+            folder, weight = text, None
+        if not Path(folder).is_dir():
+            raise ValueError(f"`--data` must be a folder. Received: {folder}.")
+        folders.append(folder)
+        weights.append(weight)
+    if weights.count(None) == len(weights):
+        return folders, None
+    try:
+        numbers = [float(weight) for weight in weights]
+    except (TypeError, ValueError):
+        numbers = [0.0]
+    if not all(0 < number < float("inf") for number in numbers):
+        raise ValueError(
+            "`--data DIR=WEIGHT` needs a positive number for each folder or for none. "
+            f"Received: {', '.join(texts)}."
+        )
+    return folders, numbers
+
+
+def single(values):
+    """The value, if there is just one; else all of them."""
+    return values[0] if values and len(values) == 1 else values
+
+
+def several(values):
+    """A list, also of one value."""
+    return values if isinstance(values, list) else [values]
 
 
 def tile_side(text: str) -> int | str:

@@ -27,6 +27,7 @@ TRAINING = {
     "erlnet": "tfderain train erlnet --data PAIRS --run RUN",
     "jrgr": "tfderain train jrgr --synthetic PAIRS --real PHOTOS --run RUN",
     "menet": "tfderain train menet --data PAIRS --run RUN",
+    "rainmer": "tfderain train rainmer --data PAIRS --run RUN",
 }
 
 

@@ -44,6 +44,9 @@ ABLATIONS = {
             for strategy in ("MA_A", "MA_B", "MA_C", "MA_D", "DT")
         ),
     ),
+    # Rainmer's configs of these names: without the chromatic view, without details and
+    # degradation, without the interaction of both networks, without all three
+    "rainmer": ("wochr", "wodetg", "wolocf", "baseline"),
     # Table 2 of Ye et al., CVPR 2021: losses left out, and how training starts
     "jrgr": (
         *("no_adv_B", "no_adv_O", "no_cyc", "no_MSE", "Init-1", "Init-2", "proposed"),
@@ -62,6 +65,12 @@ JRGR_LOSSES = {
     "no_adv_O": "adversarial_rainy",
     "no_cyc": "cycle",
     "no_MSE": "mse",
+}
+RAINMER_PARTS = {
+    "wochr": ("chromatic",),
+    "wodetg": ("degradation",),
+    "wolocf": ("interaction",),
+    "baseline": ("chromatic", "degradation", "interaction"),
 }
 # Which removal networks start from the pre-trained one, and what part of the learning
 # rate each network has in joint training (section 3.3 and 4.4 of the paper).
@@ -100,13 +109,20 @@ class TrainConfig:
             epoch 80; `"cosine"`: from 0 up during the first 2 %, at most 500 steps,
             then down to 0 along a cosine; `"linear"`: down to 0 on a line during the
             second half; `"plateau"`: a tenth whenever the training loss has not fallen
-            for ten epochs.
-        optimizer: `"adam"`, or `"muon"` (`tfderain.optimizers.ConvMuon`; the first and
-            the last convolution and all biases are left to Adam).
+            for ten epochs; `"cycles"`: Rainmer's two cosines, to a third during the
+            first 92 of 300 steps, from the top to a 300th during the others; `"hold"`:
+            DRSformer's, constant during the first 92 of 300, then along that cosine.
+        optimizer: `"adam"`, `"muon"` (`tfderain.optimizers.ConvMuon`; the first and
+            the last convolution and all biases are left to Adam), `"adamw"`, or
+            `"two_groups"` (`tfderain.optimizers.TwoGroupAdamW`: the representation
+            encoder decays, all else is clipped).
         beta_1: of Adam.
         rates: dict from a network's name to its part of the learning rate (Adam), or
             `None`.
-        clip_norm: largest norm of all gradients together, or `None`.
+        weight_decay: of `"adamw"` and of the encoder in `"two_groups"`.
+        clip_norm: largest norm of all gradients together (`"two_groups"`: of those
+            outside the encoder), or `None`.
+        accumulate: batches whose mean gradient makes one step of the optimizer.
         ema: momentum of the average of the weights, which is what is validated and
             shipped, or `None` for the weights themselves.
         degrade: arguments of `tfderain.data.rain.RainMixer`, or `None` for the data
@@ -143,7 +159,9 @@ class TrainConfig:
     optimizer: str = "adam"
     beta_1: float = 0.9
     rates: dict | None = None
+    weight_decay: float = 0.0
     clip_norm: float | None = None
+    accumulate: int = 1
     ema: float | None = None
     degrade: dict | None = None
     pool_count: int = 800
@@ -165,7 +183,8 @@ class TrainConfig:
                     f"`{name}` must be one of {allowed}. "
                     f"Received: {name}={getattr(self, name)!r}."
                 )
-        for name in ("crop", "batch_size", "epochs", "learning_rate", "max_bad_steps"):
+        positive = ("crop", "batch_size", "epochs", "learning_rate", "max_bad_steps")
+        for name in (*positive, "accumulate"):
             if not getattr(self, name) > 0:
                 raise ValueError(
                     f"`{name}` must be positive. "
@@ -176,12 +195,12 @@ class TrainConfig:
 
 
 CHOICES = {
-    "model": ("menet", "erlnet", "jrgr"),
+    "model": ("menet", "erlnet", "jrgr", "rainmer", "drsformer"),
     "strategy": (None, "MA_A", "MA_B", "MA_C", "MA_D", "DT", *JRGR_STRATEGIES),
     "inputs": ("rainy", "clean"),
     "crops": ("random", "five_crop"),
-    "schedule": ("constant", "steps", "cosine", "linear", "plateau"),
-    "optimizer": ("adam", "muon"),
+    "schedule": ("constant", "steps", "cosine", "linear", "plateau", "cycles", "hold"),
+    "optimizer": ("adam", "muon", "adamw", "two_groups"),
     "keep": ("best", "last"),
     "mixed_precision": (None, "mixed_float16", "mixed_bfloat16", "cpu_bfloat16"),
 }
@@ -201,6 +220,23 @@ UNIT_TASKS = {
     "edge": {"norm": "l1", "value_range": 0.125},
     "texture": {"mode": "normalized", "value_range": 1.0},
     "perceptual": {"value_range": 1.0},
+}
+
+
+# Rainmer for two cores, see `tfderain.models.rainmer.PRESETS`.
+SMALL_TRANSFORMER = {
+    "dim": 12,
+    "num_blocks": [1, 1, 1, 1],
+    "num_heads": [1, 2, 4, 8],
+    "expansion": 2.0,
+    "num_stages": 1,
+    "patch": 2,
+}
+SMALL_RAINMER = {
+    **SMALL_TRANSFORMER,
+    "filters": 48,
+    "gate_ratio": 4,
+    "encoder_size": 64,
 }
 
 
@@ -364,6 +400,113 @@ RECIPES = {
         beta_1=0.5,
         keep="last",
     ),
+    # tfderain train rainmer --data DIR --streaks DIR --run DIR: a quarter of the
+    # paper's channels. The data set's rain, synthetic rain by day and by night in one
+    # mixture take the place of the paper's three data sets; with folders of real ones
+    # give `--data` several times and `--set degrade=none`.
+    "rainmer": TrainConfig(
+        model="rainmer",
+        model_config=SMALL_RAINMER,
+        optimizer="two_groups",
+        weight_decay=0.01,
+        crop=112,
+        batch_size=8,
+        steps_per_epoch=500,
+        epochs=40,
+        # Three times the authors', since steps are few here; not tuned.
+        learning_rate=1e-3,
+        schedule="cycles",
+        clip_norm=0.1,
+        ema=0.999,
+        degrade={
+            "real_share": 0.25,
+            "clean_share": 0.05,
+            "night_share": 0.25,
+            "veil_share": 0.12,
+            "heavy_share": 0.35,
+            "light_share": 0.35,
+        },
+    ),
+    # tfderain train rainmer_paper --data RAIN13K --data GT-RAIN --data GTAV-BALANCE:
+    # 300,000 steps of two batches each (configs/rainmer_resize_alpha.yaml), the data
+    # sets mixed by image. Patches are mirrored left-right only, the authors' also
+    # upside down.
+    "rainmer_paper": TrainConfig(
+        model="rainmer",
+        optimizer="two_groups",
+        weight_decay=0.01,
+        crop=128,
+        batch_size=4,
+        accumulate=2,
+        steps_per_epoch=2000,
+        epochs=300,
+        learning_rate=3e-4,
+        schedule="cycles",
+        clip_norm=0.01,
+        seed=100,
+    ),
+    # tfderain train all_in_one --data DIR --streaks DIR: one small Rainmer for rain,
+    # drops on the lens and snow. With AllWeather: --data DIR --set degrade=none.
+    "all_in_one": TrainConfig(
+        model="rainmer",
+        model_config=SMALL_RAINMER,
+        optimizer="two_groups",
+        weight_decay=0.01,
+        crop=112,
+        batch_size=8,
+        steps_per_epoch=500,
+        epochs=40,
+        learning_rate=1e-3,
+        schedule="cycles",
+        clip_norm=0.1,
+        ema=0.999,
+        degrade={
+            "real_share": 0.15,
+            "clean_share": 0.05,
+            "drops_share": 0.28,
+            "snow_share": 0.28,
+            "veil_share": 0.12,
+        },
+    ),
+    # tfderain train drsformer --data DIR --streaks DIR: the baseline of `rainmer`, at
+    # its widths and with its data.
+    "drsformer": TrainConfig(
+        model="drsformer",
+        model_config=SMALL_TRANSFORMER,
+        optimizer="adamw",
+        weight_decay=1e-4,
+        crop=112,
+        batch_size=8,
+        steps_per_epoch=500,
+        epochs=40,
+        learning_rate=1e-3,
+        schedule="hold",
+        clip_norm=0.1,
+        ema=0.999,
+        degrade={
+            "real_share": 0.25,
+            "clean_share": 0.05,
+            "night_share": 0.25,
+            "veil_share": 0.12,
+            "heavy_share": 0.35,
+            "light_share": 0.35,
+        },
+    ),
+    # tfderain train drsformer_paper --data DIR: Options/Deraining.yml, 300,000 steps;
+    # the authors used four GPUs with 8 patches in all.
+    "drsformer_paper": TrainConfig(
+        model="drsformer",
+        optimizer="adamw",
+        weight_decay=1e-4,
+        crop=128,
+        batch_size=8,
+        steps_per_epoch=1000,
+        epochs=300,
+        learning_rate=3e-4,
+        schedule="hold",
+        clip_norm=0.01,
+        seed=100,
+    ),
     # tfderain train smoke --data DIR: seconds; proves that data, training, checkpoints
     # and logs work together.
     "smoke": TrainConfig(
@@ -402,13 +545,25 @@ def ablate(config: TrainConfig, ablation: str) -> TrainConfig:
     Raises:
         ValueError: for an unknown row, listing all of them.
     """
-    if ablation not in ABLATIONS[config.model]:
+    known = ABLATIONS.get(config.model, ())
+    if ablation not in known:
         raise ValueError(
-            f"`ablation` must be one of {', '.join(ABLATIONS[config.model])}. "
+            f"`ablation` must be one of {', '.join(known) or 'none'}. "
             f"Received: ablation={ablation!r}."
         )
-    change = {"menet": _ablate_menet, "erlnet": _ablate_erlnet, "jrgr": _ablate_jrgr}
+    change = {
+        "menet": _ablate_menet,
+        "erlnet": _ablate_erlnet,
+        "jrgr": _ablate_jrgr,
+        "rainmer": _ablate_rainmer,
+    }
     return change[config.model](config, ablation)
+
+
+def _ablate_rainmer(config, ablation):
+    left_out = dict.fromkeys(RAINMER_PARTS[ablation], False)
+    model_config = {**config.model_config, **left_out}
+    return dataclasses.replace(config, model_config=model_config)
 
 
 def _ablate_jrgr(config, ablation):

@@ -9,6 +9,7 @@ import contextlib
 import csv
 import dataclasses
 import json
+import os
 import pathlib
 import platform
 import shutil
@@ -18,6 +19,7 @@ import keras
 import numpy as np
 
 from tfderain import __version__, files
+from tfderain.data import pairs as pairing
 from tfderain.recipes import TrainConfig
 
 SCORE = "val_psnr_rgb"  # colour counts, so the best epoch is not chosen on luma alone
@@ -69,6 +71,40 @@ def prepare_run(config, run_dir, sources):
     about = {"versions": _versions(), "git_commit": _git_commit()}
     write_json(path, {**new, **about})
     return run_dir
+
+
+def sources_of(data, layout, pattern, weights):
+    """What `config.json` says of the data: plain values, or a list for each folder."""
+    one = isinstance(data, (str, os.PathLike))
+    found = {"data": [os.path.abspath(folder) for folder in ([data] if one else data)]}
+    count = len(found["data"])
+    for name, value in (("layout", layout), ("pattern", pattern)):
+        each = list(value) if isinstance(value, (list, tuple)) else [value]
+        found[name] = each * count if len(each) == 1 else each
+        if len(found[name]) != count:
+            raise ValueError(
+                f"There must be one `{name}` for all folders or one for each. "
+                f"Received: {count} folders, {name}={value}."
+            )
+    if count == 1:
+        return {name: values[0] for name, values in found.items()}
+    return {**found, "weights": weights and [float(weight) for weight in weights]}
+
+
+def find_pairs(sources):
+    """The `Pairs` of one folder, or the `Mixture` of several."""
+    if isinstance(sources["data"], str):
+        return pairing.find_pairs(
+            sources["data"], sources["layout"], sources["pattern"]
+        )
+    found = [
+        pairing.find_pairs(*one)
+        for one in zip(
+            *(sources[name] for name in ("data", "layout", "pattern")), strict=True
+        )
+    ]
+    weights = sources["weights"]
+    return pairing.Mixture(tuple(found), weights and tuple(weights))
 
 
 def _check_same(old, new, run_dir):

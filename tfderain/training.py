@@ -19,13 +19,20 @@ import pathlib
 import keras
 import numpy as np
 
-from tfderain import files, losses, metrics, models, optimizers, runs, weighting
+from tfderain import (
+    files,
+    losses,
+    metrics,
+    models,
+    optimizers,
+    runs,
+    weighting,
+)
 from tfderain.data import pairs as pairing
 from tfderain.data import pipeline, rain
-from tfderain.models.entanglement import STAGES, STRATEGIES
+from tfderain.models.entanglement import STAGES
 from tfderain.recipes import (
     ABLATIONS,
-    JRGR_STRATEGIES,
     RECIPES,
     TrainConfig,
     ablate,
@@ -33,6 +40,7 @@ from tfderain.recipes import (
     resolve,
 )
 from tfderain.runs import NonFiniteLoss
+from tfderain.stages import stage_config, stages_of
 
 __all__ = [
     "ABLATIONS",
@@ -79,7 +87,13 @@ def build_model(config, mixed_precision=None):
         arguments["weighting"] = _weighting(arguments["weighting"])
     if config.model == "jrgr":
         arguments.setdefault("crop", config.crop)
-    classes = {"menet": models.MENET, "erlnet": models.ERLNet, "jrgr": models.JRGR}
+    classes = {
+        "menet": models.MENET,
+        "erlnet": models.ERLNet,
+        "jrgr": models.JRGR,
+        "rainmer": models.Rainmer,
+        "drsformer": models.DRSformer,
+    }
     model = classes[config.model](dtype=mixed_precision or "float32", **arguments)
     model.build((None, None, None, 3))
     return model
@@ -88,12 +102,14 @@ def build_model(config, mixed_precision=None):
 def shipped(config):
     """The config of the network that is left after training: without a stage.
 
-    JRGR keeps all four of its networks, but no critics.
+    JRGR keeps all four of its networks, but no critics; Rainmer no key encoder.
     """
     model_config = dict(config.model_config)
     stage = model_config.pop("stage", None)
     if config.model == "jrgr":
         model_config["stage"] = "pretrain" if stage == "pretrain" else "deploy"
+    if config.model == "rainmer":
+        model_config["contrast_weight"] = 0.0
     return dataclasses.replace(config, model_config=model_config)
 
 
@@ -139,6 +155,10 @@ def learning_rate(config, steps_per_epoch):
     if config.schedule == "linear":
         half = max(1, total // 2)
         return optimizers.LinearDecay(rate, constant_steps=total - half, steps=half)
+    if config.schedule in ("cycles", "hold"):
+        first = round(total * 92 / 300)
+        ends = rate / 3 if config.schedule == "cycles" else rate, rate / 300
+        return optimizers.CosineCycles(rate, (max(1, first), total - first), ends)
     warm_up = min(500, max(1, total // 50))
     return schedules.CosineDecay(
         0.0, max(1, total - warm_up), warmup_target=rate, warmup_steps=warm_up
@@ -147,6 +167,11 @@ def learning_rate(config, steps_per_epoch):
 
 def compile_model(model, config, steps_per_epoch):
     """Gives a model the optimizer, metric and execution options of a config."""
+    options = {"global_clipnorm": config.clip_norm}
+    if config.optimizer == "two_groups":  # which clips by itself
+        options = {"clip": config.clip_norm or float("inf")}
+    if config.accumulate > 1:
+        options["gradient_accumulation_steps"] = config.accumulate
     classes = {
         "adam": functools.partial(
             optimizers.GroupAdam, rates=config.rates, beta_1=config.beta_1
@@ -154,10 +179,16 @@ def compile_model(model, config, steps_per_epoch):
         "muon": functools.partial(
             optimizers.ConvMuon, exclude_layers=["encode_half", "residual"]
         ),
+        "adamw": functools.partial(
+            keras.optimizers.AdamW, weight_decay=config.weight_decay
+        ),
+        "two_groups": functools.partial(
+            optimizers.TwoGroupAdamW, weight_decay=config.weight_decay
+        ),
     }
     optimizer = classes[config.optimizer](
         learning_rate(config, steps_per_epoch),
-        global_clipnorm=config.clip_norm,
+        **options,
         use_ema=config.ema is not None,
         ema_momentum=config.ema if config.ema is not None else 0.99,
     )
@@ -276,6 +307,7 @@ def train(
     start=None,
     verbose="auto",
     real=None,
+    weights=None,
 ):
     """Trains a recipe on a folder of pairs, or goes on with a run that was stopped.
 
@@ -288,14 +320,18 @@ def train(
         run_dir: folder of the run. If it holds an unfinished run with these settings,
             training goes on after its last whole epoch, with the same result as
             without the interruption.
-        data: folder of rainy/clean pairs, see `tfderain.data.pairs.find_pairs`.
+        data: folder of rainy/clean pairs, see `tfderain.data.pairs.find_pairs`, or a
+            sequence of such folders to train on at once.
         streaks: folder with pictures of rain streaks on black, mixed into the rain
             layers; `None` for rendered rain alone.
-        layout, pattern: see `find_pairs`.
+        layout, pattern: see `find_pairs`. For several folders one for all of them, or
+            a sequence with one for each.
         start: trained network whose weights a new run starts from, see
             `tfderain.models.load`; `None` for random weights.
         verbose: as in `keras.Model.fit`.
         real: folder of real rainy photos, for JRGR.
+        weights: how much of the samples comes from each of several folders, in
+            proportion; `None`: each pair counts alike.
 
     Returns:
         Path of the best weights: `best.keras` in the run folder, or in that of the
@@ -306,9 +342,7 @@ def train(
         NonFiniteLoss: after `config.max_bad_steps` bad steps in a row.
     """
     sources = {
-        "data": os.path.abspath(data),
-        "layout": layout,
-        "pattern": pattern,
+        **runs.sources_of(data, layout, pattern, weights),
         "streaks": streaks and os.path.abspath(streaks),
     }
     if real is not None:
@@ -338,77 +372,21 @@ def train(
     return start
 
 
-def stages_of(config):
-    """`(folder, stage, TrainConfig)` of each stage of a strategy, in order."""
-    if config.model == "jrgr":
-        return _stages_of_jrgr(config)
-    form = config.model_config.get("entanglement")
-    if form is None:
-        raise ValueError(
-            "A strategy needs a network with entanglement (`model_config`). "
-            f"Received: strategy={config.strategy!r}."
-        )
-    found = []
-    for stage in STRATEGIES[config.strategy]:
-        # The same second stage serves MA_A, MA_C and MA_D.
-        strategy = "MA_A" if stage == "residual" else config.strategy
-        name = "MEMD" if stage == "main" else f"{strategy}-{form}"
-        found.append((name, stage, stage_config(config, stage, stage)))
-    return found
-
-
-def _stages_of_jrgr(config):
-    """Pre-training of the removal network, unless nothing starts from it; then all."""
-    rates = JRGR_STRATEGIES.get(config.strategy)
-    if rates is None:
-        raise ValueError(
-            f"JRGR's strategies are {', '.join(JRGR_STRATEGIES)}. "
-            f"Received: strategy={config.strategy!r}."
-        )
-    lambdas = config.model_config.get("lambdas", {})
-    left_out = [f"no_{name}" for name, weight in lambdas.items() if not weight]
-    if config.model_config.get("translation", "rain") == "image":
-        left_out.append("CycleGAN")
-    joint = stage_config(config, "joint", "joint", rates={**rates} or None)
-    model_config = {**joint.model_config, "start": list(rates)}
-    joint = dataclasses.replace(joint, model_config=model_config)
-    stages = [("-".join(["joint", config.strategy, *left_out]), "joint", joint)]
-    if rates:
-        pretrain = stage_config(config, "pretrain", "pretrain")
-        stages.insert(0, ("pretrained", "pretrain", pretrain))
-    return stages
-
-
-def stage_config(config, name, stage, **changes):
-    """The config of one stage: its parts and loss, and the settings made for it."""
-    changes |= (config.stages or {}).get(name, {})
-    model_config = {**config.model_config, "stage": stage}
-    if stage == "main":
-        model_config["entanglement"] = None
-    if stage == "pretrain":  # the same for all ways to go on
-        for name in ("lambdas", "translation"):
-            model_config.pop(name, None)
-    return dataclasses.replace(
-        config, strategy=None, stages=None, model_config=model_config, **changes
-    )
-
-
 def train_stage(config, run_dir, sources, start=None, teacher=None, verbose="auto"):
     """One run in a folder of its own.
 
     Args:
         config: `TrainConfig` without strategy.
         run_dir, start, verbose: see `train`.
-        sources: dict of `data`, `layout`, `pattern`, `streaks` and perhaps `real`, see
-            `train`.
+        sources: dict of `data`, `layout`, `pattern`, `streaks` and perhaps `real` and
+            `weights`, see `train`.
         teacher: network trained on clean images, for a stage with the feature loss.
 
     Returns:
         Path of the best weights, `<run_dir>/best.keras`.
     """
-    found = pairing.find_pairs(sources["data"], sources["layout"], sources["pattern"])
     training, validation = pairing.split_by_background(
-        found, config.validation_fraction, config.seed
+        runs.find_pairs(sources), config.validation_fraction, config.seed
     )
     from_weights = {"start": start and str(start), "teacher": teacher and str(teacher)}
     run_dir = runs.prepare_run(config, run_dir, {**sources, **from_weights})
@@ -487,7 +465,7 @@ def validation_patches(pairs, config, pool):
     count = -(-config.validation_crops // (config.batch_size * len(halves)))
     batches = []
     for degrade in halves:
-        sampler = pipeline.PatchSampler(
+        sampler = pipeline.make_sampler(
             pairs, config.crop, config.batch_size, config.seed + 1, degrade=degrade
         )
         batches += [sampler.batch(index) for index in range(count)]

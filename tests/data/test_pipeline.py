@@ -126,6 +126,18 @@ def test_unpaired_files_are_named(tmp_path):
         pipeline.find_pairs(tmp_path)
 
 
+def test_allweather_holds_two_kinds_of_names(tmp_path):
+    touch(tmp_path / "input", "snow_7.jpg", "im_1_s80_a04.png", "0_rain.png")
+    touch(tmp_path / "gt", "snow_7.jpg", "im_1_s80_a04.png", "0_clean.png")
+    found = pipeline.find_pairs(tmp_path)
+    two = zip(names(found.rainy, tmp_path), names(found.clean, tmp_path), strict=True)
+    assert sorted(two) == [
+        ("input/0_rain.png", "gt/0_clean.png"),
+        ("input/im_1_s80_a04.png", "gt/im_1_s80_a04.png"),
+        ("input/snow_7.jpg", "gt/snow_7.jpg"),
+    ]
+
+
 def test_ambiguous_folders_are_refused(tmp_path):
     touch(tmp_path, "rainy/0.png", "clean/0.png", "input/0.png", "target/0.png")
     with pytest.raises(ValueError, match="one rainy and one clean folder"):
@@ -335,6 +347,63 @@ def test_file_broken_behind_its_header_is_named(tmp_path, pairs):
 
 
 # Evaluation and unpaired batches
+
+
+def mixture(pairs, weights=None):
+    """Images 0 and 1 as one set, 2 to 4 as another."""
+    parts = pairs.subset([0, 1]), pairs.subset([2, 3, 4])
+    return pipeline.Mixture(parts, weights)
+
+
+def drawn(mixed, count=900):
+    """How often each image was drawn in `count` samples, by the red of its pixels."""
+    sampler = pipeline.make_sampler(mixed, 2, 1, seed=3, flips=False)
+    red = [round(float(sampler.sample(n)[1][0, 0, 0]) * 255) for n in range(count)]
+    return np.bincount(red, minlength=5)
+
+
+def test_sets_are_drawn_by_their_weights(pairs):
+    # standard deviations of 900 draws: 15 of 450, 12 of 180
+    counts = drawn(mixture(pairs, (3.0, 1.0)))
+    assert 0.70 < counts[:2].sum() / 900 < 0.80
+    assert counts[:2].min() > 270 and counts[2:].min() > 40
+    # without weights every image counts alike
+    assert drawn(mixture(pairs)).min() > 130
+
+
+def test_mixed_batches_are_a_function_of_seed_and_number(pairs):
+    mixed = mixture(pairs, (1, 2))
+    batches = train(mixed, 6)
+    assert equal(batches, train(mixed, 6)) and not equal(
+        batches, train(mixed, 6, seed=8)
+    )
+    assert equal(batches[4:], train(mixed, 2, start=4))
+    for rainy, clean in batches:  # pairs stay pairs
+        np.testing.assert_allclose(rainy[..., 0] * 255, clean[..., 0] * 255 + 100)
+        np.testing.assert_array_equal(rainy[..., 1:], clean[..., 1:])
+
+
+def test_a_background_of_two_sets_goes_to_one_side(tmp_path):
+    for number in range(6):
+        image = np.random.default_rng(number).integers(0, 256, (16, 16, 3))
+        for folder in ("a", "b"):  # the same scenes in both sets
+            for side in ("rainy", "clean"):
+                save(tmp_path / folder / side / f"{number}.png", image)
+    parts = tuple(pipeline.find_pairs(tmp_path / folder) for folder in ("a", "b"))
+    mixed = pipeline.Mixture(parts, (1, 3))
+    training, validation = pipeline.split_by_background(mixed, 0.34, seed=1)
+    assert (len(training), len(validation)) == (8, 4)
+    names_of = [{os.path.basename(p) for p in part.clean} for part in training.parts]
+    assert names_of[0] == names_of[1] and len(names_of[0]) == 4
+    assert training.shares == validation.shares == (0.25, 0.75)
+
+
+def test_mixtures_that_do_not_fit_are_refused(pairs):
+    for weights in ((1,), (1, 0), (1, float("inf"))):
+        with pytest.raises(ValueError, match="2 sets, weights="):
+            mixture(pairs, weights)
+    with pytest.raises(ValueError, match="at least one set"):
+        pipeline.Mixture(())
 
 
 def test_evaluation_goes_through_the_pairs_in_order(tmp_path, pairs):

@@ -173,10 +173,63 @@ def test_shares_choose_between_clean_real_and_synthetic(pool):
     assert 45 < kept < 70  # six sevenths of 70 are 60, standard deviation 3
 
 
+def test_weather_shares_take_their_part_and_leave_the_rest_alone(pool):
+    clean, rainy = photo(48, 48), photo(48, 48, seed=1)
+    plain = rain.RainMixer(pool, real_share=0.3, clean_share=0.1)
+    shares = {"night_share": 0.2, "drops_share": 0.2, "snow_share": 0.1}
+    mixed = rain.RainMixer(pool, real_share=0.3, clean_share=0.1, **shares)
+    same = []
+    for seed in range(100):
+        one, two = plain(rainy, clean, seed), mixed(rainy, clean, seed)
+        same.append(all(np.array_equal(a, b) for a, b in zip(one, two, strict=True)))
+    assert 35 < sum(same) < 65  # half of 100, standard deviation 5
+    for kind in ("night", "drops", "snow"):
+        options = {"real_share": 0, "clean_share": 0, f"{kind}_share": 1.0}
+        made, target = rain.RainMixer(pool, **options)(rainy, clean, 4)
+        assert np.abs(made - target).max() > 0.02
+        # jitter dims to 0.75 * 0.8 at most, the night far more
+        assert bool(target.mean() < 0.5 * clean.mean()) == (kind == "night")
+
+
+@pytest.mark.parametrize("kind", ["night", "drops", "snow"])
+def test_weather_keeps_size_range_and_greyness(kind):
+    for shape in ((1, 1), (1, 50), (37, 2), (30, 61)):
+        pair = rain.add_weather(photo(*shape), np.random.default_rng(0), kind)
+        again = rain.add_weather(photo(*shape), np.random.default_rng(0), kind)
+        for image, twin in zip(pair, again, strict=True):
+            assert image.shape == (*shape, 3) and image.dtype == np.float32
+            assert image.min() >= 0 and image.max() <= 1
+            np.testing.assert_array_equal(image, twin)
+    grey = photo(24, 40, channels=1)
+    rgb = np.repeat(grey, 3, axis=-1)
+    for image in rain.add_weather(rgb, np.random.default_rng(1), kind):
+        np.testing.assert_array_equal(image[..., 0], image[..., 1])
+        np.testing.assert_array_equal(image[..., 0], image[..., 2])
+    flat = rain.add_weather(grey[..., 0], np.random.default_rng(1), kind)
+    assert flat[0].shape == flat[1].shape == (24, 40)
+
+
+def test_several_rains_fall_on_one_night(pool):
+    clean = photo(40, 40)
+    (one, first), (two, second) = (
+        rain.add_weather(
+            clean, np.random.default_rng(i), "night", pool, np.random.default_rng(7)
+        )
+        for i in range(2)
+    )
+    np.testing.assert_array_equal(first, second)
+    assert np.abs(one - two).max() > 0.02
+    rainy, target = rain.add_weather(clean, np.random.default_rng(2), "heavy", pool)
+    np.testing.assert_array_equal(target, clean)
+    expected, _ = rain.add_rain(clean, np.random.default_rng(2), "heavy", pool)
+    np.testing.assert_array_equal(rainy, expected)
+
+
 def test_inputs_are_not_changed(pool):
     clean = photo(64, 64)
     before = clean.copy()
-    mixer = rain.RainMixer(pool, real_share=0.2, clean_share=0)
+    shares = {"night_share": 0.2, "drops_share": 0.2, "snow_share": 0.2}
+    mixer = rain.RainMixer(pool, real_share=0.2, clean_share=0, **shares)
     for seed in range(40):
         mixer(clean, clean, seed)
     np.testing.assert_array_equal(clean, before)
@@ -232,7 +285,7 @@ def test_aligned_crops_share_a_direction():
         np.rint(255 * rain.render_streaks((96, 96), np.random.default_rng(i), "line"))
         for i in range(40)
     ]
-    crops = rain._Pool(np.array(layers, np.uint8))
+    crops = streaks.Pool(np.array(layers, np.uint8))
     rng = np.random.default_rng(0)
     drawn = [crops.draw((96, 96), rng, angle=15) for _ in range(30)]
     # 40 layers within 45 degrees lie about a degree apart; one neighbour either way
@@ -245,6 +298,8 @@ def test_wrong_arguments_are_named(pool, tmp_path):
     rng, clean = np.random.default_rng(0), photo(16, 16)
     with pytest.raises(ValueError, match=r"Received: kind='drizzle'"):
         rain.add_rain(clean, rng, "drizzle")
+    with pytest.raises(ValueError, match=r"night, drops, snow. Received: kind='hail'"):
+        rain.add_weather(clean, rng, "hail")
     with pytest.raises(ValueError, match=r"dtype=uint8"):
         rain.add_rain(np.zeros((4, 4, 3), np.uint8), rng)
     with pytest.raises(ValueError, match=r"shape=\(4, 4, 2\)"):

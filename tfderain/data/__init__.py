@@ -1,12 +1,13 @@
 """Image pairs on disk, seeded `tf.data` pipelines, and synthetic rain.
 
-Modules: `catalogue` (the known data sets), `pipeline` (paths to batches), `rain`
-(seeded synthetic rain). Importing any of them leaves TensorFlow unloaded.
+Modules: `catalogue` (the known data sets), `pipeline` (paths to batches), `balance`
+(proportions of light and dense rain), `rain` (seeded synthetic rain), `night`, `drops`,
+`snow` (other weather). Importing any of them leaves TensorFlow unloaded.
 """
 
 import importlib
 
-__all__ = ["catalogue", "pipeline", "rain"]
+__all__ = ["balance", "catalogue", "drops", "night", "pipeline", "rain", "snow"]
 
 
 def __getattr__(name):

@@ -126,8 +126,21 @@ def recognise(files: list[str], layout: str) -> Matches:
 
 
 def _match_folders(files: list[str], rainy: str, clean: str) -> Matches:
-    """The first rule of NAMES that pairs every file, else the one that pairs most."""
+    """The first rule of NAMES that pairs every file, else the one that pairs most.
+
+    What that leaves over may follow one other rule: AllWeather holds data sets of
+    several kinds of names in one pair of folders.
+    """
     own = [f for f in files if f.startswith((f"{rainy}/", f"{clean}/"))]
+    best = _best_rule(own, rainy, clean)
+    if best.rainy and best.alone:
+        rest = _best_rule(best.alone, rainy, clean)
+        if not rest.alone:
+            return Matches(best.rainy + rest.rainy, best.clean + rest.clean, [])
+    return best
+
+
+def _best_rule(own, rainy, clean):
     best = Matches([], [], own)
     for names in NAMES:
         rainy_name, clean_name = names.split(":")

@@ -61,6 +61,54 @@ class Pairs:
         )
 
 
+@dataclass(frozen=True)
+class Mixture:
+    """Several sets of pairs to train on at once.
+
+    Args:
+        parts: tuple of `Pairs`.
+        weights: how much of the samples comes from each part, in proportion; `None`:
+            each pair counts alike, whichever part it is from.
+
+    Raises:
+        ValueError: without parts, or for weights that do not fit them.
+    """
+
+    parts: tuple[Pairs, ...]
+    weights: tuple[float, ...] | None = None
+
+    def __post_init__(self):
+        if not self.parts:
+            raise ValueError("There must be at least one set of pairs. Received: ().")
+        if self.weights is not None and (
+            len(self.weights) != len(self.parts)
+            or not all(0 < weight < float("inf") for weight in self.weights)
+        ):
+            raise ValueError(
+                "Each set of pairs needs a positive weight. "
+                f"Received: {len(self.parts)} sets, weights={self.weights}."
+            )
+
+    def __len__(self):
+        return sum(len(part) for part in self.parts)
+
+    @property
+    def shares(self) -> tuple[float, ...]:
+        """Probability of each part; they add up to 1."""
+        weights = self.weights or [len(part) for part in self.parts]
+        return tuple(weight / sum(weights) for weight in weights)
+
+    def replaced(self, parts) -> "Mixture":
+        """The same shares of other parts; empty ones go."""
+        kept = [
+            (part, weight)
+            for part, weight in zip(parts, self.weights or self.shares, strict=True)
+            if len(part)
+        ]
+        parts, weights = zip(*kept, strict=True)
+        return Mixture(parts, weights if self.weights else None)
+
+
 # Finding files
 
 
@@ -239,8 +287,11 @@ def similar(first: np.ndarray, second: np.ndarray, threshold: float = SAME_BACKG
 
 def backgrounds(pairs: Pairs, threshold: float = SAME_BACKGROUND) -> list[list[int]]:
     """Indices of the pairs grouped by what the clean image shows, in order."""
-    rows = thumbnails(pairs)
-    parent = list(range(len(pairs)))
+    return _groups(thumbnails(pairs), threshold)
+
+
+def _groups(rows, threshold=SAME_BACKGROUND):
+    parent = list(range(len(rows)))
 
     def root(i):
         while parent[i] != i:
@@ -252,15 +303,18 @@ def backgrounds(pairs: Pairs, threshold: float = SAME_BACKGROUND) -> list[list[i
         low, high = sorted((root(i), root(j)))
         parent[high] = low
     groups = {}
-    for i in range(len(pairs)):
+    for i in range(len(rows)):
         groups.setdefault(root(i), []).append(i)
     return list(groups.values())
 
 
 def split_by_background(
-    pairs: Pairs, fraction: float = 0.08, seed: int = 0
-) -> tuple[Pairs, Pairs]:
+    pairs: Pairs | Mixture, fraction: float = 0.08, seed: int = 0
+) -> tuple[Pairs, Pairs] | tuple[Mixture, Mixture]:
     """Splits into training and validation pairs that share no background.
+
+    A `Mixture` is split into two mixtures; a background that occurs in several of its
+    parts goes to the same side everywhere.
 
     Several rains over one scene are common (Rain800 has about two per scene), and a
     validation image whose background was trained on scores too well.
@@ -276,7 +330,8 @@ def split_by_background(
     """
     if not 0 < fraction < 1:
         raise ValueError(f"`fraction` must be in (0, 1). Received: {fraction=}.")
-    groups = backgrounds(pairs)
+    parts = pairs.parts if isinstance(pairs, Mixture) else (pairs,)
+    groups = _groups(np.concatenate([thumbnails(part) for part in parts]))
     if len(groups) < 2:
         raise ValueError(
             "There must be two different backgrounds to split. "
@@ -289,5 +344,13 @@ def split_by_background(
         if len(chosen) + len(group) <= wanted:
             chosen.update(group)
     chosen = chosen or set(min(groups, key=len))
-    others = (i for i in range(len(pairs)) if i not in chosen)
-    return pairs.subset(others), pairs.subset(sorted(chosen))
+    split, start = [], 0
+    for part in parts:
+        held = [i for i in range(len(part)) if start + i in chosen]
+        others = [i for i in range(len(part)) if start + i not in chosen]
+        split.append((part.subset(others), part.subset(held)))
+        start += len(part)
+    if not isinstance(pairs, Mixture):
+        return split[0]
+    training, validation = zip(*split, strict=True)
+    return pairs.replaced(training), pairs.replaced(validation)

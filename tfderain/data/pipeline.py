@@ -7,6 +7,9 @@ pairs = pipeline.find_pairs("Rain800", layout="left_clean")
 train, validation = pipeline.split_by_background(pairs)
 batches = pipeline.train_dataset(train, crop=128, batch_size=16, seed=0)
 rainy, clean = next(iter(batches))  # float32 in [0, 1], (16, 128, 128, 3)
+
+both = pipeline.Mixture((train, others), weights=(2, 1))  # two thirds, one third
+batches = pipeline.train_dataset(both, crop=128, batch_size=16, seed=0)
 ```
 
 Batch `i` is a pure function of `(seed, i)`: nothing but the number of the batch has
@@ -21,6 +24,7 @@ import numpy as np
 
 from tfderain import images
 from tfderain.data.pairs import (
+    Mixture,
     Pairs,
     check,
     find_images,
@@ -29,6 +33,8 @@ from tfderain.data.pairs import (
 )
 
 __all__ = [
+    "MixedSampler",
+    "Mixture",
     "Pairs",
     "PatchSampler",
     "check",
@@ -146,6 +152,52 @@ class PatchSampler:
         return self._cache[path]
 
 
+class MixedSampler:
+    """Cuts batches from several sets of pairs; batch `i` depends on `(seed, i)` alone.
+
+    Each sample's set is drawn by its share. Within a set every patch is as likely as
+    any other, but an epoch is no permutation of them any more.
+
+    Args:
+        mixture: `Mixture`; the images of all parts at least `crop` high and wide.
+        crop, batch_size, seed, **options: see `PatchSampler`.
+
+    Raises:
+        ValueError: see `PatchSampler`.
+    """
+
+    def __init__(
+        self, mixture: Mixture, crop: int, batch_size: int, seed: int, **options
+    ):
+        # seeds of their own, so that the sets do not choose alike
+        seeds = np.random.SeedSequence(seed).generate_state(len(mixture.parts))
+        self.samplers = [
+            PatchSampler(part, crop, batch_size, int(own), **options)
+            for part, own in zip(mixture.parts, seeds, strict=True)
+        ]
+        self.seed, self.batch_size = seed, batch_size
+        self.ends = np.cumsum(mixture.shares)[:-1]
+
+    def batch(self, index: int) -> tuple[np.ndarray, np.ndarray]:
+        """Rainy and clean patches, float32 `(batch_size, crop, crop, 3)` in [0, 1]."""
+        first = int(index) * self.batch_size
+        samples = [self.sample(first + k) for k in range(self.batch_size)]
+        rainy, clean = zip(*samples, strict=True)
+        return np.stack(rainy), np.stack(clean)
+
+    def sample(self, number: int) -> tuple[np.ndarray, np.ndarray]:
+        """Sample `number` of the stream: two float32 patches in [0, 1]."""
+        # domain 2: `PatchSampler` uses 0 and 1
+        draw = np.random.default_rng((self.seed, 2, number)).random()
+        return self.samplers[int(np.searchsorted(self.ends, draw))].sample(number)
+
+
+def make_sampler(pairs: Pairs | Mixture, *args, **options):
+    """A `PatchSampler` of pairs, or a `MixedSampler` of a mixture of them."""
+    kind = MixedSampler if isinstance(pairs, Mixture) else PatchSampler
+    return kind(pairs, *args, **options)
+
+
 def _decode(path: str) -> np.ndarray:
     """Pixels of a file, uint8 `(height, width, 3)`, whatever the file holds."""
     pixels = images.to_uint8(images.read(path).pixels)
@@ -169,7 +221,7 @@ def read_pair(pairs: Pairs, index: int, read: Callable = _decode):
     return (right, left) if pairs.layout == "left_clean" else (left, right)
 
 
-def epoch_size(pairs: Pairs, crops: str = "random") -> int:
+def epoch_size(pairs: Pairs | Mixture, crops: str = "random") -> int:
     """Number of patches that an epoch has."""
     return len(pairs) * PATCHES_PER_IMAGE[crops]
 
@@ -197,7 +249,7 @@ def _five_crop(shape, crop: int, patch: int):
 
 
 def train_dataset(
-    pairs: Pairs,
+    pairs: Pairs | Mixture,
     crop: int,
     batch_size: int,
     seed: int,
@@ -212,7 +264,8 @@ def train_dataset(
     Args:
         start: number of the first batch; a training that goes on after `k` steps passes
             `k` and sees exactly what it would have seen without the interruption.
-        pairs, crop, batch_size, seed, crops, flips, degrade, cache: see `PatchSampler`.
+        pairs: `Pairs`, or a `Mixture` of several sets of them.
+        crop, batch_size, seed, crops, flips, degrade, cache: see `PatchSampler`.
 
     Returns:
         A `tf.data.Dataset` of float32 tensors `(batch_size, crop, crop, 3)` in [0, 1].
@@ -220,9 +273,8 @@ def train_dataset(
     Raises:
         ValueError: for unreadable, unequal or too small images, all of them named.
     """
-    sampler = PatchSampler(
-        pairs, crop, batch_size, seed, crops, flips, degrade=degrade, cache=cache
-    )
+    options = {"crops": crops, "flips": flips, "degrade": degrade, "cache": cache}
+    sampler = make_sampler(pairs, crop, batch_size, seed, **options)
     shape = (batch_size, crop, crop, 3)
     return _stream(sampler.batch, start, (shape, shape))
 
@@ -278,7 +330,7 @@ def evaluation_dataset(pairs: Pairs, crop: int | None = None):
 
 
 def unpaired_dataset(
-    synthetic_pairs: Pairs,
+    synthetic_pairs: Pairs | Mixture,
     real_paths,
     crop: int,
     batch_size: int,
@@ -300,7 +352,7 @@ def unpaired_dataset(
     """
     real = Pairs(tuple(real_paths), tuple(real_paths))
     make = functools.partial(
-        PatchSampler, crop=crop, batch_size=batch_size, flips=flips, cache=cache
+        make_sampler, crop=crop, batch_size=batch_size, flips=flips, cache=cache
     )
     # two seeds from one, so that the two sources do not choose alike
     seeds = np.random.SeedSequence(seed).generate_state(2)

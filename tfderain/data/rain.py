@@ -6,6 +6,8 @@ rainy, streaks = rain.add_rain(clean, np.random.default_rng(0), kind="heavy")
 pool = rain.streak_pool(800, 384, seed=0, folder="streaks")  # once, ten seconds
 degrade = rain.RainMixer(pool)  # then about a millisecond for each training crop
 rainy, clean = degrade(rainy, clean, seed=17)
+
+dark_rainy, dark = rain.add_weather(clean, np.random.default_rng(0), "night")
 ```
 
 Layers of streaks (see `streaks`) are combined, scaled until the rainy image has a
@@ -24,7 +26,9 @@ import math
 import numpy as np
 from PIL import Image
 
+from tfderain.data import drops, night, snow
 from tfderain.data.streaks import (
+    Pool,
     checked_shape,
     draw_angle,
     render_streaks,
@@ -35,16 +39,19 @@ from tfderain.data.streaks import (
 __all__ = [
     "KINDS",
     "RANGES",
+    "WEATHER",
     "RainMixer",
     "Ranges",
     "add_rain",
+    "add_weather",
     "composite",
     "render_streaks",
     "streak_angle",
     "streak_pool",
 ]
 
-KINDS = ("light", "medium", "heavy", "veil", "mixed")
+KINDS = ("light", "medium", "heavy", "veil", "mixed")  # of rain by day
+WEATHER = (*KINDS, "night", "drops", "snow")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -204,55 +211,19 @@ def _compose(clean, rng, kind, draw, ranges):
     return composite(base, streaks, *blend[:2]), streaks
 
 
-class _Pool:
-    """Layers with their angles, so that crops falling one way can be found."""
+def _drawing(shape, rng, pool):
+    """Function from an angle, or None, to a layer and its angle, for one image."""
+    if pool is not None:
+        some = rng.choice(len(pool), size=min(len(pool), 64), replace=False)
+        crops = Pool(pool[some])
 
-    def __init__(self, layers):
-        if layers.ndim != 3 or layers.dtype != np.uint8 or not layers.size:
-            raise ValueError(
-                "`pool` must be a uint8 array (count, size, size). Received: "
-                f"shape={layers.shape}, dtype={layers.dtype}."
-            )
-        part = layers[:, :128, :128]
-        angles = np.array([float(streak_angle(layer)) for layer in part])
-        self.layers, order = layers, np.argsort(np.abs(angles), kind="stable")
-        self.order, self.angles = order, angles[order]
-        self.steepness = np.abs(self.angles)
+    def draw(angle):
+        if pool is not None:
+            return crops.draw(shape, rng, angle)
+        angle = draw_angle(rng) if angle is None else angle
+        return render_streaks(shape, rng, angle=angle), angle
 
-    def draw(self, shape, rng, angle=None):
-        """A random crop, near `angle` if given, and its own angle."""
-        count = len(self.order)
-        if angle is None:
-            rank, mirror = int(rng.integers(count)), rng.random() < 0.5
-        else:
-            near = np.searchsorted(self.steepness, abs(angle))
-            reach = count // 40
-            rank = int(np.clip(near + rng.integers(-reach, reach + 1), 0, count - 1))
-            mirror = self.angles[rank] * angle < 0
-        layer = _crop(self.layers[self.order[rank]], shape, rng)
-        if rng.random() < 0.5:
-            layer = layer[::-1, ::-1]  # half a turn keeps the angle
-        angle = self.angles[rank]
-        if mirror:
-            layer, angle = layer[:, ::-1], -angle
-        layer = layer.astype(np.float32)
-        layer *= np.float32(1 / 255)
-        return layer, angle
-
-
-def _crop(layer, shape, rng):
-    """A random crop, which goes on at the other side where it leaves the layer."""
-    free = [full - side for full, side in zip(layer.shape, shape, strict=True)]
-    if min(free) < 0:
-        rows, columns = (
-            np.arange(start, start + side) % full
-            for start, side, full in zip(
-                rng.integers(layer.shape), shape, layer.shape, strict=True
-            )
-        )
-        return layer[rows][:, columns]
-    top, left = rng.integers(free[0] + 1), rng.integers(free[1] + 1)
-    return layer[top : top + shape[0], left : left + shape[1]]
+    return draw
 
 
 def add_rain(clean, rng, kind="mixed", pool=None, ranges=RANGES):
@@ -276,6 +247,21 @@ def add_rain(clean, rng, kind="mixed", pool=None, ranges=RANGES):
     Raises:
         ValueError: for an unknown kind, or an image of other shape or type.
     """
+    clean = _checked_image(clean)
+    if kind not in KINDS:
+        raise ValueError(
+            f"`kind` must be one of {', '.join(KINDS)}. Received: kind={kind!r}."
+        )
+    shape = checked_shape(clean.shape[:2])
+    if kind == "mixed":
+        kind = KINDS[rng.integers(4)]
+    draw = _drawing(shape, rng, pool)
+    pixels = clean.astype(np.float32).reshape(*shape, -1)
+    rainy, streaks = _compose(pixels, rng, kind, draw, ranges)
+    return rainy.reshape(clean.shape), streaks
+
+
+def _checked_image(clean):
     clean = np.asarray(clean)
     if clean.dtype.kind != "f" or not (
         clean.ndim == 2 or clean.ndim == 3 and clean.shape[-1] in (1, 3)
@@ -284,26 +270,51 @@ def add_rain(clean, rng, kind="mixed", pool=None, ranges=RANGES):
             "`clean` must be a float image (height, width[, 1 or 3]). Received: "
             f"shape={clean.shape}, dtype={clean.dtype}."
         )
-    if kind not in KINDS:
+    return clean
+
+
+def add_weather(clean, rng, kind="mixed", pool=None, scene_rng=None):
+    """Adds weather to one image of any size; at night the target is another image.
+
+    Args:
+        clean: see `add_rain`.
+        rng: `numpy.random.Generator`. All choices come from it.
+        kind: one of `WEATHER`: rain as in `add_rain`, `"night"` (`night`), `"drops"`
+            on the lens (`drops`), or `"snow"` (`snow`).
+        pool: see `add_rain`.
+        scene_rng: `numpy.random.Generator` that draws the night scene, so that
+            several rains can fall on one; `rng` if None.
+
+    Returns:
+        `(rainy, clean)`: what a network gets and what it should return, float32 like
+        the image given, in [0, 1].
+
+    Raises:
+        ValueError: see `add_rain`.
+    """
+    clean = _checked_image(clean)
+    if kind not in WEATHER:
         raise ValueError(
-            f"`kind` must be one of {', '.join(KINDS)}. Received: kind={kind!r}."
+            f"`kind` must be one of {', '.join(WEATHER)}. Received: kind={kind!r}."
         )
     shape = checked_shape(clean.shape[:2])
-    if kind == "mixed":
-        kind = KINDS[rng.integers(4)]
-    if pool is not None:
-        some = rng.choice(len(pool), size=min(len(pool), 64), replace=False)
-        crops = _Pool(pool[some])
-
-    def draw(angle):
-        if pool is not None:
-            return crops.draw(shape, rng, angle)
-        angle = draw_angle(rng) if angle is None else angle
-        return render_streaks(shape, rng, angle=angle), angle
-
     pixels = clean.astype(np.float32).reshape(*shape, -1)
-    rainy, streaks = _compose(pixels, rng, kind, draw, ranges)
-    return rainy.reshape(clean.shape), streaks
+    if kind in KINDS:
+        rainy, target = add_rain(pixels, rng, kind, pool)[0], pixels
+    else:
+        draw = _drawing(shape, rng, pool) if kind == "night" else None
+        rainy, target = _weather(pixels, rng, kind, draw, scene_rng or rng)
+    return rainy.reshape(clean.shape), target.reshape(clean.shape)
+
+
+def _weather(clean, rng, kind, draw, scene_rng):
+    """`(rainy, target)` of what is no rain by day."""
+    if kind == "drops":
+        return drops.add_drops(clean, rng)[0], clean
+    if kind == "snow":
+        return snow.add_snow(clean, rng)[0], clean
+    scene = night.make_night(clean, scene_rng)
+    return night.rain_at_night(scene, rng, draw), scene.image
 
 
 def _jitter(clean, rng):
@@ -352,12 +363,14 @@ class RainMixer:
             no veil; keep most crops without one, or clean haze is "restored" too.
         heavy_share, light_share: of heavy and light rain among the unveiled
             synthetic crops; the rest is medium.
+        night_share, drops_share, snow_share: probabilities of rain at night (the
+            target is the night too), of drops on the lens, and of snow.
         ranges: `Ranges` to draw from.
 
     Call: `(rainy, clean, seed)`, two float32 arrays `(height, width, 3)` in [0, 1]
     and an int, to `(rainy, clean)` alike: a pure function of its arguments. The
-    inputs stay unchanged. About 1 ms for 128x128 pixels. Crops larger than the
-    layers wrap round.
+    inputs stay unchanged. About 1 ms for 128x128 pixels, 5 ms for other weather. Crops
+    larger than the layers wrap round.
 
     Raises:
         ValueError: for shares outside [0, 1] or whose sum exceeds 1.
@@ -371,20 +384,25 @@ class RainMixer:
         veil_share=0.25,
         heavy_share=0.45,
         light_share=0.30,
+        night_share=0.0,
+        drops_share=0.0,
+        snow_share=0.0,
         ranges=RANGES,
     ):
-        shares = (real_share, clean_share, veil_share, heavy_share, light_share)
+        weather = {"night": night_share, "drops": drops_share, "snow": snow_share}
+        whole = (real_share, clean_share, *weather.values())
+        shares = (*whole, veil_share, heavy_share, light_share)
         if (
             not all(0 <= share <= 1 for share in shares)
-            or real_share + clean_share > 1
+            or sum(whole) > 1 + 1e-9  # sums of decimal fractions
             or heavy_share + light_share > 1
         ):
             raise ValueError(
-                "Shares must lie in [0, 1], and real + clean and heavy + light at "
-                "most add up to 1. Received: (real, clean, veil, heavy, light)="
-                f"{shares}."
+                "Shares must lie in [0, 1]; real + clean + night + drops + snow and "
+                "heavy + light at most add up to 1. Received: (real, clean, night, "
+                f"drops, snow, veil, heavy, light)={shares}."
             )
-        self.pool, self.ranges = _Pool(pool), ranges
+        self.pool, self.ranges, self.weather = Pool(pool), ranges, weather
         self.real_share, self.clean_share = real_share, clean_share
         self.veil_share, self.heavy_share = veil_share, heavy_share
         self.light_share = light_share
@@ -400,7 +418,19 @@ class RainMixer:
             return rainy, clean
         if rng.random() < self.ranges.jitter_share:
             clean = _jitter(clean, rng)
+        end = self.clean_share + self.real_share
+        for kind, share in self.weather.items():
+            end += share
+            if choice < end:
+                return self._weather(clean, rng, kind)
         rainy = self._rain(clean, rng, self._kind(rng))
+        return _camera(rainy, rng, self.ranges), clean
+
+    def _weather(self, clean, rng, kind):
+        def draw(angle):
+            return self.pool.draw(clean.shape[:2], rng, angle)
+
+        rainy, clean = _weather(clean, rng, kind, draw, rng)
         return _camera(rainy, rng, self.ranges), clean
 
     def _kind(self, rng):

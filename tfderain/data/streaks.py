@@ -66,7 +66,8 @@ STYLES = {
 }
 
 
-def _log_uniform(rng, bounds):
+def log_uniform(rng, bounds):
+    """A number whose logarithm is uniform between the bounds (low, high)."""
     return math.exp(rng.uniform(math.log(bounds[0]), math.log(bounds[1])))
 
 
@@ -133,10 +134,10 @@ def render_streaks(
         )
     look = STYLES[style]
     angle = draw_angle(rng) if angle is None else angle
-    length = _log_uniform(rng, look.length) if length is None else length
+    length = log_uniform(rng, look.length) if length is None else length
     if width is None:  # shorter drops would look like snow
-        width = min(_log_uniform(rng, look.width), length / 7)
-    coverage = _log_uniform(rng, look.coverage) if coverage is None else coverage
+        width = min(log_uniform(rng, look.width), length / 7)
+    coverage = log_uniform(rng, look.coverage) if coverage is None else coverage
     layer = _fall((height, width_), rng, look, angle, length, width, coverage)
     if look.levels is not None:
         layer = _levels(layer, rng, look)
@@ -181,7 +182,7 @@ def _folder_layer(path, size, rng):
     """A random square of a streak picture: scaled, turned, brightened."""
     with Image.open(path) as picture:
         picture = picture.convert("L")
-    scale = _log_uniform(rng, FOLDER_SCALE)
+    scale = log_uniform(rng, FOLDER_SCALE)
     turn = rng.uniform(-FOLDER_ROTATION, FOLDER_ROTATION)
     sides = [max(8, round(side * scale)) for side in picture.size]
     picture = picture.resize(sides, Image.Resampling.BILINEAR)
@@ -266,3 +267,54 @@ def streak_angle(layer):
     mixed = 2 * np.sum(down * right, axes, dtype=np.float64)
     difference = np.sum(right**2 - down**2, axes, dtype=np.float64)
     return -np.degrees(np.arctan2(mixed, difference)) / 2
+
+
+class Pool:
+    """Layers of `streak_pool` with their angles, so that crops fall one way."""
+
+    def __init__(self, layers):
+        if layers.ndim != 3 or layers.dtype != np.uint8 or not layers.size:
+            raise ValueError(
+                "`pool` must be a uint8 array (count, size, size). Received: "
+                f"shape={layers.shape}, dtype={layers.dtype}."
+            )
+        part = layers[:, :128, :128]
+        angles = np.array([float(streak_angle(layer)) for layer in part])
+        self.layers, order = layers, np.argsort(np.abs(angles), kind="stable")
+        self.order, self.angles = order, angles[order]
+        self.steepness = np.abs(self.angles)
+
+    def draw(self, shape, rng, angle=None):
+        """A random crop, near `angle` if given, and its own angle."""
+        count = len(self.order)
+        if angle is None:
+            rank, mirror = int(rng.integers(count)), rng.random() < 0.5
+        else:
+            near = np.searchsorted(self.steepness, abs(angle))
+            reach = count // 40
+            rank = int(np.clip(near + rng.integers(-reach, reach + 1), 0, count - 1))
+            mirror = self.angles[rank] * angle < 0
+        layer = _crop(self.layers[self.order[rank]], shape, rng)
+        if rng.random() < 0.5:
+            layer = layer[::-1, ::-1]  # half a turn keeps the angle
+        angle = self.angles[rank]
+        if mirror:
+            layer, angle = layer[:, ::-1], -angle
+        layer = layer.astype(np.float32)
+        layer *= np.float32(1 / 255)
+        return layer, angle
+
+
+def _crop(layer, shape, rng):
+    """A random crop, which goes on at the other side where it leaves the layer."""
+    free = [full - side for full, side in zip(layer.shape, shape, strict=True)]
+    if min(free) < 0:
+        rows, columns = (
+            np.arange(start, start + side) % full
+            for start, side, full in zip(
+                rng.integers(layer.shape), shape, layer.shape, strict=True
+            )
+        )
+        return layer[rows][:, columns]
+    top, left = rng.integers(free[0] + 1), rng.integers(free[1] + 1)
+    return layer[top : top + shape[0], left : left + shape[1]]

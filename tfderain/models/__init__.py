@@ -11,7 +11,7 @@ import pathlib
 import keras
 
 from tfderain import metrics, optimizers, presets
-from tfderain.models import erlnet, jrgr, menet
+from tfderain.models import erlnet, jrgr, menet, rainmer
 from tfderain.models.airnet import AirNet
 from tfderain.models.base import Derainer
 from tfderain.models.drsformer import DRSformer
@@ -49,6 +49,7 @@ PRESETS = {
     **menet.PRESETS,
     **erlnet.PRESETS,
     **jrgr.PRESETS,
+    **rainmer.PRESETS,
 }
 
 

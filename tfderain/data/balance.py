@@ -1,0 +1,170 @@
+"""How dense the rain of pairs is, and sub-sampling that gives a set other proportions.
+
+```python
+found = balance.densities(pairs)
+target = balance.mean_proportions([balance.densities(other) for other in references])
+chosen = pairs.subset(balance.choose(found, target, seed=0))
+```
+
+Rainmer's GTAV-balance was made so: of 60,000 crops of night rain, half of them nearly
+dry, all with dense rain were kept and as many of the others as make the proportions
+those of its other training sets (https://doi.org/10.1145/3664647.3681342;
+exploration/ in github.com/Schizophreni/Rainmer at 9db7c6b7eb15).
+"""
+
+import os
+import shutil
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+
+from tfderain import images
+from tfderain.data import pipeline
+from tfderain.data.pairs import SIDE_BY_SIDE, Pairs
+
+BOUNDS = (0.04, 0.08)  # hardly any rain up to the first, dense above the second
+# Means of Rain13K's and GT-Rain's proportions, measured on the authors' files.
+GTAV_BALANCE = (0.036, 0.2305, 0.7335)
+
+
+def density(rainy, clean):
+    """How much of what is seen is rain, from 0 to 1.
+
+    The mean over the pixels of the largest difference of a channel, relative to the sum
+    of the brightest channels of both images.
+
+    Args:
+        rainy, clean: arrays `(height, width, 3)`, float in [0, 1] or uint8.
+    """
+    rainy, clean = images.to_float(rainy), images.to_float(clean)
+    change = np.abs(rainy - clean).max(axis=-1)
+    light = rainy.max(axis=-1) + clean.max(axis=-1)
+    return float(np.mean(change / (light + 1e-3)))
+
+
+def densities(pairs, progress=None):
+    """The density of each pair, float64 `(len(pairs),)`.
+
+    Args:
+        pairs: `tfderain.data.pairs.Pairs`.
+        progress: called with `(done, total)`, or `None`.
+    """
+
+    def measure(index):
+        return density(*pipeline.read_pair(pairs, index))
+
+    found = np.empty(len(pairs))
+    with ThreadPoolExecutor(4) as pool:
+        for index, value in enumerate(pool.map(measure, range(len(pairs)))):
+            found[index] = value
+            if progress is not None:
+                progress(index + 1, len(pairs))
+    return found
+
+
+def counts(found, bounds=BOUNDS):
+    """Number of densities up to the first bound, up to the second, and above."""
+    # a density that equals a bound belongs below it
+    places = np.searchsorted(bounds, found, side="left")
+    return np.bincount(places, minlength=len(bounds) + 1)
+
+
+def mean_proportions(references, bounds=BOUNDS):
+    """Mean of the proportions of several sets, each counting alike.
+
+    Args:
+        references: sequence of arrays of densities, none empty.
+    """
+    shares = [counts(found, bounds) / len(found) for found in references]
+    return tuple(float(share) for share in np.mean(shares, axis=0))
+
+
+def choose(found, target=GTAV_BALANCE, seed=0, bounds=BOUNDS):
+    """Indices of as many pairs as can have the target's proportions, sorted.
+
+    The bin that runs out first is kept whole, which for GTAV's crops is the dense one;
+    of the others a random part is drawn.
+
+    Args:
+        found: array of densities.
+        target: proportion of each bin; they are divided by their sum.
+        seed: int.
+
+    Raises:
+        ValueError: for another number of proportions, or when a bin is wanted of which
+            there is nothing.
+    """
+    target = np.asarray(target, float)
+    if len(target) != len(bounds) + 1 or target.min() < 0 or not target.sum() > 0:
+        raise ValueError(
+            f"There must be {len(bounds) + 1} proportions, none negative. "
+            f"Received: target={tuple(target.tolist())}."
+        )
+    target = target / target.sum()
+    have = counts(found, bounds)
+    wanted = target > 0
+    total = float(np.min(have[wanted] / target[wanted]))
+    if total < 1:
+        raise ValueError(
+            "Each bin that is wanted must have pairs. Received: "
+            f"counts={tuple(have.tolist())}, target={tuple(target.round(4).tolist())}."
+        )
+    places = np.searchsorted(bounds, found, side="left")
+    rng = np.random.default_rng(seed)
+    chosen = [
+        rng.permutation(np.flatnonzero(places == index))[: round(total * share)]
+        for index, share in enumerate(target)
+    ]
+    return np.sort(np.concatenate(chosen))
+
+
+def write_folder(pairs, folder, copy=False):
+    """Puts pairs into a new folder that `find_pairs` reads.
+
+    Files are numbered, so that none replaces another: `rainy/000017_NAME.png` and
+    `clean/000017_NAME.jpg`. Side by side, one file holds both and lies in `folder`.
+
+    Args:
+        pairs: `Pairs`.
+        folder: path, not there yet or empty.
+        copy: copies instead of symbolic links.
+
+    Raises:
+        ValueError: for a folder that holds something.
+    """
+    if os.path.isdir(folder) and os.listdir(folder):
+        raise ValueError(f"The folder must be empty. Received: folder={str(folder)!r}.")
+    one = pairs.layout in SIDE_BY_SIDE
+    sides = {"": pairs.rainy} if one else {"rainy": pairs.rainy, "clean": pairs.clean}
+    for side, paths in sides.items():
+        os.makedirs(os.path.join(folder, side), exist_ok=True)
+        for number, path in enumerate(paths):
+            stem = os.path.splitext(os.path.basename(pairs.rainy[number]))[0]
+            name = f"{number:06d}_{stem}{os.path.splitext(path)[1]}"
+            put = shutil.copyfile if copy else os.symlink
+            put(os.path.abspath(path), os.path.join(folder, side, name))
+
+
+def table(before, after, target, bounds=BOUNDS):
+    """Text: number and proportion of the pairs in each bin, before and after."""
+    edges = ["0", *(f"{bound:g}" for bound in bounds), "1"]
+    lines = [f"{'density':<12}{'before':>16}{'after':>16}{'target':>9}"]
+    target = np.asarray(target, float) / np.sum(target)
+    shares = zip(counts(before, bounds), counts(after, bounds), target, strict=True)
+    for index, (one, two, wanted) in enumerate(shares):
+        name = f"{edges[index]} .. {edges[index + 1]}"
+        lines.append(
+            f"{name:<12}{one:>8}{one / len(before):>8.3f}"
+            f"{two:>8}{two / max(len(after), 1):>8.3f}{wanted:>9.3f}"
+        )
+    lines.append(f"{'pairs':<12}{len(before):>8}{len(after):>16}")
+    return "\n".join(lines)
+
+
+def balanced(
+    pairs: Pairs, target=GTAV_BALANCE, seed=0, bounds=BOUNDS, progress=None
+) -> tuple[Pairs, str]:
+    """The pairs that `choose` keeps of their densities, and the `table`."""
+    found = densities(pairs, progress)
+    chosen = choose(found, target, seed, bounds)
+    return pairs.subset(chosen), table(found, found[chosen], target, bounds)
