@@ -290,10 +290,11 @@ RECIPES = {
         model_config={"stem": 16, "growth": 8, "entanglement": "mlgd"},
         strategy="MA_D",
         stages={
-            "clean_to_clean": {"epochs": 1, "degrade": None},
+            # Short stages: an average over 1,000 steps would be their start.
+            "clean_to_clean": {"epochs": 1, "degrade": None, "ema": None},
             "main": {"epochs": 9},
-            "residual": {"epochs": 2},
-            "refine": {"epochs": 2},
+            "residual": {"epochs": 1, "ema": 0.99},
+            "refine": {"epochs": 1, "ema": 0.99},
         },
         optimizer="muon",
         crop=96,
