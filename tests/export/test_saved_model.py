@@ -16,6 +16,7 @@ from tensorflow_serving.apis import prediction_log_pb2
 
 from tfderain import export, runtime
 from tfderain.export import saved_model as writing
+from tfderain.serving.signatures import SIGNATURES, STRING
 
 
 @pytest.fixture(scope="module")
@@ -176,6 +177,21 @@ def operations(folder, signature):
     wanted = graph.signature_def[signature]
     (source,), (target,) = wanted.inputs.values(), wanted.outputs.values()
     return source.name.split(":")[0], target.name.split(":")[0]
+
+
+def test_our_server_answers_to_the_same_names(saved_model):
+    with tf.Graph().as_default(), tf.compat.v1.Session() as session, writing.quiet():
+        load = tf.compat.v1.saved_model.loader.load
+        written = load(session, ["serve"], str(saved_model.path)).signature_def
+    assert set(written) - {"__saved_model_init_op"} == set(SIGNATURES)
+    for name, ours in SIGNATURES.items():
+        ((rainy, source),) = written[name].inputs.items()
+        ((derained, target),) = written[name].outputs.items()
+        assert (rainy, derained) == (ours.rainy, ours.derained)
+        assert tf.as_dtype(source.dtype) == tf.as_dtype(target.dtype)
+        assert f"DT_{tf.as_dtype(source.dtype).name.upper()}".startswith(
+            "DT_STRING" if ours.dtype == STRING else "DT_FLOAT"
+        )
 
 
 def test_it_is_a_layer_of_keras(model, saved_model):
