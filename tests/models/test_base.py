@@ -7,7 +7,7 @@ import tensorflow as tf
 from helpers import images
 
 from tfderain import losses, weighting
-from tfderain.models import MENET, ERLNet
+from tfderain.models import JRGR, MENET, ERLNet
 
 RAINY, CLEAN = images(4, 16, 24, 3), images(4, 16, 24, 3, seed=1)
 
@@ -157,3 +157,19 @@ def test_layer_inside_another_model_passes_gradients():
     with tf.GradientTape() as tape:
         value = tf.reduce_sum(classifier(image))
     assert np.any(tape.gradient(value, image))
+
+
+def test_a_frozen_network_is_frozen_when_it_is_built_from_its_config():
+    jrgr = {"filters": 2, "num_levels": 2, "num_blocks": 1, "variant": "code"}
+    for model in (
+        MENET(1, filters=8),
+        ERLNet(stem=4, growth=2, num_layers=1, levels=2, entanglement="mlgd"),
+        JRGR(**jrgr, stage="deploy"),
+    ):
+        model.build((None, None, None, 3))
+        model.trainable = False
+        copy = type(model).from_config(model.get_config())
+        copy.build((None, None, None, 3))
+        assert not [v.path for v in copy.variables if v.trainable]
+        copy.trainable = True
+        assert copy.trainable_variables

@@ -75,6 +75,17 @@ class Derainer(TapeTraining, keras.Model):
 
     def build(self, input_shape):
         self.network.build((None, None, None, 3))
+        self.stay_frozen()
+
+    def stay_frozen(self):
+        """Freezes what was built after `trainable` had been set to False.
+
+        So it is when a frozen network comes from a file, alone or inside another model:
+        Keras's setter reaches only what is there already, and skips an equal value.
+        """
+        if not self.trainable:
+            self.trainable = True
+            self.trainable = False
 
     def call(self, rainy, training=False):
         rainy = ops.cast(rainy, "float32")

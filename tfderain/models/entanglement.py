@@ -212,6 +212,7 @@ class Entangled(Derainer):
             part.trainable = name in self.trained_parts
         if self.teacher is not None:
             self.teacher.trainable = False
+        self.stay_frozen()
 
     @property
     def parts(self):

@@ -356,6 +356,7 @@ class JRGR(AdversarialTraining, Derainer):
     def build(self, input_shape):
         for layer in self.networks().values():
             layer.build((None, None, None, 3))
+        self.stay_frozen()
 
     def adopt(self, other):
         """Takes over weights: of the same networks, or those of the pre-training.
