@@ -136,7 +136,7 @@ def test_files_that_fail_give_exit_code_1(folder, run):
         (["train", "menet", "--data", ".", "--ablation", "Lq"], "Lq"),
         (["evaluate", "menet", "--data", "."], "at least one pair"),
         (["evaluate", "menet", "--data", ".", "--protocol", "psnr"], "psnr"),
-        (["export", "menet", "--out", "x", "--to", "onnx"], "onnx"),
+        (["export", "menet", "--out", "x", "--to", "coreml"], "coreml"),
         (["export", "menet", "--out", "x", "--to", "litert", "--size", "9"], "--size"),
         (["analyze", "scores", "a.json", "--out", "b.png"], "a.json"),
         (["analyze", "weights", ".", "--out", "a.png"], "--overwrite"),

