@@ -330,18 +330,19 @@ RECIPES = {
     "jrgr": TrainConfig(
         model="jrgr",
         model_config={
-            "variant": "code",
+            "variant": "paper",
             "filters": 20,
             "num_levels": 4,
-            "num_blocks": 4,
             "critic_filters": 24,
             "normalization": None,
             "residual": True,
         },
         strategy="proposed",
         stages={
+            # XLA would take minutes to compile the joint step.
             "pretrain": {
-                "epochs": 24,
+                "jit": True,
+                "epochs": 40,
                 "batch_size": 8,
                 "learning_rate": 1e-3,
                 "beta_1": 0.9,
@@ -358,7 +359,13 @@ RECIPES = {
         schedule="linear",
         beta_1=0.5,
         ema=0.999,
-        degrade={"real_share": 0.4, "clean_share": 0.05, "veil_share": 0.12},
+        degrade={
+            "real_share": 0.3,
+            "clean_share": 0.06,
+            "veil_share": 0.12,
+            "heavy_share": 0.5,
+            "light_share": 0.2,
+        },
         keep="last",
     ),
     # tfderain train jrgr_paper --synthetic DIR --real DIR: section 3.3; weights of the

@@ -61,9 +61,9 @@ BACKGROUNDS = (
 PRESETS = {
     # For two cores; starts as the identity, so that backgrounds stay sharp.
     "jrgr": {
+        "variant": "paper",
         "filters": 20,
         "num_levels": 4,
-        "num_blocks": 4,
         "critic_filters": 24,
         "normalization": None,
         "residual": True,
