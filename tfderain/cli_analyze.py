@@ -242,6 +242,69 @@ def jrgr(
     print(out)
 
 
+@app.command(short_help="NIQE of photos that have no clean ones.")
+def naturalness(
+    models: Annotated[
+        list[str], Argument(metavar="MODEL...", help="Presets, files or run folders.")
+    ],
+    data: Annotated[
+        Path,
+        Option(metavar="DIR", exists=True, file_okay=False, help="Rainy photos."),
+    ],
+    clean: Annotated[
+        Path,
+        Option(
+            metavar="DIR",
+            exists=True,
+            file_okay=False,
+            help="Some hundred clean photos to measure by.",
+        ),
+    ],
+    layout: Annotated[
+        options.Layout | None,
+        Option(help="Of --clean, if it has pairs, whose clean images count."),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        Option(metavar="FILE.png", help="Strip: each photo rainy, then derained."),
+    ] = None,
+    runtime: options.RuntimeName = None,
+    json: options.Json = None,
+    overwrite: options.Overwrite = False,
+):
+    """NIQE of photos before and after deraining: how natural they look, less is better.
+
+    Needs no clean image of a photo, and cannot see whether the picture is the right
+    one. Scores compare only if measured by the same clean photos.
+
+    \b
+    tfderain analyze naturalness menet erlnet --data photos/ --clean clean/
+    """
+    refuse_existing(json, overwrite)
+    refuse_existing(out, overwrite)
+    from tfderain import analysis, comparison, scoring
+    from tfderain import naturalness as scores
+
+    files = options.pictures(data, many=True)
+    names = comparison.labels(models)
+    restorers = [options.restorer(model, runtime) for model in models]
+    if layout:
+        sharp = options.pairs(clean, layout, None, None)
+        photos = (scoring.read_pair(sharp, i)[1] for i in range(len(sharp)))
+    else:
+        photos = map(scoring.read, options.pictures(clean, many=True))
+    pristine = scores.fit(photos)
+    rows = [] if out else None
+    with console.Progress("naturalness") as progress:
+        both = dict(zip(names, restorers, strict=True))
+        result = scores.compare(both, files, pristine, progress, rows)
+    print(result.table())
+    if json:
+        scoring.json_text(result.as_dict(), options.make_folder(json))
+    if out:
+        analysis.before_after(rows, options.make_folder(out))
+
+
 @app.command(short_help="How data sets relate in an encoder's eyes: scores, UMAP.")
 def relations(
     more: Annotated[
