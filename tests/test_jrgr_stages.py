@@ -8,7 +8,7 @@ import pytest
 from test_stages import SHORT
 from test_training import read_history, stored_weights, write_pairs
 
-from tfderain import models, recipes, training
+from tfderain import ablations, models, recipes, training
 
 TINY = [
     'model_config={"variant": "paper", "filters": 2, "num_levels": 1, "residual": true,'
@@ -102,7 +102,7 @@ def test_rows_of_table_2(recipe, ablation):
     }.get(ablation, {"derain_synthetic": 0.01, "derain_real": 0.1})
     lambdas = joint.model_config.get("lambdas", {})
     zero = {name for name, weight in lambdas.items() if not weight}
-    left_out = recipes.JRGR_LOSSES.get(ablation)
+    left_out = ablations.JRGR_LOSSES.get(ablation)
     assert zero == ({left_out} if left_out else set())
     assert ("translation" in joint.model_config) == (ablation == "CycleGAN")
     folders = [folder for folder, *_ in training.stages_of(config)]

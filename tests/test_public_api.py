@@ -20,6 +20,7 @@ PUBLIC = {
     "metrics": "PROTOCOLS PSNR SSIM luma psnr ssim",
     "models": "MENET ERLNet JRGR Entangled DRSformer "
     "Rainmer AirNet PRESETS Derainer load",
+    "naturalness": "Pristine Result compare features fit niqe",
     "optimizers": "ConvMuon GroupAdam LinearDecay CosineCycles TwoGroupAdamW",
     "presets": "available find folder",
     "rainmaking": "RainMaker make_real",

@@ -25,6 +25,7 @@ __all__ = [
     "losses",
     "metrics",
     "models",
+    "naturalness",
     "optimizers",
     "presets",
     "rainmaking",

@@ -20,7 +20,7 @@ import numpy as np
 
 from tfderain import __version__, files
 from tfderain.data import pairs as pairing
-from tfderain.recipes import TrainConfig
+from tfderain.train_config import TrainConfig
 
 SCORE = "val_psnr_rgb"  # colour counts, so the best epoch is not chosen on luma alone
 

@@ -3,7 +3,7 @@
 import dataclasses
 
 from tfderain.models.entanglement import STRATEGIES
-from tfderain.recipes import JRGR_STRATEGIES
+from tfderain.train_config import JRGR_STRATEGIES
 
 
 def stages_of(config):
