@@ -30,6 +30,14 @@ SMALL_RAINMER = {
     "encoder_size": 64,
 }
 
+DAY_AND_NIGHT = {
+    "real_share": 0.25,
+    "clean_share": 0.05,
+    "night_share": 0.25,
+    "veil_share": 0.12,
+    "heavy_share": 0.35,
+    "light_share": 0.35,
+}
 
 RECIPES = {
     # tfderain train menet --data DIR --streaks DIR --run DIR: the shipped preset. One
@@ -213,14 +221,7 @@ RECIPES = {
         schedule="cycles",
         clip_norm=0.1,
         ema=0.999,
-        degrade={
-            "real_share": 0.25,
-            "clean_share": 0.05,
-            "night_share": 0.25,
-            "veil_share": 0.12,
-            "heavy_share": 0.35,
-            "light_share": 0.35,
-        },
+        degrade=DAY_AND_NIGHT,
     ),
     # tfderain train rainmer_paper --data RAIN13K --data GT-RAIN --data GTAV-BALANCE:
     # 300,000 steps of two batches each (configs/rainmer_resize_alpha.yaml), the data
@@ -278,14 +279,7 @@ RECIPES = {
         schedule="hold",
         clip_norm=0.1,
         ema=0.999,
-        degrade={
-            "real_share": 0.25,
-            "clean_share": 0.05,
-            "night_share": 0.25,
-            "veil_share": 0.12,
-            "heavy_share": 0.35,
-            "light_share": 0.35,
-        },
+        degrade=DAY_AND_NIGHT,
     ),
     # tfderain train drsformer_paper --data DIR: Options/Deraining.yml, 300,000 steps;
     # the authors used four GPUs with 8 patches in all.
