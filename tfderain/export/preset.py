@@ -3,6 +3,7 @@
 import json
 import platform
 import time
+import zipfile
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
@@ -57,7 +58,7 @@ def export_preset(
     with staged(target, overwrite) as temporary:
         temporary.mkdir()
         model = deployable(model)
-        model.save(temporary / "model.keras")
+        save_small(model, temporary / "model.keras")
         artefacts = {
             "model.keras": check_keras(model, temporary / "model.keras"),
             "model.tflite": to_litert(model, temporary / "model.tflite", size),
@@ -81,6 +82,19 @@ def export_preset(
                 f"Received: {total_bytes(temporary)} bytes."
             )
     return target
+
+
+def save_small(model, path):
+    """Saves a model as `.keras`, deflated: Keras stores its weights as they are."""
+    plain = path.with_suffix(".plain.keras")
+    model.save(plain)
+    with (
+        zipfile.ZipFile(plain) as stored,
+        zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as small,
+    ):
+        for name in stored.namelist():
+            small.writestr(name, stored.read(name))
+    plain.unlink()
 
 
 def preset_card(model, name, folder, artefacts, card) -> dict:
