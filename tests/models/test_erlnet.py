@@ -48,8 +48,10 @@ def test_a_dense_block_convolves_the_concatenation_of_all_maps_before():
     for layer in block.convolutions:
         activated = np.where(wanted > 0, wanted, erlnet.SLOPE * wanted)
         wanted = np.concatenate([wanted, layer(activated)], axis=-1)
-    # float32 sums over up to 117 products in another order
-    np.testing.assert_allclose(block(features), wanted, atol=1e-5)
+    for training in (False, True):
+        found = block(features, training=training)
+        # float32 sums over up to 117 products in another order
+        np.testing.assert_allclose(found, wanted, atol=1e-5)
 
 
 def test_the_middle_layer_has_224_channels_at_an_eighth_of_the_size():
