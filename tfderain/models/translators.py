@@ -212,11 +212,15 @@ class UNet(Translator):
             if self.down_norms[level] is not None:
                 features = self.down_norms[level](features, training=training)
             skips.append(features)
+        features = ops.relu(features)
         for level in reversed(range(self.num_levels)):
-            features = self.ups[level](ops.relu(features))
+            features = self.ups[level](features)
             if level:
                 features = self.up_norms[level](features, training=training)
-                features = ops.concatenate([skips[level - 1], features], axis=-1)
+                # What is concatenated shares a range in int8 files, and those of maps
+                # before activation differ widely.
+                both = [ops.relu(skips[level - 1]), ops.relu(features)]
+                features = ops.concatenate(both, axis=-1)
         return self.finish(features, images)
 
     def get_config(self):
