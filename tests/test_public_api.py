@@ -22,6 +22,7 @@ PUBLIC = {
     "Rainmer AirNet PRESETS Derainer load",
     "optimizers": "ConvMuon GroupAdam LinearDecay CosineCycles TwoGroupAdamW",
     "presets": "available find folder",
+    "profiling": "Profile profile read_summary table",
     "rainmaking": "RainMaker make_real",
     "recipes": "ABLATIONS RECIPES TrainConfig ablate override resolve",
     "regions": "Maps Result Row VARIANTS binary_maps evaluate find_masks "
@@ -29,7 +30,7 @@ PUBLIC = {
     "relations": "draw_scores draw_sphere embed rainy_pairs report score sphere",
     "runtime": "RUNTIMES Restorer",
     "serving": "Server Settings serve",
-    "timing": "Timing table time_models to_json",
+    "timing": "Memory Timing add_memory add_profile table time_models to_json",
     "training": "RECIPES ABLATIONS NonFiniteLoss TrainConfig resolve train",
     "translation": "LAYERS PICTURES draw_layers figure_6 figure_9 rain_layers tsne",
     "weighting": "Fixed GradientBalance LossBalance Weighting",

@@ -27,6 +27,7 @@ __all__ = [
     "models",
     "optimizers",
     "presets",
+    "profiling",
     "rainmaking",
     "recipes",
     "regions",
