@@ -29,7 +29,7 @@ PUBLIC = {
     "indicator_map intersection mask_maps overview",
     "relations": "draw_scores draw_sphere embed rainy_pairs report score sphere",
     "runtime": "RUNTIMES Restorer",
-    "serving": "Server Settings serve",
+    "serving": "PAGE Server Settings serve",
     "timing": "Memory Timing add_memory add_profile table time_models to_json",
     "training": "RECIPES ABLATIONS NonFiniteLoss TrainConfig resolve train",
     "translation": "LAYERS PICTURES draw_layers figure_6 figure_9 rain_layers tsne",
