@@ -2,13 +2,23 @@
 
 import json
 import sys
+from dataclasses import replace
 from unittest import mock
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from tfderain import cli, console, export, models, runtime, training
+from tfderain import (
+    cli,
+    console,
+    export,
+    models,
+    profiling,
+    runtime,
+    timing,
+    training,
+)
 from tfderain.export import report
 
 
@@ -302,16 +312,49 @@ def test_evaluate_compares_models_across_data_sets(folder, run):
     assert (code, err) == (0, []) and "1 images" in out and "100.00" in out
 
 
-def test_bench_prints_a_line_per_model(folder, run):
+@pytest.fixture
+def measured(monkeypatch):
+    """Stands in for the processes that measure memory and profiles."""
+
+    def add_memory(one, runtime, threads):
+        asked.append((one.model, runtime, threads))
+        return replace(one, memory=timing.Memory(5_000_000, 9_000_000))
+
+    def add_profile(one, threads):
+        profile = profiling.Profile((32, 48), 1, 0.4, (("Add (ND)", 0.3),))
+        return replace(one, profile=profile)
+
+    asked = []
+    monkeypatch.setattr(timing, "add_memory", add_memory)
+    monkeypatch.setattr(timing, "add_profile", add_profile)
+    return asked
+
+
+def test_bench_prints_a_line_per_model(folder, run, measured):
     options = ["--size", "32x48", "--repeats", 2, "--threads", 1]
     code, out, err = run("bench", "menet", "own.keras", *options, "--json", "t.json")
     assert (code, err) == (0, [])
     assert Darkener.made == ("own.keras", "tensorflow", {"threads": 1})
+    assert measured == [("menet", "litert", 1), ("own.keras", "tensorflow", 1)]
+    assert "1 thread; " in out
     menet, own = (line.split() for line in out.splitlines()[-2:])
-    assert menet[:2] == ["menet", "32x48"], "Darkener names no runtime"
-    assert own[0] == "own.keras"
-    timings = json.loads((folder / "t.json").read_text())["timings"]
-    assert [len(timing["seconds"]) for timing in timings] == [2, 2]
+    assert menet[:3] == ["menet", "32x48", "2"], "Darkener names no runtime"
+    assert own[0] == "own.keras" and own[-2:] == ["5", "9"]
+    content = json.loads((folder / "t.json").read_text())
+    assert [len(timing["seconds"]) for timing in content["timings"]] == [2, 2]
+    assert content["threads"] == 1
+
+
+def test_bench_profiles_litert_models_only(folder, run, measured):
+    options = ["--size", "32x48", "--profile", "--json", "t.json"]
+    code, out, err = run("bench", "menet", *options)
+    assert (code, err) == (0, [])
+    assert out.splitlines()[-1].split() == ["Add", "(ND)", "1", "0.3000", "100.0%"]
+    (one,) = json.loads((folder / "t.json").read_text())["timings"]
+    assert one["profile"]["operations"] == [["Add (ND)", 0.3]]
+    assert len(one["seconds"]) == 20
+    code, _, err = run("bench", "menet", "own.keras", *options, "--overwrite")
+    assert code == 2 and "own.keras (tensorflow)" in err[0] and len(err) == 1
 
 
 def test_evaluate_averages_scenes_first(folder, run):

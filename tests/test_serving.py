@@ -111,6 +111,7 @@ def test_without_the_extra_one_line_names_it(monkeypatch, capsys, missing):
         (["--name", "a/b"], "`name` must be without any of"),
         (["--tile", "some"], "`--tile` must be auto or a number"),
         (["--timeout", "0"], "--timeout"),
+        (["--ui-dir", "/nowhere"], "`make web` builds web/dist"),
     ],
 )
 def test_mistakes_are_one_line(capsys, options, message):
@@ -127,7 +128,7 @@ def test_a_port_that_is_taken_is_one_line(monkeypatch, capsys):
     assert f"127.0.0.1:{port} cannot be used" in line
 
 
-def test_options_become_settings(monkeypatch, capsys):
+def test_options_become_settings(monkeypatch, capsys, tmp_path):
     seen = []
     monkeypatch.setattr(serving, "serve", lambda *asked: seen.append(asked) or True)
     assert console.run(cli.app, ["serve"]) == 0
@@ -138,6 +139,17 @@ def test_options_become_settings(monkeypatch, capsys):
     assert seen[1][0] == "x"
     assert seen[1][1] == serving.Settings(
         *("::1", 1, None, "rain", 2, 3, 4, 5_000_000, 6, 7.0, 8.0, 64)
+    )
+    (tmp_path / "index.html").touch()
+    assert console.run(cli.app, ["serve", "--ui-dir", str(tmp_path)]) == 0
+    assert seen[2][1] == serving.Settings(
+        workers=1, max_bytes=128_000_000, timeout=600, ui=tmp_path
+    )
+    options = ["--ui", "--workers", "2", "--max-mb", "5", "--timeout", "7"]
+    monkeypatch.setattr(serving, "PAGE", tmp_path)
+    assert console.run(cli.app, ["serve", *options]) == 0
+    assert seen[3][1] == serving.Settings(
+        workers=2, max_bytes=5_000_000, timeout=7, ui=tmp_path
     )
     monkeypatch.setattr(serving, "serve", lambda *asked: False)
     assert console.run(cli.app, ["serve"]) == 1

@@ -1,10 +1,13 @@
-"""Running times, measured on a clock that the models turn."""
+"""Running times, measured on a clock that the models turn, and memory of known size."""
 
+import dataclasses
 import json
 
+import greedy
+import numpy as np
 import pytest
 
-from tfderain import timing
+from tfderain import apart, timing
 
 
 @pytest.fixture
@@ -48,12 +51,56 @@ def test_models_take_turns_and_the_first_image_is_apart(clock, tmp_path):
         "litert",
         (32, 48),
     )
-    lines = timing.table(timings).splitlines()
-    assert lines[4].split() == ["slow", "litert", "32x48", "3.0000", "2.0000", "9.0000"]
-    assert "cores" in lines[0]
-    content = json.loads(timing.to_json(timings, tmp_path / "times.json"))
+    assert slow.p90 == pytest.approx(3.8)  # between the 2nd and the 3rd of 2, 3, 4
+    fast = dataclasses.replace(fast, memory=timing.Memory(21_400_000, 35_600_000))
+    about, where, _, _, _, slower, faster = timing.table([slow, fast], 3).splitlines()
+    numbers = ["32x48", "3", "3.0000", "3.8000", "2.0000", "9.0000", "-", "-"]
+    assert slower.split() == ["slow", "litert", *numbers]
+    assert faster.split()[-2:] == ["21", "36"] and "memory" in about
+    assert where.startswith("3 threads; ") and "cores" in where
+    content = json.loads(timing.to_json([slow, fast], tmp_path / "times.json", 3))
     assert content["timings"][0]["median"] == 3 and content["machine"]
+    assert content["timings"][0]["p90"] == slow.p90 and content["threads"] == 3
+    assert content["timings"][1]["memory"] == {"loaded": 21_400_000, "peak": 35_600_000}
     assert content == json.loads((tmp_path / "times.json").read_text())
+
+
+def test_slow_models_get_fewer_images_unless_asked(clock):
+    def models():
+        return {
+            "slow": Clocked(clock, [7] * 99, seen),
+            "fast": Clocked(clock, [1] * 99, seen),
+        }
+
+    seen = []
+    slow, fast = timing.time_models(models(), (32, 48))
+    # 4 x 7 s are below 30 s, the fifth is beyond them
+    assert (len(slow.seconds), len(fast.seconds)) == (5, 20)
+    slow, fast = timing.time_models(models(), (32, 48), 7)
+    assert (len(slow.seconds), len(fast.seconds)) == (7, 7)
+
+
+needs_linux = pytest.mark.skipif(
+    not timing.STATUS.exists(), reason="only Linux tells memory"
+)
+
+
+@needs_linux
+def test_memory_is_that_of_the_model_alone():
+    ours = np.ones(128_000_000, np.uint8)  # which a fork would start with
+    memory = apart.call(greedy.memory)
+    del ours
+    # 4 MB: what Python itself takes meanwhile
+    assert memory.loaded == pytest.approx(greedy.WEIGHTS, abs=4e6)
+    assert memory.peak == pytest.approx(greedy.WEIGHTS + greedy.WORK, abs=4e6)
+
+
+@needs_linux
+def test_memory_of_a_preset():
+    one = timing.Timing("menet", "litert", (32, 48), 0.0, (0.0,))
+    memory = timing.add_memory(one, threads=1).memory
+    # its 3.9 MB of weights and LiteRT's library; without TensorFlow
+    assert 4e6 < memory.loaded <= memory.peak < 200e6
 
 
 def test_any_callable_can_be_timed():

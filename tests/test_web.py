@@ -11,8 +11,10 @@ import importlib.util
 import io
 import json
 import os
+import re
 import shutil
 import subprocess
+import sys
 import threading
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -45,7 +47,7 @@ class _Handler(http.server.SimpleHTTPRequestHandler):
 
     def do_GET(self):
         if self.path == "/v1/models":
-            return self.answer({"models": ["menet"]})
+            return self.answer({})  # a server that names nothing serves our network
         return super().do_GET()
 
     def do_POST(self):
@@ -97,6 +99,10 @@ def files(tmp_path_factory):
     save("transparent", "transparent.png", transparent)
     save("small", "small.png", rocket.crop((100, 50, 161, 97)))
     save("large", "large.jpg", rocket.resize((1920, 1080)))
+    # Just above a megapixel, which is the page's limit.
+    save("megapixel", "megapixel.png", rocket.resize((1200, 850)))
+    save("clear", "clear.png", transparent.resize((1001, 1000)))
+    save("chosen", "chosen.png", rocket.crop((200, 50, 261, 97)))
     for what, content in (
         ("broken", (EXAMPLES / "rocket.jpg").read_bytes()[:500]),
         ("empty", b""),
@@ -115,9 +121,6 @@ def _png_head(width, height):
 @pytest.fixture(scope="module")
 def report(files, restorer, tmp_path_factory):
     """What `web/tests/drive.js` saw; every test below reads another part of it."""
-    assert (WEB / "dist" / "index.html").is_file(), "Build the page first: `make web`."
-    chromium = os.environ.get("CHROMIUM") or shutil.which("chromium")
-    assert chromium, "Chromium must be on the path, or be named by CHROMIUM."
     folder = tmp_path_factory.mktemp("report")
     handler = functools.partial(_Handler, directory=WEB / "dist")
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
@@ -128,20 +131,51 @@ def report(files, restorer, tmp_path_factory):
         settings = {
             "url": f"http://127.0.0.1:{server.server_port}/",
             "elsewhere": elsewhere,
-            "folder": str(folder),
             "pictures": [
                 str(files[what])
                 for what in ("photo", "tiles", "dot", "turned", "transparent")
             ],
             **{what: str(files[what]) for what in ("small", "large")},
             **{what: str(files[what]) for what in ("broken", "empty", "huge")},
-            "chromium": chromium,
         }
-        path = folder / "settings.json"
-        path.write_text(json.dumps(settings), encoding="utf-8")
-        command = ["node", WEB / "tests" / "drive.js", path]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=1200)
+        content = _drive("drive.js", folder, settings)
         server.shutdown()
+    return content
+
+
+@pytest.fixture(scope="module")
+def served(files, tmp_path_factory):
+    """What `web/tests/drive_server.js` saw of `tfderain serve --ui`."""
+    code = "import sys; from tfderain.cli import main; sys.exit(main())"
+    options = ["--ui", "--rest-only", "--port", "0", "--name", "rain"]
+    with subprocess.Popen(
+        [sys.executable, "-c", code, "serve", "menet", *options],
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        try:
+            lines = process.stdout.readline() + process.stdout.readline()
+            settings = {
+                "url": re.search("page: (.*)", lines)[1],
+                "large": str(files["megapixel"]),
+                **{what: str(files[what]) for what in ("small", "clear", "chosen")},
+            }
+            folder = tmp_path_factory.mktemp("served")
+            return _drive("drive_server.js", folder, settings)
+        finally:
+            process.terminate()
+
+
+def _drive(script, folder, settings):
+    """Runs one of the scripts in `web/tests/` and returns its report."""
+    assert (WEB / "dist" / "index.html").is_file(), "Build the page first: `make web`."
+    chromium = os.environ.get("CHROMIUM") or shutil.which("chromium")
+    assert chromium, "Chromium must be on the path, or be named by CHROMIUM."
+    path = folder / "settings.json"
+    settings |= {"folder": str(folder), "chromium": chromium}
+    path.write_text(json.dumps(settings), encoding="utf-8")
+    command = ["node", WEB / "tests" / script, path]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=1200)
     assert done.returncode == 0, done.stderr
     content = json.loads((folder / "report.json").read_text(encoding="utf-8"))
     print(json.dumps(content, indent=2))  # with `pytest -s`
@@ -185,6 +219,45 @@ def test_the_server_gives_the_same_pixels(report, files, restorer):
 
 
 @pytest.mark.web
+def test_large_photos_go_to_the_server_that_serves_the_page(served, files, restorer):
+    large, small = "Large photos on the server (network rain)", "In this browser"
+    assert served["choices"] == [large, small, "On the server (network rain)"]
+    assert served["chosen"] == large
+    assert "more than 1 megapixel are sent to the server" in served["note"]
+    assert served["isolated"], "The server's headers let WebAssembly use threads."
+    assert served["errors"] == []
+    (sent,) = served["large"]["sent"]
+    assert sent.endswith("/v1/models/rain:predict")
+    assert "1200 × 850 pixels" in served["large"]["status"]
+    assert served["large"]["status"].endswith(" s on the server")
+    assert _difference(served["large"]["file"], files["megapixel"], restorer) == 0
+
+
+@pytest.mark.web
+def test_small_photos_stay_in_the_browser_unless_one_chooses(served, files, restorer):
+    assert served["small"]["sent"] == []
+    assert "server" not in served["small"]["status"]
+    assert _difference(served["small"]["file"], files["small"], restorer) <= 1
+    assert served["noteOfBrowser"].endswith("nothing is uploaded.")
+    assert len(served["sent"]["sent"]) == 1
+    assert _difference(served["sent"]["file"], files["chosen"], restorer) == 0
+
+
+@pytest.mark.web
+def test_the_choice_fits_a_phone(served):
+    assert served["phoneWidth"] == 390  # no more than the window
+
+
+@pytest.mark.web
+def test_transparency_is_kept_by_way_of_the_server(served, files):
+    assert len(served["clear"]["sent"]) == 1
+    with Image.open(served["clear"]["file"]) as image:
+        alpha = np.asarray(image.getchannel("A"))
+    with Image.open(files["clear"]) as rainy:
+        np.testing.assert_array_equal(alpha, np.asarray(rainy.getchannel("A")))
+
+
+@pytest.mark.web
 def test_bad_files_say_what_is_wrong(report):
     assert "not a picture that your browser can read" in report["broken"]["problem"]
     assert report["empty"]["problem"] == "The file is empty."
@@ -221,7 +294,9 @@ def test_arrow_keys_move_the_dividing_line(report):
 
 
 @pytest.mark.web
-def test_no_other_host_is_asked(report):
+@pytest.mark.parametrize("seen", ["report", "served"])
+def test_no_other_host_is_asked(seen, request):
+    report = request.getfixturevalue(seen)
     logged = [event["params"] for event in report["net"]["events"] if "params" in event]
     # The browser asks for its own sake, too; what the page asks names it as initiator.
     (page,) = {
@@ -231,7 +306,8 @@ def test_no_other_host_is_asked(report):
     }
     asked = {p["url"] for p in logged if p.get("initiator") == page and "url" in p}
     assert any(url.endswith(".wasm") for url in asked), "Workers must be logged, too."
-    urls = [url.removeprefix("blob:") for url in [*asked, *report["requests"]]]
+    requested = [line.split()[-1] for line in report["requests"]]
+    urls = [url.removeprefix("blob:") for url in [*asked, *requested]]
     assert {urlsplit(url)._replace(path="").geturl() for url in urls} == {page}
 
 

@@ -28,6 +28,7 @@ __all__ = [
     "naturalness",
     "optimizers",
     "presets",
+    "profiling",
     "rainmaking",
     "recipes",
     "regions",

@@ -345,32 +345,51 @@ def bench(
     size: Annotated[
         str, Option(metavar="HxW", help="Height and width of the image.")
     ] = "320x320",
-    repeats: Annotated[int, count("Timed images per model.")] = 5,
+    repeats: Annotated[
+        int | None, count("Timed images. [default: 20; fewer, 5 at least, after 30 s]")
+    ] = None,
     threads: Annotated[int | None, count("[default: one per core]")] = None,
     runtime: options.RuntimeName = None,
+    profile: Annotated[
+        bool, Option("--profile", help="Also each kind of operation (LiteRT files).")
+    ] = False,
     json: options.Json = None,
     overwrite: options.Overwrite = False,
 ):
-    """Print the seconds that models take for one image, taken turn by turn.
+    """Print the seconds and the memory that models take for one image.
 
-    The first image of each model, which includes what a runtime compiles, is counted
-    apart. Let nothing else run meanwhile.
+    The models take turns. The first image of each, which includes what a runtime
+    compiles, is counted apart. Memory is what a fresh process gains by loading the
+    model and its runtime (loaded) and by then, at most, deraining one image (peak);
+    only Linux tells. Let nothing else run meanwhile.
 
     \b
     tfderain bench menet runs/mine --size 320x320
+    tfderain bench exported/model_int8.tflite --threads 4 --profile --json int8.json
     """
     refuse_existing(json, overwrite)
     wanted = options.size(size)
-    from tfderain import timing
+    from tfderain import engines, profiling, timing
 
-    opened = {
-        name: restorer(name, runtime, threads=threads) for name in dict.fromkeys(models)
-    }
+    runs = {name: runtime or engines.suited(name) for name in dict.fromkeys(models)}
+    if profile and set(runs.values()) != {"litert"}:
+        others = [f"{name} ({run})" for name, run in runs.items() if run != "litert"]
+        raise ValueError(
+            "`--profile` reads LiteRT's own profiler, so every model must be one for "
+            f"LiteRT (see `tfderain export`). Received: {', '.join(others)}."
+        )
+    opened = {name: restorer(name, run, threads=threads) for name, run in runs.items()}
     with console.Progress("bench") as progress:
         timings = timing.time_models(opened, wanted, repeats, progress)
-    print(timing.table(timings))
+    threads = threads or engines.processors()
+    timings = [timing.add_memory(one, runs[one.model], threads) for one in timings]
+    print(timing.table(timings, threads))
+    if profile:
+        timings = [timing.add_profile(one, threads) for one in timings]
+        for one in timings:
+            print(f"\n{one.model}: {profiling.table(one.profile)}")
     if json:
-        timing.to_json(timings, options.make_folder(json))
+        timing.to_json(timings, options.make_folder(json), threads)
 
 
 @app.command(short_help="Write a SavedModel or a LiteRT file.")

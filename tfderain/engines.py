@@ -64,7 +64,7 @@ class LiteRT:
     def __init__(self, model, threads=None):
         from ai_edge_litert.interpreter import Interpreter
 
-        path = _file(model, ".tflite", "litert")
+        self.path = path = _file(model, ".tflite", "litert")
         try:
             with _without_greeting():
                 self.interpreter = Interpreter(

@@ -2,19 +2,26 @@
 
 `GET /v1/models/<name>[/versions/<version>][/metadata]` and
 `POST /v1/models/<name>[/versions/<version>]:predict`; errors are `{"error": "..."}`.
+Beyond TensorFlow Serving's: `GET /v1/models`, for the page of `web/`, and that page at
+`/`.
 """
 
 import asyncio
 import contextlib
 import time
 
-from tfderain.serving import json_tensors, signatures
+from tfderain.serving import json_tensors, page, signatures
 from tfderain.serving.refusal import Refusal, invalid, too_large
 from tfderain.serving.service import Service
 
 
-def application(service: Service):
-    """Returns the ASGI application of a service."""
+def application(service: Service, ui=None):
+    """Returns the ASGI application of a service.
+
+    Args:
+        service: what answers.
+        ui: folder of the built page, or `None` for no page.
+    """
     from fastapi import FastAPI, Request, Response
     from fastapi.concurrency import run_in_threadpool
     from fastapi.responses import JSONResponse
@@ -47,8 +54,12 @@ def application(service: Service):
 
     @app.get("/metrics")
     async def metrics():
-        page, kind = await run_in_threadpool(service.metrics.page)
-        return Response(page, media_type=kind)
+        numbers, kind = await run_in_threadpool(service.metrics.page)
+        return Response(numbers, media_type=kind)
+
+    @app.get("/v1/models")
+    async def models():
+        return model_list(service)
 
     @app.get("/v1/models/{name}")
     @app.get("/v1/models/{name}/versions/{version:int}")
@@ -85,15 +96,17 @@ def application(service: Service):
             future = service.submit(signature, images, seconds)
             derained = await answers(request, service, future, seconds)
             async with turns:
-                page = await run_in_threadpool(
+                answer = await run_in_threadpool(
                     json_tensors.write_images, derained, signature, row
                 )
-        return Response(page, media_type="application/json")
+        return Response(answer, media_type="application/json")
 
     @app.api_route("/v1/{path:path}", methods=["GET", "POST"])
     async def malformed(request: Request, path: str):
         raise invalid(f"Malformed request: {request.method} /v1/{path}")
 
+    if ui:
+        app.mount("/", page.files(ui))
     return app
 
 
@@ -160,6 +173,17 @@ async def answers(request, service, future, seconds: float) -> list:
         gone.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await gone
+
+
+def model_list(service: Service) -> dict:
+    """Returns what `GET /v1/models` says: what a client must know to send an image."""
+    model = {
+        "name": service.name,
+        "version": str(service.version),
+        "max_bytes": service.limits.body,
+        "max_pixels": service.limits.pixels,
+    }
+    return {"models": [model]}
 
 
 def model_status(service: Service) -> dict:

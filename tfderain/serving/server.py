@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from tfderain import engines, runtime
+from tfderain.serving import page
 from tfderain.serving.engine import Engine
 from tfderain.serving.metrics import Metrics
 from tfderain.serving.service import Limits, Service
@@ -42,6 +43,7 @@ class Settings:
         grace: float. Seconds that requests may take to finish after `stop`.
         tile: see `tfderain.runtime.Restorer`.
         runtime: `"litert"`, `"tensorflow"` or `None`, for that which suits the model.
+        ui: path. Folder of the built page, to be served at `/`; `None` for no page.
     """
 
     host: str = "127.0.0.1"
@@ -57,6 +59,7 @@ class Settings:
     grace: float = 30.0
     tile: str | int | None = "auto"
     runtime: str | None = None
+    ui: str | os.PathLike | None = None
 
     def __post_init__(self):
         for name in ("workers", "threads", "queue", "max_bytes", "max_pixels"):
@@ -68,6 +71,8 @@ class Settings:
                 "`timeout` must be positive and `grace` not negative. Received: "
                 f"timeout={self.timeout}, grace={self.grace}."
             )
+        if self.ui is not None:
+            page.check(self.ui)
 
 
 class Server:
@@ -168,7 +173,7 @@ class Server:
 
         listener = listen(self.settings.host, self.settings.port)
         config = uvicorn.Config(
-            rest.application(self.service),
+            rest.application(self.service, self.settings.ui),
             http="h11",
             ws="none",
             lifespan="off",

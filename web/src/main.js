@@ -1,6 +1,7 @@
 // The page: takes photos, has a back end derain them one by one, shows the results.
 
 import { Browser } from "./browser.js";
+import { BySize } from "./by_size.js";
 import { resultName } from "./picture.js";
 import { Server } from "./server.js";
 
@@ -11,12 +12,13 @@ const STAGES = {
   wait: "The server is removing the rain…",
 };
 
+const PLACES = { gpu: " on the graphics card", server: " on the server" };
+
 /** One photo: `state` is "waiting", "working", "done", "failed" or "cancelled". */
 const items = [];
 let selected;
 // ?processor=cpu leaves the graphics card alone, ?processor=gpu uses it untested.
 let backend = new Browser(new URLSearchParams(location.search).get("processor"));
-const backends = [backend];
 
 // Photos in
 
@@ -153,7 +155,7 @@ function showSelected(item) {
     $("derained").alt = `${item.name}, after`;
     $("download").href = url;
     $("download").download = resultName(item.name);
-    const where = processor === "gpu" ? " on the graphics card" : "";
+    const where = PLACES[processor] ?? "";
     say(`${width} × ${height} pixels, done in ${seconds.toFixed(1)} s${where}`);
   } else {
     $("derained").removeAttribute("src");
@@ -303,14 +305,17 @@ function choose(chosen) {
   backend.prepare().then(ready, () => {}); // the first photo will say what is wrong
 }
 
-$("backend").onchange = ({ target }) => choose(backends[target.selectedIndex]);
 $("terms").textContent = `Network ${MODEL.name}; weights for ${MODEL.terms}.`;
 navigator.serviceWorker?.register("./sw.js").catch(() => {}); // only for offline use
 choose(backend);
 
 const server = await Server.find(MODEL.name);
 if (server) {
-  backends.push(server);
+  const backends = [new BySize(backend, server), backend, server];
   $("backend").append(...backends.map(({ label }) => new Option(label)));
+  $("backend").onchange = ({ target }) => choose(backends[target.selectedIndex]);
   $("where").hidden = false;
+  // Photos that are here already came while the page said that they stay.
+  if (items.length) $("backend").selectedIndex = backends.indexOf(backend);
+  else choose(backends[0]);
 }

@@ -16,10 +16,20 @@ export class PictureError extends Error {
  */
 export async function check(file, maxPixels = MAX_PIXELS) {
   if (!file.size) throw new PictureError("The file is empty.");
-  // Size stands at the front, but cameras put previews and profiles before it.
-  const head = new Uint8Array(await file.slice(0, 2 ** 20).arrayBuffer());
-  const size = sizeOf(head);
+  const size = await sizeIn(file);
   if (size) checkSize(size, maxPixels);
+}
+
+/** Width times height, 0 for what is no picture. */
+export async function pixelsOf(file) {
+  const size = (await sizeIn(file)) ?? (await createImageBitmap(file).catch(() => null));
+  size?.close?.();
+  return size ? size.width * size.height : 0;
+}
+
+async function sizeIn(file) {
+  // Size stands at the front, but cameras put previews and profiles before it.
+  return sizeOf(new Uint8Array(await file.slice(0, 2 ** 20).arrayBuffer()));
 }
 
 function checkSize({ width, height }, maxPixels) {

@@ -1,25 +1,36 @@
 // Back end 2: a server of the same origin with TensorFlow Serving's REST interface.
 
-import { decode, encode } from "./picture.js";
+import { PictureError, decode, encode } from "./picture.js";
 
-// As `tfderain.images.MAX_PIXELS`: what the server would refuse need not be sent.
-const MAX_PIXELS = 180_000_000;
+/** A server's answer names what it serves; another than tfderain's may leave it out. */
+const DEFAULTS = {
+  max_pixels: 180_000_000, // as `tfderain.images.MAX_PIXELS`
+  max_bytes: Infinity,
+};
 
 export class Server {
-  label = "On the server";
   note = "Photos are sent to the server that this page comes from, and nowhere else.";
 
-  constructor(model = "menet") {
-    this.model = model;
+  /**
+   * @param {string} ours name of the network that the page itself has.
+   * @param {{name?: string, max_pixels?: number, max_bytes?: number}} served
+   */
+  constructor(ours, served = {}) {
+    const { name = ours, max_pixels, max_bytes } = { ...DEFAULTS, ...served };
+    this.path = `/v1/models/${encodeURIComponent(name)}:predict`;
+    this.maxPixels = max_pixels;
+    this.maxBytes = max_bytes;
+    this.network = name === ours ? "" : ` (network ${name})`;
+    this.label = `On the server${this.network}`;
   }
 
   /** Returns the back end, or null where no server answers `/v1/models`. */
-  static async find(model) {
+  static async find(ours) {
     try {
       const response = await fetch("/v1/models");
       if (!response.ok) return null;
-      await response.json(); // a file server may answer with a page
-      return new Server(model);
+      const { models } = await response.json(); // a file server may answer with a page
+      return new Server(ours, models?.[0]);
     } catch {
       return null;
     }
@@ -31,13 +42,22 @@ export class Server {
   async derain(image, onProgress, signal) {
     onProgress({ stage: "load", done: 0, total: 0 });
     // Upright sRGB pixels: what a server does with EXIF and profiles differs.
-    const rainy = await encode(await decode(image, MAX_PIXELS));
+    const rainy = await decode(image, this.maxPixels);
+    const b64 = await toBase64(await encode(rainy));
+    const body = JSON.stringify({ instances: [{ b64 }] });
+    // The server would hang up in the middle, which browsers report as a broken line.
+    if (body.length > this.maxBytes) {
+      const [size, most] = [body.length, this.maxBytes].map((n) => Math.round(n / 1e6));
+      throw new PictureError(
+        `The picture is too large for the server: ${size} MB, and it takes ${most} MB.`,
+      );
+    }
     signal.throwIfAborted();
     onProgress({ stage: "wait", done: 0, total: 0 });
-    const response = await fetch(`/v1/models/${this.model}:predict`, {
+    const response = await fetch(this.path, {
       method: "POST",
       headers: { "Content-Type": "application/json" },
-      body: JSON.stringify({ instances: [{ b64: await toBase64(rainy) }] }),
+      body,
       signal,
     });
     const answer = await response.json().catch(() => ({}));
@@ -45,9 +65,11 @@ export class Server {
     if (!response.ok || !derained) {
       throw new Error(`the server says “${answer.error ?? response.status}”.`);
     }
-    const pixels = await decode(fromBase64(derained), MAX_PIXELS);
+    const pixels = await decode(fromBase64(derained), this.maxPixels);
     const { width, height } = pixels;
-    return { blob: await encode(pixels), width, height };
+    // Servers answer with RGB.
+    for (let at = 3; at < rainy.data.length; at += 4) pixels.data[at] = rainy.data[at];
+    return { blob: await encode(pixels), width, height, processor: "server" };
   }
 }
 

@@ -7,19 +7,13 @@
 // and `huge` files, and `chromium`. What is right is decided in tests/test_web.py.
 
 import { readFileSync, writeFileSync } from "node:fs";
-import { basename, join } from "node:path";
-import { chromium } from "playwright-core";
+import { join } from "node:path";
+
+import { complaintsOf, derain as derainAt, drop as dropAt, open } from "./page.js";
 
 const settings = JSON.parse(readFileSync(process.argv[2]));
-const report = { pictures: {}, errors: [], requests: [] };
+const report = { pictures: {}, requests: [] };
 
-const ARGUMENTS = [
-  "--no-sandbox", // containers have no user namespaces
-  "--disable-background-networking",
-  "--disable-component-update",
-  "--disable-sync",
-  "--no-first-run",
-];
 // A graphics card in software: slow, but the same shaders.
 const SOFTWARE_GPU = [
   "--enable-unsafe-webgpu",
@@ -30,15 +24,12 @@ const SOFTWARE_GPU = [
 ];
 
 let { browser, context, page } = await open(
+  settings,
   `--log-net-log=${join(settings.folder, "net.json")}`,
 );
-let complaints = report.errors;
-page.on("console", (message) => {
-  if (message.type() === "error") {
-    complaints.push(`${message.text()} (${message.location().url})`);
-  }
-});
-page.on("pageerror", (error) => complaints.push(error.message));
+const complaints = complaintsOf(page);
+const derain = (path) => derainAt(page, path, settings.folder);
+const drop = (path, type) => dropAt(page, path, type);
 context.on("request", (request) => report.requests.push(request.url()));
 
 await load();
@@ -47,28 +38,17 @@ await errors();
 await cancel();
 await slider();
 await server();
-complaints = []; // what follows must fail
+report.errors = [...complaints]; // what follows must fail
 await policy();
 await offline();
 await browser.close();
 
-({ browser, context, page } = await open(...SOFTWARE_GPU));
+({ browser, context, page } = await open(settings, ...SOFTWARE_GPU));
 report.adapter = await hasAdapter();
 if (report.adapter) report.gpu = await graphics();
 await browser.close();
 
 writeFileSync(join(settings.folder, "report.json"), JSON.stringify(report));
-
-async function open(...more) {
-  const browser = await chromium.launch({
-    executablePath: settings.chromium,
-    args: [...ARGUMENTS, ...more],
-  });
-  const context = await browser.newContext({ viewport: { width: 1280, height: 800 } });
-  const page = await context.newPage();
-  page.setDefaultTimeout(300_000);
-  return { browser, context, page };
-}
 
 async function load() {
   const started = Date.now();
@@ -77,44 +57,8 @@ async function load() {
   await page.locator("body[data-ready]").waitFor();
   report.ready = (Date.now() - started) / 1000;
   report.isolated = await page.evaluate(() => crossOriginIsolated);
+  await page.getByLabel("Runs").selectOption("In this browser"); // large ones, too
   for (const path of settings.pictures) report.pictures[path] = await derain(path);
-}
-
-// Drops a file on the page and waits for the result or the error.
-async function derain(path) {
-  await drop(path);
-  await page.locator("#done, #problem").and(page.locator(":visible")).waitFor();
-  if (await page.locator("#problem").isVisible()) {
-    const problem = await page.locator("#problem").textContent();
-    await page.getByRole("button", { name: "Clear" }).click();
-    return { problem };
-  }
-  const status = await page.locator("#status").textContent();
-  const [download] = await Promise.all([
-    page.waitForEvent("download"),
-    page.getByRole("link", { name: "Download PNG" }).click(),
-  ]);
-  const file = join(settings.folder, download.suggestedFilename());
-  await download.saveAs(file);
-  await page.getByRole("button", { name: "Clear" }).click();
-  return { file, status };
-}
-
-async function drop(path, type = "drop") {
-  const data = readFileSync(path).toString("base64");
-  await page.evaluate(
-    ([data, name, type]) => {
-      const bytes = Uint8Array.from(atob(data), (letter) => letter.charCodeAt(0));
-      const transfer = new DataTransfer();
-      transfer.items.add(new File([bytes], name));
-      const event =
-        type === "drop"
-          ? new DragEvent("drop", { dataTransfer: transfer, bubbles: true })
-          : new ClipboardEvent("paste", { clipboardData: transfer, bubbles: true });
-      document.body.dispatchEvent(event);
-    },
-    [data, basename(path), type],
-  );
 }
 
 // Two files at once, one of them pasted, wait for each other in the queue.

@@ -1,0 +1,56 @@
+"""The page of `web/`, as `make web` builds it, below the addresses of the REST API.
+
+```python
+serving.Settings(ui=serving.PAGE)  # or the folder of a copy
+```
+"""
+
+from pathlib import Path
+
+# Of a checkout; an installed package has no page, which is larger than all the rest.
+PAGE = Path(__file__).resolve().parents[2] / "web" / "dist"
+
+HEADERS = {
+    # With these two, browsers let WebAssembly use threads.
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Embedder-Policy": "require-corp",
+    # A page that was built anew is asked for; what has not changed is not sent again.
+    "Cache-Control": "no-cache",
+}
+# Systems differ in what they call these; browsers insist on the first two.
+TYPES = {
+    ".js": "text/javascript",
+    ".wasm": "application/wasm",
+    ".tflite": "application/octet-stream",
+}
+
+
+def check(folder) -> Path:
+    """Returns the folder of a built page.
+
+    Raises:
+        ValueError: if there is no page in it.
+    """
+    # The page's sources have an index.html, too.
+    if not Path(folder, "index.html").is_file() or Path(folder, "src").exists():
+        raise ValueError(
+            "`ui` must be the folder of the built page. In a checkout of tfderain, "
+            "`make web` builds web/dist (Node.js 20 and npm); elsewhere --ui-dir "
+            f"names a copy of it. Received: {folder}."
+        )
+    return Path(folder)
+
+
+def files(folder):
+    """Returns the ASGI application that answers with the files of the page."""
+    from starlette.staticfiles import StaticFiles
+
+    class Page(StaticFiles):
+        async def get_response(self, path, scope):
+            response = await super().get_response(path, scope)
+            response.headers.update(HEADERS)
+            if kind := TYPES.get(Path(path).suffix):
+                response.headers["Content-Type"] = kind
+            return response
+
+    return Page(directory=folder, html=True)
