@@ -32,8 +32,8 @@ class Bound:
 # weight or a wrong padding gives a hundred times the bound.
 # float16: weights keep 11 bits; 7e-4 was the most seen on a trained MENET.
 # The int8 kinds: seen on a trained MENET were 0.03 and 0.10 at single pixels where
-# rain is dense, 0.003 and 0.006 on average. ERL-Net in int8 was off by 0.014 on average
-# and lost 2.7 dB on Rain100H: such a file must not pass.
+# rain is dense, 0.003 and 0.006 on average. An ERL-Net in int8 that was off by 0.014 on
+# average lost 2.7 dB on Rain100H: such a file must not pass.
 BOUNDS = {
     "float32": Bound(0.25 / 255, 0.25 / 255),
     "float16": Bound(2 / 255, 0.5 / 255),
