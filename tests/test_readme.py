@@ -68,6 +68,8 @@ def quick(line):
     if words[:2] == ["analyze", "relations"]:  # of an untrained Rainmer, no map
         words = [word.replace("runs/rainmer", str(tiny_rainmer())) for word in words]
         words += ["--no-umap", "--images", "3"]
+    if command == "bench":
+        words += ["--repeats", "2"]
     return words
 
 
