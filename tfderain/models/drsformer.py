@@ -12,6 +12,7 @@ convolution starts near zero, so that training starts from the rainy image.
 import itertools
 
 import keras
+import numpy as np
 from keras import ops
 
 from tfderain import losses
@@ -234,8 +235,17 @@ class MixedScaleFeedForward(keras.layers.Layer):
             ops.concatenate([small[i], large[i]], axis=-1) for i in range(2)
         )
         small, large = self.second_3(small), self.second_5(large)
-        pairs = [x[..., 0::2] + x[..., 1::2] for x in (small, large)]
-        return self.project(ops.relu(ops.concatenate(pairs, axis=-1)))
+        small, large = self.add_neighbours(small), self.add_neighbours(large)
+        return self.project(ops.relu(ops.concatenate([small, large], axis=-1)))
+
+    def add_neighbours(self, features):
+        """Sums of channels 0 and 1, 2 and 3...
+
+        Every second channel at a time would be a strided copy, a tenth of a training
+        step in TensorFlow on CPUs; a product with zeros and ones is nearly free.
+        """
+        pairs = np.repeat(np.eye(features.shape[-1] // 2), 2, axis=0)[None, None]
+        return ops.conv(features, ops.cast(pairs, features.dtype))
 
     def compute_output_shape(self, input_shape):
         return input_shape
