@@ -28,7 +28,7 @@ from ai_edge_litert.interpreter import Interpreter
 from PIL import Image
 from timing import Peer, best_peer, milliseconds, run_process, table, take_turns, timer
 
-from tfderain import export, models, presets, recipes, runtime, training
+from tfderain import export, models, presets, recipes, runtime, timing, training
 from tfderain.data import pipeline, rain
 from tfderain.losses import Reconstruction
 from tfderain.tiling import round_up
@@ -344,6 +344,21 @@ def measure_tiling(bench):
         bench.add(f"{name}, mean", f"{255 * difference.mean():.6f} /255")
 
 
+def measure_growth(bench):
+    """Time and memory of whole images, by size: what is linear stays level."""
+    sides = (128, 256, 512) if bench.quick else (128, 256, 512, 1024)
+    restorer = runtime.Restorer(bench.preset, tile=None)
+    for side in sides:
+        (found,) = timing.time_models({str(bench.preset): restorer}, (side, side))
+        found = timing.add_memory(found)
+        megapixels = side * side / 1e6
+        name = f"LiteRT float32 {side}x{side}"
+        bench.add(f"{name}, a megapixel", found.median / megapixels)
+        if found.memory:
+            peak = found.memory.peak / 1e6
+            bench.add(f"{name}, peak memory of the model", f"{peak:.0f} MB")
+
+
 SECTIONS = {
     "products": measure_products,
     "start": measure_start,
@@ -352,6 +367,7 @@ SECTIONS = {
     "pipeline": measure_pipeline,
     "memory": measure_memory,
     "tiling": measure_tiling,
+    "growth": measure_growth,
 }
 
 
