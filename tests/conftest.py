@@ -14,6 +14,27 @@ tf.config.set_logical_device_configuration(
 )
 
 
+# Files that take a minute or more begin first, so that no processor waits at the end.
+LONG = (
+    "test_training",
+    "test_readme",
+    "test_erlnet",
+    "test_stages",
+    "test_rainmer",
+    "test_base",
+    "test_jrgr",
+    "test_jrgr_stages",
+    "test_menet",
+    "test_drsformer",
+    "test_train_portable",
+)
+
+
+def pytest_collection_modifyitems(items):
+    places = {name: place for place, name in enumerate(LONG)}
+    items.sort(key=lambda item: places.get(item.path.stem, len(LONG)))
+
+
 @pytest.fixture(autouse=True)
 def seeded():
     """Each test starts from the same random state."""

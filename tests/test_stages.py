@@ -193,6 +193,7 @@ def test_plateau_divides_the_rate_and_survives_an_interruption(tmp_path):
     assert rates({0, 3, 8}) == whole
 
 
+@pytest.mark.slow  # compiles six steps
 def test_script_trains_all_stages(data, tmp_path, monkeypatch):
     script = pathlib.Path(__file__).parent.parent / "scripts" / "train_erlnet.py"
     command = [script, data, tmp_path / "erlnet.keras"]

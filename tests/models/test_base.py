@@ -59,8 +59,9 @@ def test_xla_gives_the_same_steps(scheme):
     assert_same_weights(plain, compiled, rtol=1e-4)  # other order of float32 sums
 
 
-@pytest.mark.parametrize("normalization", [None, "batch"])
-@pytest.mark.parametrize("scheme", ["LossBalance", "GradientBalance"])
+@pytest.mark.parametrize(
+    ("scheme", "normalization"), [("LossBalance", None), ("GradientBalance", "batch")]
+)
 def test_two_replicas_equal_one(strategy, scheme, normalization):
     options = {"normalization": normalization}
     alone = build(weighting=getattr(weighting, scheme)(), **options)
