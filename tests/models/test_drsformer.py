@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 import pytest
+from ai_edge_litert.interpreter import Interpreter, OpResolverType
 from drsformer_golden import Weights, nhwc
 from helpers import (
     GOLDEN,
@@ -183,3 +184,26 @@ def test_a_converted_network_can_be_resized(tmp_path):
     # It compares the file with Keras, at this size and at others.
     written = export.to_litert(model, tmp_path / "network.tflite", (32, 48))
     assert len(written.sizes) == 3
+
+
+def test_int8_keeps_attention_in_float32(tmp_path):
+    model = drsformer.DRSformer(**TINY)
+    model.build((None, None, None, 3))
+    int8 = {"quantization": "int8", "representative": images(8, 32, 48, 3)}
+    with pytest.raises(ValueError, match="BATCH_MATMUL.* in float32"):
+        export.to_litert(
+            model, tmp_path / "m.tflite", (32, 48), interface="uint8", **int8
+        )
+    made = export.to_litert(model, tmp_path / "m.tflite", (32, 48), **int8)
+    interpreter = Interpreter(
+        str(made.path),
+        experimental_op_resolver_type=OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES,
+    )
+    tensors = {tensor["index"]: tensor for tensor in interpreter.get_tensor_details()}
+    kinds = {"CONV_2D": set(), "BATCH_MATMUL": set()}
+    for operation in interpreter._get_ops_details():
+        if operation["op_name"] in kinds:
+            kinds[operation["op_name"]].add(tensors[operation["inputs"][0]]["dtype"])
+    assert kinds == {"CONV_2D": {np.int8}, "BATCH_MATMUL": {np.float32}}
+    # 8 bits of the convolutions; a layer in the wrong scale is at 0.1
+    assert made.mean_difference < 0.02

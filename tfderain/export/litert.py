@@ -51,7 +51,8 @@ def to_litert(
         quantization: `None` for float32; `"float16"` halves the weights;
             `"dynamic_int8"` quarters them and computes convolutions in int8 with ranges
             measured while it runs; `"int8"` computes everything in int8, with ranges of
-            the `representative` images, as microcontrollers and NPUs want it.
+            the `representative` images, as microcontrollers and NPUs want it. All but
+            the `float_operations` of the model.
         representative: for `"int8"`: float32 images `(height, width, 3)` in [0, 1], at
             least 8, rainy like those to come; cut to `size`.
         interface: `"uint8"` takes and gives grey levels; for `"int8"` only.
@@ -65,7 +66,8 @@ def to_litert(
     """
     started = time.perf_counter()
     stride = model.stride
-    _check(stride, size, quantization, representative, interface)
+    keep = model.float_operations if quantization == "int8" else ()
+    _check(stride, size, quantization, representative, interface, keep)
     model = deployable(model)
 
     def derain(rainy):
@@ -81,7 +83,7 @@ def to_litert(
             with warnings.catch_warnings():
                 # TensorFlow's converter measures ranges with its own interpreter.
                 warnings.filterwarnings("ignore", ".*tf.lite.Interpreter is deprecated")
-                content = converter.convert()
+                content = _convert(converter, keep)
         about = {**(metadata or {}), **_describe(model)}
         temporary.write_bytes(with_metadata(content, about))
         if not known:  # of ranges measured for photos, noise would show nothing
@@ -97,7 +99,7 @@ def to_litert(
     return artefact.moved(path)
 
 
-def _check(stride, size, quantization, representative, interface):
+def _check(stride, size, quantization, representative, interface, keep):
     if size and any(side < 1 or side % stride for side in size):
         raise ValueError(
             f"`size` must be multiples of the stride {stride}. Received: size={size}."
@@ -111,6 +113,11 @@ def _check(stride, size, quantization, representative, interface):
         raise ValueError(
             'Only int8 files take grey levels. Received: interface="uint8", '
             f"{quantization=}."
+        )
+    if interface == "uint8" and keep:
+        raise ValueError(
+            "Files with grey levels compute everything in int8; this network keeps "
+            f"{', '.join(keep)} in float32. Take the float interface."
         )
     count = len(representative) if representative is not None else 0
     if quantization == "int8" and (count < FEWEST_REPRESENTATIVE or not size):
@@ -136,6 +143,18 @@ def _prepare(converter, quantization, representative, interface, size):
         converter.inference_input_type = tf.uint8
         converter.inference_output_type = tf.uint8
     return images[:FEWEST_REPRESENTATIVE]
+
+
+def _convert(converter, keep):
+    """Converts; operations of the names `keep` stay in float32 inside an int8 file."""
+    if not keep:
+        return converter.convert()
+    tools = tf.lite.experimental  # where TensorFlow has selective quantization
+    options = tools.QuantizationDebugOptions(denylisted_ops=list(keep))
+    images = converter.representative_dataset
+    return tools.QuantizationDebugger(
+        converter=converter, debug_dataset=images, debug_options=options
+    ).get_nondebug_quantized_model()
 
 
 def _cut(image, size):

@@ -34,6 +34,9 @@ class Derainer(TapeTraining, keras.Model):
     images of the same size, float32 in [0, 1].
     """
 
+    # LiteRT's names of the operations that int8 exports keep in float32.
+    float_operations = ()
+
     def __init__(
         self,
         stride,

@@ -466,6 +466,13 @@ class DRSformer(Derainer):
 
     # The derained pixels depend on all of the image: spatial means and norms.
     global_operations = True
+    # What is neither a convolution nor a copy: lengths, variances and exponentials span
+    # more than 256 steps, and int8 made divisors of them zero.
+    float_operations = (
+        *("ADD", "SUB", "MUL", "DIV", "SUM", "MEAN", "MAXIMUM", "SQUARE", "SQRT"),
+        *("SQUARED_DIFFERENCE", "RSQRT", "EXP", "NEG", "SOFTMAX", "BATCH_MATMUL"),
+        *("TOPK_V2", "GREATER_EQUAL", "SELECT_V2", "LOGISTIC"),
+    )
     network_class = DRSformerNetwork
 
     def __init__(self, tasks=None, weighting=None, clip_training=False, **kwargs):
