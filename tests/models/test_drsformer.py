@@ -51,6 +51,17 @@ def test_mixture_of_experts(variant):
     assert len(mixture.stages) == {"code": 2, "supplement": 1}[variant]
 
 
+def test_kernels_in_few_taps_give_the_same_sums():
+    features = images(1, 17, 14, 6)
+    mixture = layers.MixtureOfExperts(2)
+    mixture.build(features.shape)
+    expected = mixture(features)
+    for stage in mixture.stages:
+        stage.few_taps = True
+    # float32 sums in another order
+    np.testing.assert_allclose(mixture(features), expected, rtol=1e-4, atol=1e-5)
+
+
 def test_the_supplement_adds_inside_and_weighs_without_softmax():
     features = images(1, 6, 8, 2)
     mixture = layers.MixtureOfExperts(2, "supplement")

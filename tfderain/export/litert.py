@@ -19,6 +19,7 @@ from tfderain.export.artefact import (
     staged,
 )
 from tfderain.export.saved_model import TENSOR, write_saved_model
+from tfderain.layers import ExpertStage
 
 QUANTIZATIONS = (None, "float16", "dynamic_int8", "int8")
 INTERFACES = ("float32", "uint8")
@@ -69,6 +70,9 @@ def to_litert(
     keep = model.float_operations if quantization == "int8" else ()
     _check(stride, size, quantization, representative, interface, keep)
     model = deployable(model)
+    for layer in model.network._flatten_layers():
+        if isinstance(layer, ExpertStage):
+            layer.few_taps = True
 
     def derain(rainy):
         return {"derained": ops.clip(model.network(rainy, training=False), 0.0, 1.0)}
