@@ -47,7 +47,7 @@ class Ranges:
         most_gain: of the streaks.
     """
 
-    exposure: tuple = (0.04, 0.3)
+    exposure: tuple = (0.015, 0.15)
     sky: tuple = (1.0, 12.0)
     grey: tuple = (0.2, 0.7)
     cool: tuple = ((0.55, 0.75, 1.0), (0.9, 1.0, 1.25))
@@ -60,10 +60,10 @@ class Ranges:
     power: tuple = (0.2, 1.2)
     glow: tuple = (0.2, 0.9)
     noise: tuple = (0.003, 0.02)
-    psnr: tuple = (18.0, 34.0)
+    psnr: tuple = (22.0, 36.0)
     layers: tuple = (1, 4)
     drops_light: tuple = (0.06, 0.35)
-    mist: tuple = (0.02, 0.2)
+    mist: tuple = (0.01, 0.1)
     mist_share: float = 0.5
     most_gain: float = 2.5
 

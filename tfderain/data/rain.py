@@ -62,7 +62,7 @@ class Ranges:
     # "veil" the PSNR counts the streaks alone.
     light: tuple = (26.0, 36.0)
     medium: tuple = (18.0, 26.0)
-    heavy: tuple = (8.0, 18.0)
+    heavy: tuple = (10.0, 18.0)
     veil: tuple = (16.0, 36.0)
     layers: dict = dataclasses.field(
         default_factory=lambda: {
