@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from drsformer_golden import Weights, nhwc
 from helpers import (
     GOLDEN,
@@ -13,6 +14,7 @@ from helpers import (
 )
 from keras import ops
 
+from tfderain import export
 from tfderain.models import contrast, drsformer, rainmer
 
 # One block each way: building graphs takes most of the time of these tests.
@@ -286,3 +288,19 @@ def test_only_the_network_is_deployed():
     assert len(shipped.trainable_weights) == len(shipped.network.weights)
     rainy = images(1, 16, 24, 3)
     np.testing.assert_array_equal(shipped(rainy), trained(rainy))
+
+
+@pytest.mark.slow
+def test_onnx_is_compared_with_keras_at_several_sizes(tmp_path):
+    made = export.to_onnx(tiny(contrast_weight=0.0), tmp_path / "network.onnx")
+    assert len(made.sizes) > 1
+
+
+def test_prompts_are_made_of_operations_that_onnx_has():
+    prompt = rainmer.Prompt()
+    prompt.build((1, 4, 6, 8), (1, 16))
+    traced = tf.function(prompt).get_concrete_function(
+        tf.TensorSpec((1, None, None, 8)), tf.TensorSpec((1, 16))
+    )
+    used = {operation.type for operation in traced.graph.get_operations()}
+    assert "Erf" in used and "Erfc" not in used

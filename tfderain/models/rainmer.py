@@ -13,6 +13,8 @@ data are patches; mirror padding; smaller forms for CPUs (`patch`, `encoder_size
 device only: the archives and the key encoder are not kept alike on several replicas.
 """
 
+import math
+
 import keras
 from keras import ops
 
@@ -237,7 +239,9 @@ class Prompt(keras.layers.Layer):
         self.bias = self.add_weight((channels,), "zeros", name="bias")
 
     def call(self, features, vector):
-        gate = ops.gelu(self.gate_first(features), approximate=False)
+        gate = self.gate_first(features)
+        # Keras's own GELU is of erfc in TensorFlow, which ONNX does not have.
+        gate = 0.5 * gate * (1 + ops.erf(gate * math.sqrt(0.5)))
         gate = ops.sigmoid(self.gate_second(gate))  # (n, h, w, 1)
         # The authors transform gate * vector at each pixel; the gate is one number
         # there, so the vector is transformed once.
