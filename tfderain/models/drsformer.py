@@ -12,7 +12,6 @@ convolution starts near zero, so that training starts from the rainy image.
 import itertools
 
 import keras
-import numpy as np
 from keras import ops
 
 from tfderain import losses
@@ -242,10 +241,12 @@ class MixedScaleFeedForward(keras.layers.Layer):
         """Sums of channels 0 and 1, 2 and 3...
 
         Every second channel at a time would be a strided copy, a tenth of a training
-        step in TensorFlow on CPUs; a product with zeros and ones is nearly free.
+        step in TensorFlow on CPUs; a product with zeros and ones is nearly free. They
+        are computed, because constants would triple a SavedModel's graph.
         """
-        pairs = np.repeat(np.eye(features.shape[-1] // 2), 2, axis=0)[None, None]
-        return ops.conv(features, ops.cast(pairs, features.dtype))
+        half = features.shape[-1] // 2
+        pairs = ops.arange(2 * half)[:, None] // 2 == ops.arange(half)
+        return ops.conv(features, ops.cast(pairs, features.dtype)[None, None])
 
     def compute_output_shape(self, input_shape):
         return input_shape
