@@ -242,7 +242,7 @@ class MixedScaleFeedForward(keras.layers.Layer):
 
         Every second channel at a time would be a strided copy, a tenth of a training
         step in TensorFlow on CPUs; a product with zeros and ones is nearly free. They
-        are computed, because constants would triple a SavedModel's graph.
+        are computed, because constants would double a SavedModel's graph.
         """
         half = features.shape[-1] // 2
         pairs = ops.arange(2 * half)[:, None] // 2 == ops.arange(half)
