@@ -42,6 +42,9 @@ def test_a_preset_is_complete(model, preset):
     assert len(presets.verify(preset)) == len(card["files"]) >= 5
     for name in ("model.keras", "model.tflite", "1/saved_model.pb"):
         assert card["files"][name]["largest_difference"] < TOLERANCE
+    differences = card["onnx"]["largest_difference"]
+    assert set(differences) == {"onnxruntime", "openvino"}
+    assert max(differences.values()) < TOLERANCE
 
 
 def test_a_preset_loads_by_name(model, preset, monkeypatch):
@@ -69,6 +72,7 @@ def quick(monkeypatch):
 
     monkeypatch.setattr(writing, "to_litert", write)
     monkeypatch.setattr(writing, "to_saved_model", write_folder)
+    monkeypatch.setattr(writing, "to_onnx", write)
 
 
 def test_a_preset_that_is_too_large_is_not_written(model, tmp_path, monkeypatch, quick):

@@ -55,6 +55,7 @@ class Artefact:
             over `sizes`.
         sizes: `(height, width)` of the images compared.
         seconds: time to write and to check it.
+        runtimes: where several ran it, the largest difference in each.
     """
 
     path: Path
@@ -65,6 +66,7 @@ class Artefact:
     mean_difference: float
     sizes: tuple[tuple[int, int], ...]
     seconds: float
+    runtimes: dict[str, float] = dataclasses.field(default_factory=dict)
 
     def moved(self, path):
         """The same artefact where it lies now."""

@@ -2,6 +2,7 @@
 
 import json
 import platform
+import tempfile
 import time
 import zipfile
 from datetime import UTC, datetime
@@ -21,6 +22,7 @@ from tfderain.export.artefact import (
     total_bytes,
 )
 from tfderain.export.litert import to_litert
+from tfderain.export.onnx import has_package, to_onnx
 from tfderain.export.saved_model import to_saved_model
 
 MAX_PRESET_BYTES = 15_000_000
@@ -37,7 +39,9 @@ def export_preset(
 ) -> Path:
     """Writes `root/name/` with `model.keras`, `model.tflite`, `1/` and `card.json`.
 
-    With `representative` images also `model_int8.tflite`.
+    With `representative` images also `model_int8.tflite`. An ONNX file does not ship,
+    but where tf2onnx and onnxruntime are installed (extra `onnx`) it is made, run and
+    compared, and the card says what came out.
 
     Args:
         model: a `tfderain.models.Derainer`; its optimizer is left out.
@@ -74,6 +78,8 @@ def export_preset(
                 representative=representative,
             )
         content = preset_card(model, name, temporary, artefacts, card or {})
+        if has_package("tf2onnx") and has_package("onnxruntime"):
+            content["onnx"] = try_onnx(model)
         text = json.dumps(content, indent=2, ensure_ascii=False) + "\n"
         (temporary / "card.json").write_text(text, encoding="utf-8")
         if total_bytes(temporary) > MAX_PRESET_BYTES:
@@ -121,6 +127,17 @@ def preset_card(model, name, folder, artefacts, card) -> dict:
             **{package: metadata.version(package) for package in packages},
         },
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+
+
+def try_onnx(model) -> dict:
+    """Returns size and differences of a model's ONNX file, which is not kept."""
+    with tempfile.TemporaryDirectory() as scratch:
+        made = to_onnx(model, Path(scratch) / "model.onnx")
+    return {
+        "bytes": made.bytes,
+        "largest_difference": made.runtimes,
+        "mean_difference": made.mean_difference,
     }
 
 
