@@ -90,8 +90,9 @@ def test_farthest_entries():
 def test_the_archive_keeps_the_most_recent_samples(part):
     rainy, clean = images(7, 16, 16, 3), images(7, 16, 16, 3, seed=1)
     for start, end in ((0, 3), (3, 5), (5, 7)):
-        part.remember(rainy[start:end], clean[start:end], True)
-        part.remember(rainy[start:end] + 0.1, clean[start:end], False)  # ignored
+        entries = part.entries(rainy[start:end], clean[start:end])
+        part.remember(entries, True)
+        part.remember({name: value + 1 for name, value in entries.items()}, False)
     assert int(part.archive["known"]) == 5
     newest = [5, 6, 3, 4, 0]
     rain = np.clip(rainy - clean, 0, 1)[newest]
@@ -105,7 +106,7 @@ def test_the_archive_keeps_the_most_recent_samples(part):
 def test_views_are_made_as_described(part, monkeypatch):
     monkeypatch.setattr(contrast, "flip", lambda pictures, seed: pictures)
     others, clean = images(5, 16, 16, 3, seed=2), images(5, 16, 16, 3, seed=1)
-    part.remember(others, clean, True)
+    part.remember(part.entries(others, clean), True)
     rainy = np.clip(clean + 0.3 * images(5, 16, 16, 3), 0, 1)[:1]
     clean = clean[:1]
     positives = part.positives(rainy, clean, 0)

@@ -261,22 +261,43 @@ def test_contrastive_losses_of_a_step_parity():
         np.testing.assert_allclose(logits[view], expected, atol=1e-5)
 
 
-@pytest.mark.slow
-def test_xla_gives_the_same_steps(monkeypatch):
+@pytest.fixture
+def no_chance(monkeypatch):
+    """Random draws are their middle: XLA and replicas draw others from a seed."""
+
     def middle(shape, minval=0.0, maxval=1.0, dtype="float32", seed=None):
         return ops.full(shape, (minval + maxval) / 2, dtype)
 
-    # XLA draws other random numbers from the same seed.
     monkeypatch.setattr(keras.random, "uniform", middle)
-    histories = []
-    for jit in (False, True):
-        model = tiny()
-        model.compile(optimizer=keras.optimizers.SGD(0.01), jit_compile=jit)
-        rainy, clean = images(4, 16, 16, 3), images(4, 16, 16, 3, seed=1)
-        histories.append(model.fit(rainy, clean, epochs=2, verbose=0).history)
+
+
+def two_steps(model, **options):
+    if not model.compiled:
+        model.compile(optimizer=keras.optimizers.SGD(0.01), **options)
+    rainy, clean = images(4, 16, 16, 3), images(4, 16, 16, 3, seed=1)
+    return model.fit(rainy, clean, epochs=2, shuffle=False, verbose=0).history
+
+
+def assert_same_steps(first, second):
     for name in ("loss", "contrast_chromatic", "contrast_detail"):
         # other order of float32 sums
-        np.testing.assert_allclose(*(h[name] for h in histories), rtol=1e-4)
+        np.testing.assert_allclose(first[name], second[name], rtol=1e-4)
+
+
+@pytest.mark.slow
+def test_xla_gives_the_same_steps(no_chance):
+    assert_same_steps(two_steps(tiny()), two_steps(tiny(), jit_compile=True))
+
+
+def test_two_replicas_equal_one(no_chance, strategy):
+    alone = tiny()
+    expected = two_steps(alone)
+    with strategy.scope():
+        mirrored = tiny()
+        mirrored.compile(optimizer=keras.optimizers.SGD(0.01))
+    assert_same_steps(two_steps(mirrored), expected)
+    for a, b in zip(alone.weights, mirrored.weights, strict=True):  # and archives
+        np.testing.assert_allclose(a.numpy(), b.value.numpy(), rtol=1e-3, atol=1e-5)
 
 
 def test_only_the_network_is_deployed():

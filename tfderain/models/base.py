@@ -13,6 +13,10 @@ else:
     class TapeTraining:
         """Other backends use Keras's own steps, which call `compute_loss`."""
 
+        def average_losses(self, losses):
+            """Task losses over the whole batch; one device sees all of it."""
+            return losses
+
 
 class Derainer(TapeTraining, keras.Model):
     """Base of the networks: padding, task losses and their weights, one train step.
@@ -156,10 +160,6 @@ class Derainer(TapeTraining, keras.Model):
     def _split(self, forward):
         derained, *losses = forward
         return derained, self.weigh(*losses)
-
-    def average_losses(self, losses):
-        """Task losses over the whole batch; one device sees all of it."""
-        return losses
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, **kwargs):
         """Weighted sum of the task losses, what Keras's own train steps minimise."""

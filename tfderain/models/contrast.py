@@ -4,7 +4,8 @@
 contrast = Contrast(encoder)
 contrast.build(128)  # side of the encoder's images
 losses = contrast(rainy, clean, encoder(rainy))  # {"contrast_chromatic": ..., ...}
-contrast.remember(rainy, clean, finite=True)  # after the step of the optimizer
+entries = contrast.entries(rainy, clean)
+contrast.remember(entries, finite=True)  # after the step of the optimizer
 contrast.follow(encoder, finite=True)
 ```
 
@@ -153,7 +154,8 @@ class Contrast(keras.layers.Layer):
 
     Call: rainy and clean images, both at the size of the encoder, and the encoder's
     output for the rainy ones, to `{"contrast_chromatic": scalar,
-    "contrast_detail": scalar}`, those of the views that the encoder has.
+    "contrast_detail": scalar}`, those of the views that the encoder has. `everyone` are
+    the `entries` of the whole batch, where these images are a part of it.
 
     Raises:
         ValueError: for fewer archived samples than negatives.
@@ -196,7 +198,12 @@ class Contrast(keras.layers.Layer):
         }
         self.archive = {
             name: self.add_weight(
-                shape, "zeros", dtype=dtype, trainable=False, name=name
+                shape,
+                "zeros",
+                dtype=dtype,
+                trainable=False,
+                name=name,
+                aggregation="only_first_replica",  # all of them remember the same
             )
             for name, (shape, dtype) in shapes.items()
         }
@@ -205,7 +212,7 @@ class Contrast(keras.layers.Layer):
         """What the archive keeps of samples."""
         rain = ops.clip(rainy - clean, 0.0, 1.0)
         return {
-            "rain": ops.cast(ops.round(rain * 255.0), "uint8"),
+            "rain": ops.round(rain * 255.0),
             "singular_values": singular_values(rain),
             "colours": ops.mean(rainy, axis=(1, 2)),
         }
@@ -213,17 +220,18 @@ class Contrast(keras.layers.Layer):
     def merged(self, entries):
         """The archive with new entries in front and without the oldest."""
         known = self.archive["known"] + ops.shape(entries["colours"])[0]
-        merged = {
-            name: ops.concatenate([new, self.archive[name]])[: self.num_archived]
-            for name, new in entries.items()
-        }
-        return {**merged, "known": ops.minimum(known, self.num_archived)}
+        merged = {"known": ops.minimum(known, self.num_archived)}
+        for name, new in entries.items():
+            old = self.archive[name]
+            both = ops.concatenate([ops.cast(new, old.dtype), old])
+            merged[name] = both[: self.num_archived]
+        return merged
 
-    def negatives(self, rainy, clean, seed):
+    def negatives(self, rainy, clean, seed, everyone=None):
         """`{view: (batch, num_negatives, height, width, 3)}`, flips included."""
         entries = self.entries(rainy, clean)
         # With the batch itself the first step has something to choose from.
-        archive = self.merged(entries)
+        archive = self.merged(entries if everyone is None else everyone)
 
         def others(name, what):
             chosen = farthest(
@@ -278,10 +286,13 @@ class Contrast(keras.layers.Layer):
             start = end
         return logits
 
-    def call(self, rainy, clean, query, training=True):
+    def call(self, rainy, clean, query, everyone=None, training=True):
         # Evaluation draws the same each time, and leaves training's draws alone.
         seed = self.random if training else self.seed
-        images = self.positives(rainy, clean, seed), self.negatives(rainy, clean, seed)
+        images = (
+            self.positives(rainy, clean, seed),
+            self.negatives(rainy, clean, seed, everyone),
+        )
         losses = {}
         for name, views in TERMS.items():
             if set(views) <= set(query):
@@ -299,9 +310,9 @@ class Contrast(keras.layers.Layer):
         for key, query in zip(self.key_encoder.weights, encoder.weights, strict=True):
             key.assign(key + rate * (query - key))
 
-    def remember(self, rainy, clean, finite):
-        """Puts a batch into the archive, if `finite`."""
-        for name, value in self.merged(self.entries(rainy, clean)).items():
+    def remember(self, entries, finite):
+        """Puts the entries of a batch into the archive, if `finite`."""
+        for name, value in self.merged(entries).items():
             old = self.archive[name]
             old.assign(ops.where(finite, value, old))
 

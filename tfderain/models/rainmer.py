@@ -526,8 +526,10 @@ class Rainmer(DRSformer):
         derained = self.network.restore(padded, vectors)
         derained = self.finish(derained, rainy, training)
         task_losses = self.task_losses(clean, derained)
+        seen = self.seen(rainy, clean)
+        everyone = self.gather_batch(self.contrast.entries(*seen))
         task_losses |= self.contrast(
-            *self.seen(rainy, clean), representations, training=training
+            *seen, representations, everyone, training=training
         )
         return derained, task_losses
 
@@ -541,7 +543,8 @@ class Rainmer(DRSformer):
         if self.contrast is not None:
             rainy, clean = (ops.cast(x, "float32") for x in data)
             finite = ops.equal(self.bad_steps_in_a_row, 0)
-            self.contrast.remember(*self.seen(rainy, clean), finite)
+            entries = self.contrast.entries(*self.seen(rainy, clean))
+            self.contrast.remember(self.gather_batch(entries), finite)
             # The authors move it at the begin of the next step: the same.
             self.contrast.follow(self.network.encoder, finite)
         return results

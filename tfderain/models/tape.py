@@ -82,6 +82,13 @@ class TapeTraining:
         """Task losses over the whole batch, so that all replicas weigh alike."""
         return mean_over_replicas(losses)
 
+    def gather_batch(self, tensors):
+        """Dict of tensors `(batch, ...)` of all replicas, one after the other."""
+        if tf.distribute.get_strategy().num_replicas_in_sync == 1:
+            return tensors
+        context = tf.distribute.get_replica_context()
+        return context.all_gather(tensors, axis=0)
+
     def train_step(self, data):
         rainy, clean = data
         variables = self.trainable_variables
