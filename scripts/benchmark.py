@@ -13,6 +13,7 @@ import argparse
 import functools
 import os
 import platform
+import shutil
 import sys
 import tempfile
 import time
@@ -28,7 +29,16 @@ from ai_edge_litert.interpreter import Interpreter
 from PIL import Image
 from timing import Peer, best_peer, milliseconds, run_process, table, take_turns, timer
 
-from tfderain import export, models, presets, recipes, runtime, timing, training
+from tfderain import (
+    export,
+    models,
+    presets,
+    recipes,
+    runtime,
+    timing,
+    training,
+    winograd,
+)
 from tfderain.data import pipeline, rain
 from tfderain.losses import Reconstruction
 from tfderain.tiling import round_up
@@ -270,10 +280,12 @@ def own_forms():
     forms = {"tf.function": {}, "XLA": {"jit": True}}
     if has_bfloat16():
         forms["tf.function, oneDNN bfloat16"] = {"bfloat16": True}
+    if shutil.which("g++"):
+        forms["tf.function, Winograd"] = {"fast": True}
     return forms
 
 
-def train_step(normalization, jit=False, bfloat16=False):
+def train_step(normalization, jit=False, bfloat16=False, fast=False):
     """Returns a function that runs one compiled step of `model.fit`."""
     batch, crop = TRAINING["batch"], TRAINING["crop"]
     images = [export.random_image((crop, crop), batch) for _ in range(2)]
@@ -283,7 +295,9 @@ def train_step(normalization, jit=False, bfloat16=False):
     model.make_train_function()
     option = "auto_mixed_precision_onednn_bfloat16"
     tf.config.optimizer.set_experimental_options({option: bfloat16})
-    model.train_function(batches)  # the option counts when the graph is optimised
+    winograd.use(fast)
+    model.train_function(batches)  # both count when the graph is traced and optimised
+    winograd.use(False)
     tf.config.optimizer.set_experimental_options({option: False})
     return lambda: model.train_function(batches)
 

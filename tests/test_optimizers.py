@@ -45,6 +45,17 @@ def test_the_step_of_a_kernel_is_orthogonal():
     np.testing.assert_allclose(product, product.T, atol=1e-2 * np.abs(product).max())
 
 
+def test_matrices_are_orthogonalised_as_keras_does():
+    ours, theirs = ConvMuon(0.1), keras.optimizers.Muon(0.1)
+    for rows, columns in ((40, 12), (12, 40), (9, 9)):
+        matrix = variable("g", rows, columns).value
+        expected = theirs.zeropower_via_newtonschulz5(matrix, 5)
+        # the iteration, in another order, multiplies small values by up to 3.4^5
+        np.testing.assert_allclose(
+            ours.zeropower_via_newtonschulz5(matrix, 5), expected, atol=1e-4
+        )
+
+
 def test_other_weights_are_adams():
     excluded = keras.Variable(np.ones((3, 3, 4, 4), "float32"), name="residual_kernel")
     weights = [variable("bias", 5), variable("scalar"), excluded]

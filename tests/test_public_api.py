@@ -13,8 +13,8 @@ PUBLIC = {
     "comparison": "Comparison Improvement Share compare improvement improvement_table "
     "improvements read",
     "evaluation": "Result Row evaluate find_scenes versions",
-    "layers": "ConvNorm ExpertStage MixtureOfExperts SqueezeExcitation mirror_indices "
-    "pad_to_multiple",
+    "layers": "ConvNorm Convolution ExpertStage MixtureOfExperts SqueezeExcitation "
+    "mirror_indices pad_to_multiple",
     "losses": "Charbonnier Edge ImageLoss Perceptual Reconstruction "
     "StructuralDissimilarity Texture",
     "metrics": "PROTOCOLS PSNR SSIM luma psnr ssim",
@@ -35,6 +35,7 @@ PUBLIC = {
     "training": "RECIPES ABLATIONS NonFiniteLoss TrainConfig resolve train",
     "translation": "LAYERS PICTURES draw_layers figure_6 figure_9 rain_layers tsne",
     "weighting": "Fixed GradientBalance LossBalance Weighting",
+    "winograd": "compiled convolve suits use",
 }
 
 

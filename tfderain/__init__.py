@@ -39,6 +39,7 @@ __all__ = [
     "training",
     "translation",
     "weighting",
+    "winograd",
 ]
 
 

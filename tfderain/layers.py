@@ -3,6 +3,8 @@
 import keras
 from keras import ops
 
+from tfderain import winograd
+
 
 def mirror_indices(size, padded):
     """Indices that extend an axis by mirroring it without repeating its edge.
@@ -44,6 +46,15 @@ def pad_to_multiple(images, multiple):
     return images
 
 
+class Convolution(keras.layers.Conv2D):
+    """`keras.layers.Conv2D` that `winograd` may compute."""
+
+    def convolution_op(self, inputs, kernel):
+        if winograd.suits(inputs, kernel):
+            return winograd.convolve(inputs, kernel)
+        return super().convolution_op(inputs, kernel)
+
+
 @keras.saving.register_keras_serializable("tfderain")
 class ConvNorm(keras.layers.Layer):
     """A convolution without bias and batch normalisation, or one with bias.
@@ -79,7 +90,7 @@ class ConvNorm(keras.layers.Layer):
         self.gain = gain
 
     def build(self, input_shape):
-        self.convolution = keras.layers.Conv2D(
+        self.convolution = Convolution(
             self.filters,
             self.kernel_size,
             padding="same",

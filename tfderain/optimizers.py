@@ -42,8 +42,23 @@ class ConvMuon(keras.optimizers.Muon):
         return any(name in variable.path for name in self.exclude_layers)
 
     def zeropower_via_newtonschulz5(self, x, steps):
+        # Keras's iteration X <- X (a + b A + c A A) with A = X^T X. All its factors are
+        # polynomials of the first A, so that only small matrices need be iterated.
         matrix = ops.reshape(x, (-1, x.shape[-1]))
-        return ops.reshape(super().zeropower_via_newtonschulz5(matrix, steps), x.shape)
+        wide = matrix.shape[0] < matrix.shape[1]
+        matrix = ops.transpose(matrix) if wide else matrix
+        matrix = matrix / (ops.norm(matrix) + 1e-7)
+        gram = ops.transpose(matrix) @ matrix
+        identity = ops.eye(gram.shape[0], dtype=gram.dtype)
+        product = identity
+        for _ in range(steps):
+            factor = self.muon_b * gram + self.muon_c * (gram @ gram)
+            factor = factor + self.muon_a * identity
+            product = product @ factor
+            gram = gram @ (factor @ factor)
+        matrix = matrix @ product
+        matrix = ops.transpose(matrix) if wide else matrix
+        return ops.reshape(matrix, x.shape)
 
     def lr_adjust(self, x):
         if self.rms_rate is None:

@@ -77,6 +77,8 @@ class TrainConfig:
         mixed_precision: `None`, `"mixed_float16"`, `"mixed_bfloat16"`, or
             `"cpu_bfloat16"`: oneDNN's graph rewrite, faster on CPUs with bfloat16.
         jit: compile the step with XLA.
+        winograd: compute 3x3 convolutions of MENET by `tfderain.winograd`: faster on
+            CPUs, needs a C++ compiler; not together with `jit`.
         deterministic: only deterministic operations; an error where there is none.
         max_bad_steps: steps without a finite loss, one after the other, that end a run.
     """
@@ -111,6 +113,7 @@ class TrainConfig:
     seed: int = 0
     mixed_precision: str | None = None
     jit: bool = False
+    winograd: bool = False
     deterministic: bool = False
     max_bad_steps: int = 20
 
@@ -128,6 +131,11 @@ class TrainConfig:
                     f"`{name}` must be positive. "
                     f"Received: {name}={getattr(self, name)}."
                 )
+        if self.winograd and self.jit:
+            raise ValueError(
+                "XLA cannot compile Winograd's convolutions; choose one. "
+                f"Received: jit={self.jit}, winograd={self.winograd}."
+            )
         if self.ema is not None and not 0 <= self.ema < 1:
             raise ValueError(f"`ema` must be in [0, 1). Received: ema={self.ema}.")
 

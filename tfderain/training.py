@@ -27,6 +27,7 @@ from tfderain import (
     optimizers,
     runs,
     weighting,
+    winograd,
 )
 from tfderain.data import pairs as pairing
 from tfderain.data import pipeline, rain
@@ -427,8 +428,9 @@ def train_stage(config, run_dir, sources, start=None, teacher=None, verbose="aut
 
 
 def set_up(config):
-    """Seeds everything, and asks for deterministic operations if the config does."""
+    """Seeds everything; deterministic and Winograd's operations, as the config says."""
     keras.utils.set_random_seed(config.seed)
+    winograd.use(config.winograd)
     if config.deterministic:
         import tensorflow as tf
 

@@ -1,5 +1,6 @@
 """Synthetic rain: what is drawn, what is asked for, and that seeds decide."""
 
+import dataclasses
 import subprocess
 import sys
 
@@ -114,6 +115,30 @@ def test_added_and_screened_rain_only_brightens():
         rainy = rain.composite(clean, layer, opacity=opacity)
         # screen computes clean + s * (1 - clean): rounding may cost one ulp of 1
         assert (rainy - clean).min() >= -1.2e-7 and (rainy - clean).max() > 0.1
+
+
+def test_overlaid_rain_brightens_and_darkens(pool):
+    clean = photo()
+    overlaid = dataclasses.replace(rain.RANGES, overlay_share=1.0)
+    for seed in range(5):
+        rng = np.random.default_rng(seed)
+        rainy, _ = rain.add_rain(clean, rng, "medium", pool, overlaid)
+        assert np.quantile(rainy - clean, 0.01) < -0.01  # three grey levels
+        assert np.quantile(rainy - clean, 0.99) > 0.03
+
+
+def test_a_floor_lifts_what_lies_between_the_streaks(pool):
+    black = np.zeros((96, 80, 3), np.float32)
+    cut, lifted = (
+        dataclasses.replace(rain.RANGES, floor=(0.2, 0.2), floor_share=share)
+        for share in (0.0, 1.0)
+    )
+    for seed in range(5):
+        draws = [
+            rain.add_rain(black, np.random.default_rng(seed), "heavy", pool, ranges)[0]
+            for ranges in (cut, lifted)
+        ]
+        assert draws[0].min() == 0 and 0.02 < draws[1].min() < 0.21
 
 
 def test_kinds_reach_their_strength(pool):
