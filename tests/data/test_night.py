@@ -22,7 +22,7 @@ PLAIN = dataclasses.replace(
 
 def even(layer):
     """Stands in for layers of streaks: the same light everywhere."""
-    return lambda angle: (layer, 0.0)
+    return lambda angle=None: (layer, 0.0)
 
 
 def test_darkness_by_hand():

@@ -314,9 +314,22 @@ def test_aligned_crops_share_a_direction():
     rng = np.random.default_rng(0)
     drawn = [crops.draw((96, 96), rng, angle=15) for _ in range(30)]
     # 40 layers within 45 degrees lie about a degree apart; one neighbour either way
-    assert all(abs(angle - 15) < 6 for _, angle in drawn)
-    for layer, angle in drawn[:5]:  # mirrored crops included
+    assert all(abs(angle - 15) < 6 for _, angle, _ in drawn)
+    for layer, angle, _ in drawn[:5]:  # mirrored crops included
         assert rain.streak_angle(layer) == pytest.approx(angle, abs=1e-3)
+
+
+def test_layers_that_look_alike_come_from_one_layer():
+    own = np.random.default_rng(0).integers(0, 256, size=(30, 40, 40), dtype=np.uint8)
+    own[..., 0] = np.arange(30)[:, None]  # says which layer a crop is from
+    crops = streaks.Pool(own)
+    rng = np.random.default_rng(1)
+    _, angle, look = crops.draw((40, 40), rng)
+    for _ in range(10):
+        layer, again, same = crops.draw((40, 40), rng, angle, look)
+        assert (again, same) == (angle, look)
+        marks = np.rint(255 * layer[:, [0, -1]])
+        assert np.any(np.all(marks == crops.order[look], axis=0))
 
 
 def test_wrong_arguments_are_named(pool, tmp_path):

@@ -121,15 +121,15 @@ def rain_at_night(scene, rng, draw, ranges=RANGES):
     Args:
         scene: see `make_night`.
         rng: `numpy.random.Generator`.
-        draw: function from an angle in degrees or `None` to a layer of streaks,
-            float32 `(height, width)` in [0, 1], and its angle.
+        draw: function from an angle in degrees, or nothing, to a layer of streaks,
+            float32 `(height, width)` in [0, 1], its angle, and anything more.
         ranges: `Ranges` to draw from.
 
     Returns:
         The rainy night, float32 in [0, 1].
     """
     low, high = ranges.layers
-    streaks, angle = draw(None)
+    streaks, angle, *_ = draw()
     for _ in range(int(rng.integers(low, high + 1)) - 1):
         streaks = np.maximum(streaks, draw(angle)[0])
     light = np.sqrt(np.minimum(scene.light, 1))

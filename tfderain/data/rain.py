@@ -31,6 +31,7 @@ from tfderain.data.streaks import (
     Pool,
     checked_shape,
     draw_angle,
+    draw_style,
     render_streaks,
     streak_angle,
     streak_pool,
@@ -82,6 +83,9 @@ class Ranges:
     floor_share: float = 0.3
     overlay_share: float = 0.12  # of medium rain: streaks that brighten and darken
     aligned_share: float = 0.7  # layers of one image falling in one direction
+    # Layers of one image that look alike too: rain in a data set, as in the sky, is
+    # mostly of one kind of drop, however dense.
+    alike_share: float = 0.35
     loss: tuple = (0.02, 0.50)  # 1 - t of the veil; squared draw: mostly thin
     airlight: tuple = (0.55, 1.0)
     tint: float = 0.04  # colour cast of veil and streaks, either way
@@ -190,17 +194,19 @@ def _veil(clean, rng, tint, ranges):
 
 def _draw_layers(psnr, rng, kind, draw, ranges):
     """Layers enough to reach `psnr` without gains that whiten everything."""
-    aligned = rng.random() < ranges.aligned_share
+    alike = rng.random() < ranges.alike_share
+    aligned = alike or rng.random() < ranges.aligned_share
     low, high = ranges.layers[kind]
     count = rng.integers(low, high + 1)
-    need, energy, layers, angle = 10 ** (-psnr / 10), 0.0, [], None
+    need, energy, layers, angle, look = 10 ** (-psnr / 10), 0.0, [], None, None
     while len(layers) < ranges.most_layers and (
         len(layers) < count or energy * (ranges.most_gain / 2) ** 2 < need
     ):
-        layer, drawn = draw(angle)
+        layer, *drawn = draw(angle, look)
         layers.append(layer)
         energy += float(np.mean(np.square(layer[::4, ::2])))
-        angle = drawn if aligned and angle is None else angle
+        if aligned and angle is None:
+            angle, look = drawn[0], drawn[1] if alike else None
     return layers
 
 
@@ -214,8 +220,8 @@ def _is_grey(image):
 def _compose(clean, rng, kind, draw, ranges):
     """The one way from a clean image to a rainy one: `(rainy, streaks)`.
 
-    `draw(angle)` returns a layer of the image's size and its angle in degrees,
-    near the one asked for unless that is None.
+    `draw(angle, look)` returns a layer of the image's size, its angle in degrees and
+    its look, near and like what is asked for unless that is None.
     """
     tint = 1 + (0 if _is_grey(clean) else ranges.tint) * rng.uniform(-1, 1, size=3)
     tint = tint[: clean.shape[-1]]
@@ -241,16 +247,17 @@ def _compose(clean, rng, kind, draw, ranges):
 
 
 def _drawing(shape, rng, pool):
-    """Function from an angle, or None, to a layer and its angle, for one image."""
+    """The function `draw` of `_compose` for one image."""
     if pool is not None:
         some = rng.choice(len(pool), size=min(len(pool), 64), replace=False)
         crops = Pool(pool[some])
 
-    def draw(angle):
+    def draw(angle=None, look=None):
         if pool is not None:
-            return crops.draw(shape, rng, angle)
+            return crops.draw(shape, rng, angle, look)
         angle = draw_angle(rng) if angle is None else angle
-        return render_streaks(shape, rng, angle=angle), angle
+        look = draw_style(rng) if look is None else look
+        return render_streaks(shape, rng, style=look, angle=angle), angle, look
 
     return draw
 
@@ -263,7 +270,7 @@ def add_rain(clean, rng, kind="mixed", pool=None, ranges=RANGES):
             channels)` with 1 or 3 channels. Without colour it stays so.
         rng: `numpy.random.Generator`. All choices come from it.
         kind: `"light"`, `"medium"` or `"heavy"` (PSNR of about 26 to 36, 18 to
-            26 and 10 to 18 dB), `"veil"` (contrast lost to distant rain under
+            26 and 8 to 18 dB), `"veil"` (contrast lost to distant rain under
             faint streaks), `"mixed"` (one of these by chance).
         pool: layers from `streak_pool` to crop from; rendered at the image's
             size if None (about half a second for each megapixel and layer).
@@ -456,7 +463,7 @@ class RainMixer:
         return _camera(rainy, rng, self.ranges), clean
 
     def _weather(self, clean, rng, kind):
-        def draw(angle):
+        def draw(angle=None):
             return self.pool.draw(clean.shape[:2], rng, angle)
 
         rainy, clean = _weather(clean, rng, kind, draw, rng)
@@ -471,7 +478,7 @@ class RainMixer:
         return "light" if choice < self.heavy_share + self.light_share else "medium"
 
     def _rain(self, image, rng, kind):
-        def draw(angle):
-            return self.pool.draw(image.shape[:2], rng, angle)
+        def draw(angle, look):
+            return self.pool.draw(image.shape[:2], rng, angle, look)
 
         return _compose(image, rng, kind, draw, self.ranges)[0]

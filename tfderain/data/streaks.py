@@ -91,6 +91,12 @@ def draw_angle(rng):
     return rng.uniform(-bound, bound)
 
 
+def draw_style(rng):
+    """A key of `STYLES`, by their shares."""
+    shares = np.array([style.share for style in STYLES.values()])
+    return str(rng.choice(list(STYLES), p=shares / shares.sum()))
+
+
 def _smooth_field(rng, shape, cells=4):
     """Bilinear random field in [0, 1]: rain falls denser here than there."""
     coarse = rng.random((cells, cells), dtype=np.float32)
@@ -125,9 +131,7 @@ def render_streaks(
         ValueError: for an empty shape or an unknown style.
     """
     height, width_ = checked_shape(shape)
-    if style is None:
-        shares = np.array([s.share for s in STYLES.values()])
-        style = str(rng.choice(list(STYLES), p=shares / shares.sum()))
+    style = draw_style(rng) if style is None else style
     if style not in STYLES:
         raise ValueError(
             f"`style` must be one of {', '.join(STYLES)}. Received: style={style!r}."
@@ -284,15 +288,23 @@ class Pool:
         self.order, self.angles = order, angles[order]
         self.steepness = np.abs(self.angles)
 
-    def draw(self, shape, rng, angle=None):
-        """A random crop, near `angle` if given, and its own angle."""
+    def draw(self, shape, rng, angle=None, look=None):
+        """A random crop, its angle, and its look: which layer it is from.
+
+        Near `angle` if given; from that very layer if `look` is given as well.
+        """
         count = len(self.order)
-        if angle is None:
-            rank, mirror = int(rng.integers(count)), rng.random() < 0.5
+        if look is not None:
+            rank = look
+        elif angle is None:
+            rank = int(rng.integers(count))
         else:
             near = np.searchsorted(self.steepness, abs(angle))
             reach = count // 40
             rank = int(np.clip(near + rng.integers(-reach, reach + 1), 0, count - 1))
+        if angle is None:
+            mirror = rng.random() < 0.5
+        else:
             mirror = self.angles[rank] * angle < 0
         layer = _crop(self.layers[self.order[rank]], shape, rng)
         if rng.random() < 0.5:
@@ -302,7 +314,7 @@ class Pool:
             layer, angle = layer[:, ::-1], -angle
         layer = layer.astype(np.float32)
         layer *= np.float32(1 / 255)
-        return layer, angle
+        return layer, angle, rank
 
 
 def _crop(layer, shape, rng):
