@@ -302,10 +302,7 @@ class Pool:
             near = np.searchsorted(self.steepness, abs(angle))
             reach = count // 40
             rank = int(np.clip(near + rng.integers(-reach, reach + 1), 0, count - 1))
-        if angle is None:
-            mirror = rng.random() < 0.5
-        else:
-            mirror = self.angles[rank] * angle < 0
+        mirror = rng.random() < 0.5 if angle is None else self.angles[rank] * angle < 0
         layer = _crop(self.layers[self.order[rank]], shape, rng)
         if rng.random() < 0.5:
             layer = layer[::-1, ::-1]  # half a turn keeps the angle
