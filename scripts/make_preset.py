@@ -11,15 +11,20 @@ import argparse
 import json
 from pathlib import Path
 
+import numpy as np
+
 from tfderain import export, models
 from tfderain.data.pairs import find_images
 
 ABOUT = ("licence", "terms", "data", "command")
+HALF = "round weights to what float16 can hold: the Keras file deflates to half"
 
 
 def main(arguments=None):
     args = parse(arguments)
     model = models.load(args.run)
+    if args.half:
+        round_to_half(model)
     scores = [read_score(text, args.name) for text in args.scores]
     card = {
         **read_about(args.about),
@@ -48,8 +53,18 @@ def parse(arguments):
     parser.add_argument("--root", type=Path, default=Path("savedmodels"))
     parser.add_argument("--representative", type=Path, help="rainy photos, for int8")
     parser.add_argument("--size", type=int, nargs=2, default=(256, 256))
+    parser.add_argument("--half", action="store_true", help=HALF)
     parser.add_argument("--overwrite", action="store_true")
     return parser.parse_args(arguments)
+
+
+def round_to_half(model):
+    """Rounds all weights to the nearest float16; they stay float32."""
+    weights = model.get_weights()
+    largest = np.finfo(np.float16).max
+    if any(np.abs(weight).max() > largest for weight in weights):
+        raise ValueError(f"float16 holds nothing above {largest}.")
+    model.set_weights([weight.astype(np.float16) for weight in weights])
 
 
 def read_pictures(folder):

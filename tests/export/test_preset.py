@@ -127,6 +127,22 @@ def test_make_preset_merges_run_scores_and_words(model, tmp_path, capsys, quick)
     assert "drizzle: " in capsys.readouterr().out
 
 
+def test_halved_weights_differ_by_float16s_rounding_and_deflate_better(tmp_path):
+    model = make_model()
+    before = model.get_weights()
+    load_script().round_to_half(model)
+    for was, now in zip(before, model.get_weights(), strict=True):
+        np.testing.assert_allclose(now, was, rtol=2**-11, atol=2**-25)  # by definition
+        np.testing.assert_array_equal(now, now.astype("float16"))
+    writing.save_small(model, tmp_path / "half.keras")
+    with zipfile.ZipFile(tmp_path / "half.keras") as packed:
+        weights = packed.getinfo("model.weights.h5")
+    assert weights.compress_size < 0.6 * weights.file_size  # 13 of 32 bits are zero
+    model.set_weights([1e5 + weight for weight in before])
+    with pytest.raises(ValueError, match="65504"):
+        load_script().round_to_half(model)
+
+
 def test_make_preset_wants_all_words(tmp_path):
     (tmp_path / "about.json").write_text('{"licence": "Apache-2.0", "terms": ""}')
     with pytest.raises(ValueError, match="without terms, data, command"):
