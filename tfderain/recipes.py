@@ -45,10 +45,11 @@ DAY_AND_NIGHT = {
 
 RECIPES = {
     # tfderain train menet --data DIR --streaks DIR --run DIR: the shipped preset. One
-    # network for light, heavy and real rain.
+    # network for light, heavy and real rain. Its last parts had fixed weights, see its
+    # card.
     "menet": TrainConfig(
         model_config={
-            "num_blocks": 12,
+            "num_blocks": 15,
             "normalization": None,
             "value_range": 1.0,
             "clip_training": False,
@@ -65,7 +66,13 @@ RECIPES = {
         schedule="cosine",
         clip_norm=1.0,
         ema=0.999,
-        degrade={"real_share": 0.2, "clean_share": 0.1, "veil_share": 0.12},
+        degrade={
+            "real_share": 0.33,
+            "clean_share": 0.05,
+            "veil_share": 0.12,
+            "heavy_share": 0.55,
+            "light_share": 0.25,
+        },
     ),
     # tfderain train menet_paper --ablation LpLeLt+GB+CA --data DIR: schedule and
     # patches of the paper and its authors' code. Without `--ablation`: LpLeLt+LB.
