@@ -49,7 +49,7 @@ RECIPES = {
     # card.
     "menet": TrainConfig(
         model_config={
-            "num_blocks": 15,
+            "num_blocks": 13,
             "normalization": None,
             "value_range": 1.0,
             "clip_training": False,
