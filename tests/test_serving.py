@@ -61,7 +61,8 @@ def check_grpc(address):
 
 def check_stop(process, address):
     """Signals while images are in work and wait; all of them are answered."""
-    body = {"instances": [b64(encode(photo(160, 160, seed))) for seed in range(3)]}
+    # Large: the first stays in work until the metrics have been read, also under load.
+    body = {"instances": [b64(encode(photo(640, 640, seed))) for seed in range(3)]}
     with (
         httpx.Client(timeout=60) as client,
         concurrent.futures.ThreadPoolExecutor() as pool,
@@ -74,7 +75,7 @@ def check_stop(process, address):
             assert time.monotonic() < until and not answer.done()
         process.send_signal(signal.SIGTERM)
         values = answer.result().json()["predictions"]
-    assert [unb64(value).shape for value in values] == [(160, 160, 3)] * 3
+    assert [unb64(value).shape for value in values] == [(640, 640, 3)] * 3
 
 
 @pytest.mark.slow
