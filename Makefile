@@ -22,7 +22,7 @@ demo: .venv/installed
 	@echo "Before and after, side by side: demo_output/*.compare.png"
 
 test: .venv/installed-dev lint
-	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
+	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder --max-worker-restart 0
 
 test-slow: .venv/installed-dev
 	$(BIN)/python -m pytest -m slow

@@ -141,6 +141,7 @@ def tsne(layers, seed=0):
         ImportError: without scikit-learn.
     """
     try:
+        import threadpoolctl
         from sklearn.manifold import TSNE
     except ImportError as error:
         raise ImportError(
@@ -153,12 +154,16 @@ def tsne(layers, seed=0):
         raise ValueError(f"There must be at least five layers. Received: {total}.")
     features = np.concatenate([x.reshape(len(x), -1) for x in layers.values()])
     # The authors' settings; the perplexity must stay below the number of layers.
-    found = TSNE(
+    method = TSNE(
         perplexity=min(10, (total - 1) / 3),
         init="pca",
         learning_rate=100,
         random_state=seed,
-    ).fit_transform(features)
+    )
+    # Threads wait for each other a thousand times: on a busy machine half a minute
+    # for what takes one thread 0.1 s.
+    with threadpoolctl.threadpool_limits(1):
+        found = method.fit_transform(features)
     parts = np.split(found, np.cumsum(counts)[:-1])
     return dict(zip(layers, parts, strict=True))
 

@@ -144,6 +144,16 @@ def test_blocks(cumulative):
     check_layer(block, features, features.shape)
 
 
+@pytest.mark.parametrize("heads", [1, 2])
+def test_images_of_a_batch_do_not_meet(heads):
+    layer = drsformer.SparseChannelAttention(heads)
+    layer.build((None, None, None, 8))
+    batch = np.stack([images(8, 8, 8, seed=n) for n in range(8)])
+    alone = np.concatenate([layer(image[None]) for image in batch])
+    # float32 sums in another order
+    np.testing.assert_allclose(layer(batch), alone, rtol=1e-5, atol=1e-6)
+
+
 def test_heads_must_divide_the_channels():
     with pytest.raises(ValueError, match="num_heads=3, channels=8"):
         drsformer.SparseChannelAttention(3)(images(1, 4, 4, 8))

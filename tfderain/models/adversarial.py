@@ -89,7 +89,7 @@ class ImagePool(keras.layers.Layer):
     The pool fills first. Then each image is, with probability 1/2, exchanged for a
     random one of the pool. Its contents are weights: they are saved with the model,
     live in the graph and run under XLA. Images with values that are not finite stay
-    outside.
+    outside, and all images where `good` is false.
 
     Args:
         size: int. Number of images.
@@ -97,7 +97,8 @@ class ImagePool(keras.layers.Layer):
         seed: int.
         **kwargs: `name` and the other `keras.layers.Layer` options.
 
-    Call: `(batch, height, width, channels)`, static batch size, to as many images.
+    Call: `(batch, height, width, channels)`, static batch size, and optionally `good`,
+    a scalar bool, to as many images.
 
     Reference: Shrivastava et al., 2017, arXiv:1612.07828, section 2.3.
     """
@@ -122,7 +123,7 @@ class ImagePool(keras.layers.Layer):
         )
         self.built = True
 
-    def call(self, images):
+    def call(self, images, good=True):
         batch, shape = images.shape[0], (images.shape[0],)
         images = ops.cast(images, "float32")
         pool, count = ops.convert_to_tensor(self.images), self.count + 0
@@ -138,7 +139,7 @@ class ImagePool(keras.layers.Layer):
             swap = ops.logical_and(full, swaps[index])
             keep = ops.logical_and(
                 ops.logical_or(swap, ops.logical_not(full)),
-                ops.all(ops.isfinite(image)),
+                ops.logical_and(good, ops.all(ops.isfinite(image))),
             )
             new = ops.where(keep, image, old)
             pool = ops.scatter_update(pool, ops.reshape(slot, (1, 1)), new[None])

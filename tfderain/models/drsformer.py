@@ -178,8 +178,14 @@ class SparseChannelAttention(keras.layers.Layer):
         # Each head's map times its rows of the projection: one matrix for the image,
         # so the pixels are multiplied once.
         kernel = ops.cast(self.project.kernel, "float32")
-        kernel = ops.reshape(kernel, (heads, channels // heads, channels))
-        matrix = ops.matmul(ops.swapaxes(maps, -1, -2), kernel)
+        if heads == 1:
+            # In three dimensions: oneDNN 3.7, in TensorFlow 2.21, mistakes the rows of
+            # products of (batch, 1, m, k) and (1, 1, k, n) on CPUs with AVX-512: wrong
+            # numbers, and writes outside (tensorflow/tensorflow#123109).
+            matrix = ops.matmul(ops.swapaxes(maps[:, 0], -1, -2), kernel[0, 0][None])
+        else:
+            kernel = ops.reshape(kernel, (heads, channels // heads, channels))
+            matrix = ops.matmul(ops.swapaxes(maps, -1, -2), kernel)
         matrix = ops.reshape(matrix, (-1, 1, channels, channels))
         return ops.matmul(value, ops.cast(matrix, value.dtype))
 

@@ -524,7 +524,9 @@ class JRGR(AdversarialTraining, Derainer):
         )
         made = self.translate(synthetic, real, training=True)
         losses = self._generator_losses(made, synthetic, clean, real)
-        losses |= self._critic_losses(made, synthetic, clean, real)
+        # The images do not tell: oneDNN's convolution with ReLU makes 0 of NaN.
+        good = ops.isfinite(losses["generators"])
+        losses |= self._critic_losses(made, synthetic, clean, real, good)
         return (made["synthetic_derained"] + 1) / 2, {
             "loss": losses["generators"],
             **losses,
@@ -576,13 +578,16 @@ class JRGR(AdversarialTraining, Derainer):
         answers = getattr(self, critic)(ops.concatenate(images, axis=0))
         return ops.split(answers, len(images), axis=0)
 
-    def _critic_losses(self, made, synthetic, clean, real):
-        """Halved sums of "real is real" and "made is made", Eqs. (2)-(4)."""
+    def _critic_losses(self, made, synthetic, clean, real, good=True):
+        """Halved sums of "real is real" and "made is made", Eqs. (2)-(4).
+
+        `good`, a scalar bool: whether the pools take the images.
+        """
         made = {name: ops.stop_gradient(image) for name, image in made.items()}
         if self.pools:
             kept = (*BACKGROUNDS, "made_real_rainy", "made_synthetic_rainy")
-            made = {name: self.pools[name](made[name]) for name in kept}
-            self.pools["clean"](clean)
+            made = {name: self.pools[name](made[name], good=good) for name in kept}
+            self.pools["clean"](clean, good=good)
             # Each estimate stands against clean images of its own.
             batch, groups = clean.shape[0], len(BACKGROUNDS)
             examples = ops.split(self.pools["clean"].draw(groups * batch), groups)
