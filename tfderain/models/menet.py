@@ -14,8 +14,8 @@ import keras
 from keras import ops
 
 from tfderain import losses
-from tfderain.layers import ConvNorm
 from tfderain.models.base import Derainer, take_over
+from tfderain.models.layers import ConvNorm, built
 
 
 @keras.saving.register_keras_serializable("tfderain")
@@ -202,11 +202,6 @@ class Decoding:
         features = ops.depth_to_space(features, 2)  # (n, h/2, w/2, filters/4)
         features = self.decode_half(features + half, training=training)
         return ops.cast(ops.depth_to_space(self.residual(features), 2), "float32")
-
-
-def built(layer, channels):
-    layer.build((None, None, None, channels))
-    return layer
 
 
 class Part(keras.layers.Layer):

@@ -8,7 +8,7 @@ python web/tests/make_tiling.py
 import json
 from pathlib import Path
 
-from tfderain import tiling
+from tfderain.runtime import tiling
 
 # (height, width), tile, overlap, stride: whole, one axis cut, many, odd strides.
 PLANS = (
