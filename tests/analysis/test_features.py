@@ -7,7 +7,8 @@ import pytest
 from pictures import size_of
 from PIL import Image
 
-from tfderain.analysis import features
+from tfderain import analysis
+from tfderain.analysis.features import BRANCHES, TITLE
 
 RAMP = np.arange(6.0).reshape(2, 3)  # one map of 2x3 pixels
 
@@ -20,8 +21,8 @@ def branches(main, residual):
 
 def cell(path, panel, row, column, size=(2, 3), width=11):
     """Pixels of one map; a panel of three columns is 3 * 3 + 2 pixels wide."""
-    step = max(width, features.TITLE * 5) + features.TITLE
-    top = features.TITLE + row * (size[0] + 1)
+    step = max(width, TITLE * 5) + TITLE
+    top = TITLE + row * (size[0] + 1)
     left = panel * step + column * (size[1] + 1)
     with Image.open(path) as picture:
         return np.asarray(picture)[top : top + size[0], left : left + size[1]]
@@ -31,7 +32,7 @@ def test_feature_maps_lie_in_a_square_and_span_black_to_white(tmp_path):
     path = tmp_path / "maps.png"
     ones = np.ones_like(RAMP)
     features = branches([RAMP, -RAMP, *[ones] * 5], [3 * RAMP] * 7)
-    correlations = features.feature_maps(features, path)
+    correlations = analysis.feature_maps(features, path)
     # 7 maps in 3 columns; panels are as far apart as their names need
     assert size_of(path) == (2 * (80 + 16) + 80, 16 + 3 * 3 - 1)
     ramp = [[0, 51, 102], [153, 204, 255]]
@@ -41,7 +42,7 @@ def test_feature_maps_lie_in_a_square_and_span_black_to_white(tmp_path):
     assert cell(path, 1, 2, 0).tolist() == cell(path, 2, 2, 0).tolist() == ramp
     assert (cell(path, 2, 2, 1) == 255).all()  # no eighth channel
     with Image.open(path) as picture:
-        names = np.asarray(picture)[: features.TITLE]
+        names = np.asarray(picture)[:TITLE]
     assert all((names[:, left : left + 60] < 255).any() for left in (0, 96, 192))
     # the sum is 4 RAMP, 2 RAMP, 3 RAMP + 1
     np.testing.assert_allclose(correlations["main"][:2], [1, -1], atol=1e-12)  # float64
@@ -52,7 +53,7 @@ def test_feature_maps_lie_in_a_square_and_span_black_to_white(tmp_path):
 def test_common_scaling_compares_the_branches_of_a_channel(tmp_path):
     path = tmp_path / "maps.png"
     features = branches([RAMP, 9 * RAMP], [RAMP, -9 * RAMP])  # sums: 2 RAMP, zero
-    correlations = features.feature_maps(features, path, scaling="common")
+    correlations = analysis.feature_maps(features, path, scaling="common")
     shades = [[cell(path, panel, 0, c, width=7) for c in (0, 1)] for panel in (0, 1, 2)]
     (main, ninefold), (_, negative), (entangled, zero) = shades
     assert main.max() == 128 and entangled.max() == 255  # 5 and 10 of 0..10
@@ -64,7 +65,7 @@ def test_common_scaling_compares_the_branches_of_a_channel(tmp_path):
 def test_225_channels_make_15_columns_and_large_maps_shrink(tmp_path):
     maps = np.random.default_rng(0).random((1, 40, 40, 225), np.float32)
     features = dict.fromkeys(("main", "residual", "entangled"), maps)
-    correlations = features.feature_maps(features, tmp_path / "maps.png", largest=20)
+    correlations = analysis.feature_maps(features, tmp_path / "maps.png", largest=20)
     side = 15 * 21 - 1
     assert size_of(tmp_path / "maps.png") == (3 * side + 2 * 16, side + 16)
     np.testing.assert_allclose(correlations["main"], 1, atol=1e-12)  # float64
@@ -79,7 +80,7 @@ def test_correlations_as_a_table():
         "main": np.array([1.0, 0.2, -0.6, np.nan]),
         "residual": np.full(4, np.nan),
     }
-    lines = features.correlation_table(values).splitlines()
+    lines = analysis.correlation_table(values).splitlines()
     assert lines[2].split() == (
         ["main", "3", "-0.600", "0.200", "0.200", "1.000", "33%", "33%"]
     )
@@ -91,22 +92,22 @@ def test_correlations_as_a_table():
     [
         ({"main": RAMP}, r"main \(2, 3\), residual \(2, 3, 1\)"),
         ({"entangled": np.zeros((2, 3, 2))}, r"entangled \(2, 3, 2\)"),
-        (dict.fromkeys(features.BRANCHES, np.zeros((2, 2, 3, 1))), "of one image"),
+        (dict.fromkeys(BRANCHES, np.zeros((2, 2, 3, 1))), "of one image"),
         ({"main": np.full((2, 3, 1), np.nan)}, "NaN"),
     ],
 )
 def test_other_features_are_refused(change, message, tmp_path):
     features = branches([RAMP], [RAMP])
     with pytest.raises(ValueError, match=message):
-        features.feature_maps(features | change, tmp_path / "maps.png")
+        analysis.feature_maps(features | change, tmp_path / "maps.png")
     with pytest.raises(ValueError, match="scaling='loud'"):
-        features.feature_maps(features, tmp_path / "maps.png", scaling="loud")
+        analysis.feature_maps(features, tmp_path / "maps.png", scaling="loud")
     del features["residual"]
     with pytest.raises(ValueError, match=r"Received: main \(2, 3, 1\), entangled"):
-        features.feature_maps(features, tmp_path / "maps.png")
+        analysis.feature_maps(features, tmp_path / "maps.png")
     assert not list(tmp_path.iterdir())
 
 
 def test_feature_maps_need_no_matplotlib(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
-    features.feature_maps(branches([RAMP], [RAMP]), tmp_path / "maps.png")
+    analysis.feature_maps(branches([RAMP], [RAMP]), tmp_path / "maps.png")

@@ -11,7 +11,7 @@ from PIL import Image
 
 from tfderain import cli, export, models, runtime, training
 from tfderain.benchmarks import profiling, timing
-from tfderain.cli import console
+from tfderain.cli import console, pictures
 from tfderain.export import report
 
 
@@ -558,7 +558,7 @@ def test_main_exits_with_the_code(monkeypatch, capsys):
     ],
 )
 def test_every_other_error_is_one_line_too(folder, run, error, code, line):
-    with mock.patch.object(cli, "finish", side_effect=error):
+    with mock.patch.object(pictures, "finish", side_effect=error):
         picture(folder / "a.png")
         assert run("derain", "a.png", "b.png")[0::2] == (
             code,

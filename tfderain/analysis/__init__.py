@@ -5,6 +5,7 @@ network), `relations` (of data sets, in an encoder's eyes), `translations` (JRGR
 """
 
 from tfderain import lazy
+from tfderain.images import before_after
 
 __getattr__, __dir__, __all__ = lazy.face(
     __name__,
@@ -21,3 +22,4 @@ __getattr__, __dir__, __all__ = lazy.face(
         "translations": (),
     },
 )
+__all__ += ["before_after"]
