@@ -1,4 +1,4 @@
-"""Find the trained networks that ship, and check them; TensorFlow stays unloaded.
+"""Presets: the trained networks that ship, found and checked without TensorFlow.
 
 ```python
 from tfderain import presets

@@ -1,4 +1,4 @@
-"""What docs/serving.md tells people to run does run, and so does the load test."""
+"""Serving guide: what docs/serving.md tells people to run does run; the load test."""
 
 import importlib.util
 import os

@@ -1,4 +1,4 @@
-"""Several exports of one model, each with its size, differences, scores and time."""
+"""Reports of several exports of one model: sizes, differences, scores and times."""
 
 import json
 from pathlib import Path

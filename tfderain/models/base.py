@@ -1,4 +1,4 @@
-"""The contract of all de-raining networks: rainy image in, derained image out."""
+"""Contract of all de-raining networks: rainy image in, derained image out."""
 
 import keras
 from keras import ops

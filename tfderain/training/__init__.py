@@ -1,4 +1,4 @@
-"""Training by recipe.
+"""Training of the networks by recipe.
 
 ```python
 config = training.resolve("menet", overrides=["epochs=20"])
