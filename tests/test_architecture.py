@@ -7,6 +7,7 @@ like those at the top: an arrow is an arrow, whenever it is followed.
 import ast
 import graphlib
 import pathlib
+import tomllib
 
 import pytest
 
@@ -109,3 +110,11 @@ def is_face(target, module):
 
 def test_the_package_itself_imports_its_lazy_face_only():
     assert graph()[""] == {"lazy"}
+
+
+def test_every_folder_of_the_package_is_installed():
+    project = tomllib.loads((PACKAGE.parent / "pyproject.toml").read_text())
+    installed = project["tool"]["setuptools"]["packages"]
+    folders = {path.parent for path in SOURCES}
+    names = {".".join(path.relative_to(PACKAGE.parent).parts) for path in folders}
+    assert names | {"tfderain.savedmodels"} == set(installed)

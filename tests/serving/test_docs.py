@@ -95,7 +95,7 @@ def test_signatures_and_options_of_the_document_exist():
         assert f"`{name}`" in DOCUMENT
         assert f"`{signature.rainy}`" in DOCUMENT
         assert f"`{signature.derained}`" in DOCUMENT
-    source = (ROOT / "tfderain" / "cli_serve.py").read_text(encoding="utf-8")
+    source = (ROOT / "tfderain" / "cli" / "serve.py").read_text(encoding="utf-8")
     for option in re.findall(r"^\| `--([a-z-]+)", DOCUMENT, re.MULTILINE):
         assert f"    {option.replace('-', '_')}: Annotated" in source, option
 
