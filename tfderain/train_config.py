@@ -141,11 +141,11 @@ class TrainConfig:
 
 
 CHOICES = {
-    "model": ("menet", "erlnet", "jrgr", "rainmer", "drsformer"),
+    "model": ("menet", "erlnet", "jrgr", "rainmer", "drsformer", "resunet"),
     "strategy": (None, "MA_A", "MA_B", "MA_C", "MA_D", "DT", *JRGR_STRATEGIES),
     "inputs": ("rainy", "clean"),
     "crops": ("random", "five_crop"),
-    "schedule": ("constant", "steps", "cosine", "linear", "plateau", "cycles", "hold"),
+    "schedule": ("constant", "steps", "cosine", "linear", "plateau", "cycles", "hold", "stable"),
     "optimizer": ("adam", "muon", "adamw", "two_groups"),
     "keep": ("best", "last"),
     "mixed_precision": (None, "mixed_float16", "mixed_bfloat16", "cpu_bfloat16"),

@@ -31,6 +31,7 @@ from tfderain import (
 )
 from tfderain.data import pairs as pairing
 from tfderain.data import pipeline, rain
+from tfderain.models import resunet
 from tfderain.models.entanglement import STAGES
 from tfderain.recipes import (
     ABLATIONS,
@@ -94,6 +95,7 @@ def build_model(config, mixed_precision=None):
         "jrgr": models.JRGR,
         "rainmer": models.Rainmer,
         "drsformer": models.DRSformer,
+        "resunet": resunet.ResUNet,
     }
     model = classes[config.model](dtype=mixed_precision or "float32", **arguments)
     model.build((None, None, None, 3))
@@ -161,6 +163,8 @@ def learning_rate(config, steps_per_epoch):
         ends = rate / 3 if config.schedule == "cycles" else rate, rate / 300
         return optimizers.CosineCycles(rate, (max(1, first), total - first), ends)
     warm_up = min(500, max(1, total // 50))
+    if config.schedule == "stable":
+        return optimizers.StableDecay(rate, 200, total - total // 4, total // 4)
     return schedules.CosineDecay(
         0.0, max(1, total - warm_up), warmup_target=rate, warmup_steps=warm_up
     )
@@ -178,7 +182,7 @@ def compile_model(model, config, steps_per_epoch):
             optimizers.GroupAdam, rates=config.rates, beta_1=config.beta_1
         ),
         "muon": functools.partial(
-            optimizers.ConvMuon, exclude_layers=["encode_half", "residual"]
+            optimizers.ConvMuon, exclude_layers=list(model.outer_layers)
         ),
         "adamw": functools.partial(
             keras.optimizers.AdamW, weight_decay=config.weight_decay
