@@ -315,3 +315,31 @@ class StructuralDissimilarity(ImageLoss):
         variances = square - mean**2 + other_square - other**2
         structure = (2 * (product - mean * other) + c2) / (variances + c2)
         return 1.0 - ops.mean(luminance * structure, axis=(1, 2, 3))
+
+
+@keras.saving.register_keras_serializable("tfderain")
+class LogError(ImageLoss):
+    """Logarithm of an image's mean squared error: PSNR with the other sign.
+
+    Every image counts alike, however much rain it has: light rain, whose errors are
+    small, keeps being learned beside heavy rain. `10 / ln(10)` times this is minus the
+    PSNR in dB, up to `floor`.
+
+    Args:
+        floor: float. Added to the mean squared error of images in [0, 1], so that
+            images which are all but perfect do not rule. Defaults to `1e-5` (50 dB).
+        value_range: float, see `ImageLoss`. Defaults to `1.0`.
+
+    Reference: Chen et al., 2021, HINet, section 3.3, https://arxiv.org/abs/2105.06086
+    """
+
+    def __init__(self, floor=1e-5, value_range=1.0, name="log_error", **kwargs):
+        super().__init__(value_range=value_range, name=name, **kwargs)
+        self.floor = floor
+
+    def compare(self, clean, derained):
+        floor = self.floor * self.value_range**2
+        return ops.log(distance(derained - clean, "l2") + floor)
+
+    def get_config(self):
+        return {**super().get_config(), "floor": self.floor}

@@ -39,7 +39,8 @@ class ConvMuon(keras.optimizers.Muon):
     def _should_use_adamw(self, variable):
         if len(variable.shape) != 4:
             return super()._should_use_adamw(variable)
-        return any(name in variable.path for name in self.exclude_layers)
+        # Whole names: "residual" must not mean "residual_block" too.
+        return not set(self.exclude_layers).isdisjoint(variable.path.split("/"))
 
     def zeropower_via_newtonschulz5(self, x, steps):
         # Keras's iteration X <- X (a + b A + c A A) with A = X^T X. All its factors are
@@ -121,6 +122,43 @@ class LinearDecay(keras.optimizers.schedules.LearningRateSchedule):
         return {
             "initial_learning_rate": self.initial_learning_rate,
             "constant_steps": self.constant_steps,
+            "steps": self.steps,
+        }
+
+
+@keras.saving.register_keras_serializable("tfderain")
+class StableDecay(keras.optimizers.schedules.LearningRateSchedule):
+    """A short rise, a constant learning rate, then down to 0 along a cosine.
+
+    A training whose length is not known beforehand stays on the constant part, from
+    which it can go on or come to its end at any time.
+
+    Args:
+        learning_rate: float, of the constant part.
+        rising: int. Steps from 0 up to it.
+        falling: int. Number of the first step of the decay.
+        steps: int. Steps of the decay.
+
+    Reference: Hu et al., 2024, MiniCPM, section 4, https://arxiv.org/abs/2404.06395
+    """
+
+    def __init__(self, learning_rate, rising, falling, steps):
+        super().__init__()
+        self.learning_rate = learning_rate
+        self.rising, self.falling, self.steps = rising, falling, steps
+
+    def __call__(self, step):
+        step = ops.cast(step, "float32")
+        up = ops.minimum(1.0, (step + 1.0) / max(self.rising, 1))
+        done = ops.clip((step - self.falling) / max(self.steps, 1), 0.0, 1.0)
+        down = (1.0 + ops.cos(math.pi * done)) / 2.0
+        return self.learning_rate * up * down
+
+    def get_config(self):
+        return {
+            "learning_rate": self.learning_rate,
+            "rising": self.rising,
+            "falling": self.falling,
             "steps": self.steps,
         }
 

@@ -129,8 +129,9 @@ class PatchSampler:
             top = int(rng.integers(rainy.shape[0] - self.crop + 1))
             left = int(rng.integers(rainy.shape[1] - self.crop + 1))
             mirrored = self.flips and bool(rng.integers(2))
+        alone = rainy is clean  # a clean picture, which `degrade` may rain on
         rainy = self._cut(rainy, top, left, mirrored)
-        clean = self._cut(clean, top, left, mirrored)
+        clean = rainy if alone else self._cut(clean, top, left, mirrored)
         if self.degrade is None:
             return rainy, clean
         rainy, clean = self.degrade(rainy, clean, int(rng.integers(2**31)))
@@ -215,6 +216,8 @@ def read_pair(pairs: Pairs, index: int, read: Callable = _decode):
     """The rainy and the clean image of a pair, uint8 `(height, width, 3)`."""
     rainy = read(pairs.rainy[index])
     if pairs.layout == "files":
+        if pairs.clean[index] == pairs.rainy[index]:
+            return rainy, rainy
         return rainy, read(pairs.clean[index])
     half = rainy.shape[1] // 2
     left, right = rainy[:, :half], rainy[:, half : 2 * half]

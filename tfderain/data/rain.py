@@ -153,6 +153,23 @@ def _fit_gain(base, streaks, blend, psnr, most):
     return gain
 
 
+def at_strength(clean, layer, psnr, most):
+    """Adds a grey layer to an image and clips, with a gain that gives a wanted PSNR.
+
+    Args:
+        clean: float32 array `(height, width, channels)` in [0, 1].
+        layer: float32 array `(height, width)`, not negative.
+        psnr: of the result against `clean`, in dB.
+        most: largest gain.
+
+    Returns:
+        float32 array like `clean`, in [0, 1].
+    """
+    white = np.ones(clean.shape[-1], np.float32)
+    gain = np.float32(_fit_gain(clean, layer, (white, 0.0, np.inf), psnr, most))
+    return composite(clean, layer * gain)
+
+
 def _combine(layers, rng):
     """Overlaps layers: their sum, their maximum, or screen."""
     how = rng.integers(3)
@@ -461,6 +478,10 @@ class RainMixer:
                 return self._weather(clean, rng, kind)
         rainy = self._rain(clean, rng, self._kind(rng))
         return _camera(rainy, rng, self.ranges), clean
+
+    def at_night(self, clean, rng):
+        """`(rainy, clean)` of the scene at night."""
+        return self._weather(clean, rng, "night")
 
     def _weather(self, clean, rng, kind):
         def draw(angle=None):

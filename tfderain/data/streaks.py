@@ -71,7 +71,7 @@ def log_uniform(rng, bounds):
     return math.exp(rng.uniform(math.log(bounds[0]), math.log(bounds[1])))
 
 
-def _line_kernel(length, width, angle, softness):
+def line_kernel(length, width, angle, softness):
     """An anti-aliased line through the centre of an odd square, peak about 1."""
     reach = math.ceil(length / 2 + width + 2)
     y, x = np.mgrid[-reach : reach + 1, -reach : reach + 1].astype(np.float32)
@@ -162,7 +162,7 @@ def _fall(shape, rng, look, angle, length, width, coverage):
     drops = coverage * canvas[0] * canvas[1] / (length * max(width, 1)) / groups
     spectrum = 0
     for offset in (-1, 0, 1):
-        kernel = _line_kernel(
+        kernel = line_kernel(
             length * rng.uniform(0.65, 1.2),
             width * rng.uniform(0.8, 1.2),
             angle + offset * spread,
@@ -233,6 +233,36 @@ def streak_pool(count, size, seed, folder=None):
         else:
             layer = render_streaks((size, size), rng)
         pool[i] = np.rint(layer * 255)
+    return pool
+
+
+def folder_pool(count, size, seed, folder):
+    """Layers cut from pictures of streaks as they are, at half to 1.3 of their size.
+
+    Args:
+        count, size, seed: see `streak_pool`.
+        folder: folder of streak pictures on black.
+
+    Returns:
+        uint8 array `(count, size, size)`; smaller pictures repeat.
+
+    Raises:
+        ValueError: see `streak_pool`.
+    """
+    checked_shape((count, size))
+    paths, pool = _streak_files(folder), np.empty((count, size, size), np.uint8)
+    for i in range(count):
+        rng = np.random.default_rng((seed, i))
+        with Image.open(paths[rng.integers(len(paths))]) as picture:
+            picture = picture.convert("L")
+        scale = log_uniform(rng, (0.5, 1.3))
+        sides = [max(8, round(side * scale)) for side in picture.size]
+        layer = np.asarray(picture.resize(sides, Image.Resampling.BILINEAR))
+        rows, columns = (
+            np.arange(start, start + size) % full
+            for start, full in zip(rng.integers(layer.shape), layer.shape, strict=True)
+        )
+        pool[i] = layer[rows][:, columns]
     return pool
 
 

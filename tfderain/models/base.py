@@ -39,6 +39,9 @@ class Derainer(TapeTraining, keras.Model):
     images of the same size, float32 in [0, 1].
     """
 
+    # Names of the layers whose kernels Muon leaves to Adam: those at the pixels.
+    outer_layers = ()
+
     # LiteRT's names of the operations that int8 exports keep in float32.
     float_operations = ()
 

@@ -346,6 +346,8 @@ class MENET(Derainer):
     Reference: Fan et al., 2020, arXiv:2003.09689.
     """
 
+    outer_layers = ("encode_half", "residual")
+
     def __init__(
         self,
         num_blocks=8,

@@ -11,6 +11,7 @@ LOSSES = {
     "edge": losses.Edge,
     "texture": losses.Texture,
     "perceptual": losses.Perceptual,
+    "log_error": losses.LogError,
 }
 
 
@@ -40,6 +41,7 @@ def build_model(config, mixed_precision=None):
         "jrgr": models.JRGR,
         "rainmer": models.Rainmer,
         "drsformer": models.DRSformer,
+        "resunet": models.ResUNet,
     }
     model = classes[config.model](dtype=mixed_precision or "float32", **arguments)
     model.build((None, None, None, 3))

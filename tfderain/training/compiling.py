@@ -27,6 +27,8 @@ def learning_rate(config, steps_per_epoch):
         first = round(total * 92 / 300)
         ends = rate / 3 if config.schedule == "cycles" else rate, rate / 300
         return optimizers.CosineCycles(rate, (max(1, first), total - first), ends)
+    if config.schedule == "stable":
+        return optimizers.StableDecay(rate, 200, total - total // 4, total // 4)
     warm_up = min(500, max(1, total // 50))
     return schedules.CosineDecay(
         0.0, max(1, total - warm_up), warmup_target=rate, warmup_steps=warm_up
@@ -45,7 +47,7 @@ def compile_model(model, config, steps_per_epoch):
             optimizers.GroupAdam, rates=config.rates, beta_1=config.beta_1
         ),
         "muon": functools.partial(
-            optimizers.ConvMuon, exclude_layers=["encode_half", "residual"]
+            optimizers.ConvMuon, exclude_layers=list(model.outer_layers)
         ),
         "adamw": functools.partial(
             keras.optimizers.AdamW, weight_decay=config.weight_decay

@@ -49,9 +49,10 @@ class TrainConfig:
             second half; `"plateau"`: a tenth whenever the training loss has not fallen
             for ten epochs; `"cycles"`: Rainmer's two cosines, to a third during the
             first 92 of 300 steps, from the top to a 300th during the others; `"hold"`:
-            DRSformer's, constant during the first 92 of 300, then along that cosine.
-        optimizer: `"adam"`, `"muon"` (`tfderain.optimizers.ConvMuon`; the first and
-            the last convolution and all biases are left to Adam), `"adamw"`, or
+            DRSformer's, constant during the first 92 of 300, then along that cosine;
+            `"stable"`: constant, then down to 0 along a cosine in the last quarter.
+        optimizer: `"adam"`, `"muon"` (`tfderain.optimizers.ConvMuon`; biases and the
+            network's `outer_layers` are left to Adam), `"adamw"`, or
             `"two_groups"` (`tfderain.optimizers.TwoGroupAdamW`: the representation
             encoder decays, all else is clipped).
         beta_1: of Adam.
@@ -141,11 +142,20 @@ class TrainConfig:
 
 
 CHOICES = {
-    "model": ("menet", "erlnet", "jrgr", "rainmer", "drsformer"),
+    "model": ("menet", "erlnet", "jrgr", "rainmer", "drsformer", "resunet"),
     "strategy": (None, "MA_A", "MA_B", "MA_C", "MA_D", "DT", *JRGR_STRATEGIES),
     "inputs": ("rainy", "clean"),
     "crops": ("random", "five_crop"),
-    "schedule": ("constant", "steps", "cosine", "linear", "plateau", "cycles", "hold"),
+    "schedule": (
+        "constant",
+        "steps",
+        "cosine",
+        "linear",
+        "plateau",
+        "cycles",
+        "hold",
+        "stable",
+    ),
     "optimizer": ("adam", "muon", "adamw", "two_groups"),
     "keep": ("best", "last"),
     "mixed_precision": (None, "mixed_float16", "mixed_bfloat16", "cpu_bfloat16"),

@@ -1,0 +1,255 @@
+"""Mixture of rains: turns crops of pairs and of clean pictures into training pairs.
+
+```python
+pools = mixer.render_pools(seed=0, streaks="streaks", layers="RainTrainH")
+degrade = mixer.KindMixer(pools)
+rainy, clean = degrade(rainy, clean, seed=17)  # two or three milliseconds
+```
+
+Kinds: `"own"` (the data set's rainy image), `"clean"` (no rain at all), `"heavy"` and
+`"light"` (line rain over soft streaks, see `lines`), `"editor"` (see `editors`),
+`"varied"` (`rain.RainMixer`: many looks, veils) and `"night"` (see `night`).
+"""
+
+import dataclasses
+import math
+
+import numpy as np
+
+from tfderain.data import camera, editors, lines, rain
+from tfderain.data.pairs import find_pairs
+from tfderain.data.pipeline import read_pair
+from tfderain.data.streaks import folder_pool, render_streaks, streak_pool
+
+KINDS = ("own", "clean", "heavy", "light", "editor", "varied", "night")
+
+
+@dataclasses.dataclass(frozen=True)
+class Ranges:
+    """Strengths and shares of the parts of the synthetic kinds (pairs: low, high).
+
+    Attributes:
+        heavy, light, editor: PSNR in dB between rainy and clean.
+        given: share of line rain whose layer is one of `layers`, if there are any.
+        soft: share of line rain that is soft streaks alone.
+        second: share of layers of lines with a second direction on top.
+        under: how bright the soft streaks under lines are, against the lines.
+        most: gain of a layer at most.
+        enlarge, enlarge_layer: shares of crops enlarged whole, and of those whose
+            streaks alone are, by at most `largest`.
+        jpeg, quality: share of rainy crops that pass through JPEG, and its quality.
+        noise, deviation: share with noise, and its standard deviation.
+        blur, sigma: share that is blurred, and by how many pixels.
+        hide: share with bars, frames or cut-outs.
+    """
+
+    heavy: tuple = (8.0, 20.0)
+    light: tuple = (20.0, 34.0)
+    editor: tuple = (15.0, 30.0)
+    given: float = 0.2
+    soft: float = 0.12
+    second: float = 0.15
+    under: tuple = (0.5, 4.0)
+    most: float = 1.2
+    enlarge: float = 0.1
+    enlarge_layer: float = 0.08
+    largest: float = 4.0
+    jpeg: float = 0.12
+    quality: tuple = (60, 95)
+    noise: float = 0.08
+    deviation: tuple = (0.002, 0.012)
+    blur: float = 0.05
+    sigma: tuple = (0.3, 1.0)
+    hide: float = 0.05
+
+
+RANGES = Ranges()
+
+
+def render_pools(seed, streaks=None, layers=None, layout="auto", count=600, size=384):
+    """Renders the layers that crops are rained on with, once for a training.
+
+    Args:
+        seed: int. Equal arguments give equal layers.
+        streaks: folder of pictures of streaks on black, or `None`.
+        layers: folder of pairs whose rain is one grey layer that was added, or `None`.
+        layout: of these pairs, see `tfderain.data.pairs.find_pairs`.
+        count, size: number of layers of each kind, and their side in pixels.
+
+    Returns:
+        dict of uint8 arrays `(count, size, size)`: `"lines"`, `"noise"`, `"streaks"`,
+        `"soft"`; and with `layers` `"given"`, one layer for each pair, cut or repeated
+        to this size. A minute for the defaults.
+    """
+    pools = {
+        "lines": lines.line_pool(count, size, seed),
+        "noise": editors.noise_pool(count, size, seed + 1),
+        "streaks": streak_pool(count, size, seed + 2, streaks),
+    }
+    if streaks is None:
+        made = [
+            render_streaks((size, size), np.random.default_rng((seed, 3, i)), "soft")
+            for i in range(count // 2)
+        ]
+        pools["soft"] = np.rint(np.stack(made) * 255).astype(np.uint8)
+    else:
+        pools["soft"] = folder_pool(count // 2, size, seed + 3, streaks)
+    if layers is not None:
+        pools["given"] = added_layers(find_pairs(layers, layout), size)
+    return pools
+
+
+def added_layers(pairs, size):
+    """The grey layers that were added to the clean images of pairs.
+
+    Where the rainy image is white the layer is unknown, and takes its median.
+
+    Args:
+        pairs: `tfderain.data.pairs.Pairs`.
+        size: side of the layers in pixels; smaller images repeat.
+
+    Returns:
+        uint8 array `(len(pairs), size, size)`.
+    """
+    made = np.empty((len(pairs), size, size), np.uint8)
+    for i in range(len(pairs)):
+        rainy, clean = (image.astype(np.int16) for image in read_pair(pairs, i))
+        layer = (rainy - clean).max(axis=-1)
+        layer[(rainy == 255).all(axis=-1)] = np.median(layer[layer > 0])
+        rows, columns = (np.arange(size) % side for side in layer.shape)
+        made[i] = np.clip(layer, 0, 255)[rows][:, columns]
+    return made
+
+
+class KindMixer:
+    """Turns crops into training pairs of several kinds of rain.
+
+    Args:
+        pools: dict of layers, see `render_pools`.
+        own_share: probability of keeping the rainy image of a pair. A pair of twice
+            the same image, which is what a folder of clean pictures gives, has none.
+        kinds: dict from the other kinds to their relative frequency.
+        ranges: `Ranges` to draw from.
+
+    Call: `(rainy, clean, seed)`, two float32 arrays `(height, width, 3)` in [0, 1]
+    and an int, to `(rainy, clean)` alike: a pure function of its arguments. The
+    inputs stay unchanged.
+
+    Raises:
+        ValueError: for an unknown kind, or shares that are none.
+    """
+
+    def __init__(self, pools, own_share=0.6, kinds=None, ranges=RANGES):
+        kinds = dict(SHARES if kinds is None else kinds)
+        if not 0 <= own_share <= 1 or not set(kinds) < set(KINDS[1:]) | {""}:
+            raise ValueError(
+                f"`own_share` must lie in [0, 1], `kinds` be among {KINDS[1:]}. "
+                f"Received: own_share={own_share}, kinds={kinds}."
+            )
+        if not kinds or min(kinds.values()) < 0 or not sum(kinds.values()) > 0:
+            raise ValueError(f"Shares must be positive. Received: kinds={kinds}.")
+        self.pools, self.own_share, self.ranges = pools, own_share, ranges
+        self.kinds, shares = list(kinds), np.array(list(kinds.values()), float)
+        self.ends = np.cumsum(shares / shares.sum())
+        self.varied = rain.RainMixer(
+            pools["streaks"],
+            real_share=0.0,
+            clean_share=0.0,
+            veil_share=0.12,
+            heavy_share=0.4,
+            light_share=0.3,
+        )
+
+    def __call__(self, rainy, clean, seed):
+        rng = np.random.default_rng(int(seed) % 2**63)
+        factor = 1.0
+        if rng.random() < self.ranges.enlarge:
+            factor = camera.draw_factor(rng, self.ranges.largest)
+            shape, whole = clean.shape[:2], rainy is clean
+            part = [math.ceil(side / factor) for side in shape]
+            rainy, clean = (x[: part[0], : part[1]] for x in (rainy, clean))
+            rainy = clean if whole else rainy
+        rainy, clean = self._rain(rainy, clean, rng)
+        if factor > 1:
+            rainy, clean = (camera.resized(x, shape) for x in (rainy, clean))
+        return self._camera(rainy, clean, rng)
+
+    def _rain(self, rainy, clean, rng):
+        if rainy is not clean and rng.random() < self.own_share:
+            return rainy, clean
+        place = np.searchsorted(self.ends, rng.random(), side="right")
+        return self.make(self.kinds[min(place, len(self.kinds) - 1)], clean, rng)
+
+    def make(self, kind, clean, rng):
+        """`(rainy, clean)` of one of the synthetic kinds."""
+        if kind == "clean":
+            return clean, clean
+        if kind in ("heavy", "light"):
+            return self._lines(clean, rng, getattr(self.ranges, kind)), clean
+        if kind == "editor":
+            layer = self._layer("noise", clean.shape[:2], rng)
+            psnr = rng.uniform(*self.ranges.editor)
+            return editors.blend(clean, layer, rng, psnr), clean
+        if kind == "varied":
+            return self.varied(clean, clean, int(rng.integers(2**62)))
+        return self.varied.at_night(clean, rng)
+
+    def _lines(self, clean, rng, strength):
+        """Line rain, soft streaks, or a layer from `layers`, of a drawn strength."""
+        shape, ranges = clean.shape[:2], self.ranges
+        choice, psnr = rng.random(), rng.uniform(*strength)
+        if choice < ranges.given and "given" in self.pools:
+            layer = self._layer("given", shape, rng)
+        elif choice > 1 - ranges.soft:
+            layer = self._layer("soft", shape, rng)
+        else:
+            unit = np.float32(255 / lines.LEVEL)
+            layer = unit * self._layer("lines", shape, rng)
+            if rng.random() < ranges.second:
+                layer = layer + unit * self._layer("lines", shape, rng)
+            under = np.float32(rng.uniform(*ranges.under))
+            layer = layer + under * self._layer("soft", shape, rng)
+        return rain.at_strength(clean, layer, psnr, ranges.most)
+
+    def _layer(self, name, shape, rng):
+        """A random crop of a random layer, float32, 1 for 255; perhaps enlarged."""
+        pool = self.pools[name]
+        layer, factor = pool[rng.integers(len(pool))], 1.0
+        if rng.random() < self.ranges.enlarge_layer:
+            factor = camera.draw_factor(rng, self.ranges.largest)
+        part = [math.ceil(side / factor) for side in shape]
+        starts = [rng.integers(full) for full in layer.shape]
+        rows, columns = (
+            np.arange(start, start + side) % full
+            for start, side, full in zip(starts, part, layer.shape, strict=True)
+        )
+        layer = layer[rows][:, columns[:: rng.choice((-1, 1))]]
+        layer = layer.astype(np.float32) * np.float32(1 / 255)
+        return camera.resized(layer, shape) if factor > 1 else layer
+
+    def _camera(self, rainy, clean, rng):
+        ranges, whole = self.ranges, rainy is clean
+        if rng.random() < ranges.blur:
+            sigma = rng.uniform(*ranges.sigma)
+            rainy, clean = (camera.blurred(x, sigma) for x in (rainy, clean))
+        if rng.random() < ranges.noise:
+            grain = rng.standard_normal(clean.shape, np.float32)
+            grain *= np.float32(rng.uniform(*ranges.deviation))
+            rainy, clean = (np.clip(x + grain, 0, 1) for x in (rainy, clean))
+        if rng.random() < ranges.hide:
+            rainy, clean = camera.hide(rainy, clean, rng)
+        if not whole and rng.random() < ranges.jpeg:
+            low, high = ranges.quality
+            rainy = camera.jpeg(rainy, rng.integers(low, high + 1))
+        return rainy, clean
+
+
+# Of pictures without rain of their own. Found by short runs, see the preset's card.
+SHARES = {
+    "clean": 0.06,
+    "heavy": 0.4,
+    "light": 0.22,
+    "editor": 0.16,
+    "varied": 0.14,
+    "night": 0.02,
+}
