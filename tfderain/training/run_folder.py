@@ -68,7 +68,7 @@ def prepare_run(config, run_dir, sources):
     new = {"config": dataclasses.asdict(config), **sources}
     if path.exists():
         _check_same(json.loads(path.read_text()), json.loads(json.dumps(new)), run_dir)
-    about = {"versions": _versions(), "git_commit": _git_commit()}
+    about = {"versions": _versions(), "git_commit": git_commit()}
     write_json(path, {**new, **about})
     return run_dir
 
@@ -142,15 +142,22 @@ def _versions():
     return versions
 
 
-def _git_commit():
-    """The commit of the checkout this file lies in, or `None`."""
-    command = ["git", "rev-parse", "HEAD"]
-    folder = pathlib.Path(__file__).parent
+def git_commit():
+    """The commit of tfderain's own checkout; `None` for an installed package.
+
+    A virtual environment may lie in somebody else's repository, so the root of the
+    repository must be the folder that holds the package.
+    """
+    root = pathlib.Path(__file__).absolute().parents[2]
+    command = ["git", "-C", str(root), "rev-parse", "--show-toplevel", "HEAD"]
     try:
-        done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
+        done = subprocess.run(command, capture_output=True, text=True)
     except OSError:  # no git
         return None
-    return done.stdout.strip() if done.returncode == 0 else None
+    if done.returncode:
+        return None
+    top, commit = done.stdout.splitlines()
+    return commit if os.path.samefile(top, root) else None
 
 
 def write_json(path, value):
