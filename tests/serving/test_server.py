@@ -186,7 +186,11 @@ def test_settings_that_cannot_be():
         (PRESET / "1", "menet", 1),
     ],
 )
-def test_names_and_versions(model, name, version):
+def test_names_and_versions(model, name, version, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for file in ("runs/mine/best.keras", "dir/model.tflite"):
+        (tmp_path / file).parent.mkdir(parents=True)
+        (tmp_path / file).touch()
     assert servers.name_and_version(model) == (name, version)
     assert servers.name_and_version(model, "other") == ("other", version)
 
@@ -195,13 +199,16 @@ def test_the_newest_saved_model_of_a_folder(tmp_path):
     for number in ("2", "10", "x"):
         (tmp_path / "rain" / number).mkdir(parents=True)
         (tmp_path / "rain" / number / "saved_model.pb").touch()
-    assert presets.saved_model(tmp_path / "rain") == tmp_path / "rain" / "10"
+    located = presets.locate(tmp_path / "rain")
+    assert located.saved_model == tmp_path / "rain" / "10"
     assert servers.name_and_version(tmp_path / "rain") == ("rain", 10)
     assert servers.name_and_version(tmp_path / "rain" / "2") == ("rain", 2)
-    assert presets.suited(tmp_path / "rain") == "tensorflow"
+    assert located.runtime == "tensorflow"
 
 
-def test_workers_share_the_processors(monkeypatch):
+def test_workers_share_the_processors(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "best.keras").touch()
     made = []
 
     class Restorer:
@@ -228,7 +235,7 @@ def test_workers_share_the_processors(monkeypatch):
 
 def test_a_saved_model_gives_litert_pixels():
     rainy = np.random.default_rng(0).random((9, 14, 3), dtype=np.float32)
-    saved = runtime.Restorer(PRESET / "1", presets.suited(PRESET / "1"))
+    saved = runtime.Restorer(PRESET / "1", presets.locate(PRESET / "1").runtime)
     assert saved.runtime == "tensorflow"
     assert saved.stride == runtime.Restorer(PRESET).stride
     derained = runtime.Restorer(PRESET).derain(rainy)

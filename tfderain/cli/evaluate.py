@@ -127,7 +127,8 @@ def bench(
     from tfderain.benchmarks import profiling, timing
     from tfderain.runtime import engines
 
-    runs = {name: runtime or presets.suited(name) for name in dict.fromkeys(models)}
+    names = dict.fromkeys(models)
+    runs = {name: runtime or presets.locate(name).runtime for name in names}
     if profile and set(runs.values()) != {"litert"}:
         others = [f"{name} ({run})" for name, run in runs.items() if run != "litert"]
         raise ValueError(

@@ -9,7 +9,6 @@ import time
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
@@ -268,8 +267,8 @@ def name_and_version(model, name: str | None = None) -> tuple[str, int]:
     Raises:
         ValueError: if the name does not fit into an address.
     """
-    path = Path(model)
-    folder = presets.saved_model(model)
+    located = presets.locate(model)
+    path, folder = located.path, located.saved_model
     version = int(folder.name) if folder and folder.name.isdecimal() else 1
     if path.name.isdecimal():  # exported/menet/1
         path = path.resolve().parent
@@ -283,7 +282,7 @@ def name_and_version(model, name: str | None = None) -> tuple[str, int]:
 
 def open_restorers(model, settings: Settings) -> list:
     """Returns a warm `Restorer` for each worker."""
-    kind = settings.runtime or presets.suited(model)
+    kind = settings.runtime or presets.locate(model).runtime
     processors = engines.processors()
     # TensorFlow spreads one image over all processors, and its copies are large.
     workers = settings.workers or (1 if kind == "tensorflow" else min(processors, 4))
