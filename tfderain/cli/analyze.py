@@ -356,12 +356,11 @@ def relations(
         raise ValueError("There must be a folder: --data DIR. Received: none.")
     from tfderain import models as networks  # TensorFlow starts here
     from tfderain.analysis import relations as relating
+    from tfderain.data import pairs
     from tfderain.evaluation import comparison
-    from tfderain.training import run_folder
 
-    sources = run_folder.sources_of(folders, layout, pattern, None)
-    each = [options.several(sources[name]) for name in ("data", "layout", "pattern")]
-    found = [relating.rainy_pairs(*one) for one in zip(*each, strict=True)]
+    sources = pairs.Source.each(folders, layout, pattern or (None,))
+    found = [relating.rainy_pairs(s.folder, s.layout, s.pattern) for s in sources]
     names = comparison.labels(folders)
     if len(set(names)) < len(names):  # one folder with several patterns
         names = [f"{name} {number}" for number, name in enumerate(names, 1)]

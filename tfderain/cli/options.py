@@ -13,7 +13,9 @@ from typer import Argument, Option
 Runtime = Literal["litert", "onnx", "tensorflow"]
 Format = Literal["png", "jpg", "webp"]
 Kind = Literal["light", "medium", "heavy", "veil", "mixed", "night", "drops", "snow"]
-Layout = Literal["auto", "folders", "flat", "scenes", "left_clean", "left_rainy"]
+Layout = Literal[
+    "auto", "folders", "flat", "scenes", "left_clean", "left_rainy", "clean"
+]
 Protocol = Literal[
     "matlab_y_uint8", "matlab_y_float", "opencv_y_uniform", "rgb_gaussian"
 ]
@@ -102,7 +104,8 @@ Layouts = Annotated[
         "--layout",
         metavar="NAME",
         help="auto, folders, flat, scenes, left_clean, left_rainy (both images of a "
-        "pair side by side in one file); repeatable, one for each --data.",
+        "pair side by side in one file), clean (pictures without rain); repeatable, "
+        "one for each --data.",
     ),
 ]
 Patterns = Annotated[
@@ -125,6 +128,17 @@ Streaks = Annotated[
 ]
 Picture = Annotated[
     Path, Option("--out", metavar="FILE.png", help="The picture to write.")
+]
+
+
+Layers = Annotated[
+    Path | None,
+    Option(
+        metavar="DIR",
+        exists=True,
+        file_okay=False,
+        help="Pairs whose rain is one added grey layer, to lay over other pictures.",
+    ),
 ]
 
 
@@ -155,16 +169,6 @@ def weighted_folders(texts: list[str]) -> tuple[list[str], list[float] | None]:
             f"Received: {', '.join(texts)}."
         )
     return folders, numbers
-
-
-def single(values):
-    """The value, if there is just one; else all of them."""
-    return values[0] if values and len(values) == 1 else values
-
-
-def several(values):
-    """A list, also of one value."""
-    return values if isinstance(values, list) else [values]
 
 
 def tile_side(text: str) -> int | str:
@@ -227,17 +231,12 @@ def restorer(model, runtime=None, **settings):
     from tfderain import presets
     from tfderain.runtime import Restorer
 
-    return Restorer(model, runtime=runtime or presets.suited(model), **settings)
+    return Restorer(model, runtime=runtime or presets.locate(model).runtime, **settings)
 
 
 def restorer_or_images(model, runtime=None):
     """Returns a `Restorer`, or the folder itself if it holds derained images."""
     from tfderain import presets
 
-    folder = Path(model)
-    weights = ("best.keras", "model.keras", "model.tflite", "model.onnx", "card.json")
-    weights += ("config.json", "saved_model.pb")
-    is_model = any((folder / name).exists() for name in weights)
-    # a bare word is the name of a preset first
-    is_model |= presets.is_name(model) and model in presets.available()
-    return folder if folder.is_dir() and not is_model else restorer(model, runtime)
+    located = presets.locate(model)
+    return located.path if located.kind == "folder" else restorer(model, runtime)

@@ -21,6 +21,7 @@ def train(
     ],
     data: options.TrainingData,
     streaks: options.Streaks = None,
+    layers: options.Layers = None,
     real: options.Photos = None,
     run: Annotated[
         Path | None,
@@ -67,11 +68,15 @@ def train(
     tfderain train menet --data pairs/ --from menet --set learning_rate=2e-4
     tfderain train menet --data pairs/ --set batch_size=8 --set crop=96
     tfderain train rainmer --data day/ --data night/
+    tfderain train resunet --data pairs/ --data photos/ --layout folders \\
+        --layout clean --layers RainTrainH/
     tfderain train rainmer --data day/=2 --data night/=1 --layout left_clean \\
         --layout folders
     """
     folders, weights = options.weighted_folders(data)
+    from tfderain.data import pairs
     from tfderain.training import recipes
+    from tfderain.training.material import Material
 
     asked = list(settings or ())
     asked += ["mixed_precision=mixed_bfloat16"] * mixed_precision + ["jit=true"] * jit
@@ -81,28 +86,17 @@ def train(
     asked += [f"{name}={value}" for name, value in named.items() if value is not None]
     config = recipes.resolve(recipe, ablation=ablation, overrides=asked)
     run = run or Path("runs", f"{recipe}-{ablation}" if ablation else recipe)
-    run_training(
-        config,
-        run,
-        options.single(folders),
-        streaks,
-        options.single(layout),
-        options.single(pattern),
-        start,
-        real,
-        weights,
-    )
+    sources = pairs.Source.each(folders, layout, pattern or (None,), weights or (None,))
+    run_training(config, run, Material(sources, streaks, layers, real, start))
 
 
-def run_training(config, run, data, streaks, layout, pattern, start, real, weights):
+def run_training(config, run, material):
     """Trains, and prints where the results are."""
     from tfderain import training  # TensorFlow starts here
 
     try:
         verbose = 1 if sys.stdout.isatty() else 2  # no progress bars in log files
-        best = training.train(
-            config, run, data, streaks, layout, pattern, start, verbose, real, weights
-        )
+        best = training.train(config, run, material, verbose)
     except training.NonFiniteLoss as error:
         raise console.Failure(str(error)) from error
     print(f"weights:  {best}")
