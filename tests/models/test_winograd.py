@@ -169,3 +169,29 @@ def test_wrong_shapes_are_errors(wanted):
         winograd.convolve(tf.zeros((1, 4, 4, 8)), kernel)
     with pytest.raises(tf.errors.InvalidArgumentError, match="multiples of 8"):
         winograd.convolve(tf.zeros((1, 4, 4, 16)), tf.zeros((3, 3, 16, 4)))
+
+
+def test_switches_are_set_for_one_training_and_set_back():
+    from tensorflow.python.framework import config as tensorflow_config
+
+    def state():
+        options = tf.config.optimizer.get_experimental_options()
+        return (
+            winograd.use(winograd.use(False)),
+            tensorflow_config.is_op_determinism_enabled(),
+            options.get("auto_mixed_precision_onednn_bfloat16", False),
+        )
+
+    before = state()
+    assert before == (False, False, False)
+    config = TrainConfig(deterministic=True, mixed_precision="cpu_bfloat16")
+    with training.switches(config):
+        assert state() == (False, True, True)
+        assert training.policy(config) is None
+        with training.switches(TrainConfig(deterministic=True)):
+            pass
+        assert state() == (False, True, True)
+    assert state() == before
+    with pytest.raises(RuntimeError), training.switches(config):
+        raise RuntimeError
+    assert state() == before

@@ -11,7 +11,6 @@ from tfderain import files
 from tfderain.data import mixer as kinds
 from tfderain.data import pipeline, rain
 
-RENDERED = ("lines", "noise", "streaks", "soft")  # of `kinds.render_pools`, always
 VALIDATED = ("heavy", "light", "editor")  # beside the pairs' own rain
 
 
@@ -27,23 +26,22 @@ def rain_pools(config, run_dir, material) -> dict[str, np.ndarray]:
     Returns:
         dict of uint8 arrays; empty without `degrade`.
     """
-    names = pool_names(config, material)
-    paths = {name: run_dir / file for name, file in names.items()}
-    if not all(path.exists() for path in paths.values()):
-        for name, pool in render(config, material).items():
-            with files.replacing(paths[name]) as temporary:
-                np.save(temporary, pool)
-    return {name: np.load(path, mmap_mode="r") for name, path in paths.items()}
-
-
-def pool_names(config, material) -> dict[str, str]:
-    """The file of each kind of layer by its name."""
     if config.degrade is None:
         return {}
-    if "kinds" not in config.degrade:
-        return {"streaks": "pool.npy"}
-    names = (*RENDERED, "given") if material.layers else RENDERED
-    return {name: f"pool_{name}.npy" for name in names}
+    several = "kinds" in config.degrade
+    # Both kinds of mixture have streaks; saved last, they say that all are there.
+    last = run_dir / ("pool_streaks.npy" if several else "pool.npy")
+    if not last.exists():
+        pools = render(config, material)
+        streaks = pools.pop("streaks")
+        paths = {run_dir / f"pool_{name}.npy": pool for name, pool in pools.items()}
+        for path, pool in (paths | {last: streaks}).items():
+            with files.replacing(path) as temporary:
+                np.save(temporary, pool)
+    paths = {"streaks": last}
+    if several:
+        paths = {p.stem.removeprefix("pool_"): p for p in run_dir.glob("pool_*.npy")}
+    return {name: np.load(path, mmap_mode="r") for name, path in paths.items()}
 
 
 def render(config, material) -> dict[str, np.ndarray]:
