@@ -29,19 +29,13 @@ from ai_edge_litert.interpreter import Interpreter
 from PIL import Image
 from timing import Peer, best_peer, milliseconds, run_process, table, take_turns, timer
 
-from tfderain import (
-    export,
-    models,
-    presets,
-    recipes,
-    runtime,
-    timing,
-    training,
-    winograd,
-)
+from tfderain import export, models, presets, runtime, training
+from tfderain.benchmarks import timing
 from tfderain.data import pipeline, rain
 from tfderain.losses import Reconstruction
-from tfderain.tiling import round_up
+from tfderain.models import winograd
+from tfderain.runtime.tiling import round_up
+from tfderain.training import recipes
 
 SIZES = ((320, 320), (320, 480), (1080, 1920))  # (height, width)
 TRAINING = {"batch": 16, "crop": 128}

@@ -27,7 +27,7 @@ import pathlib
 import numpy as np
 
 RECIPE_ARGUMENTS = (
-    ("--recipe", {"default": "menet", "help": "see `tfderain.recipes`"}),
+    ("--recipe", {"default": "menet", "help": "see `tfderain.training.recipes`"}),
     ("--ablation", {"help": "a row of the paper's tables, such as LpLeLt+LB+CA"}),
     (
         "--set",
@@ -75,9 +75,10 @@ def pack(data, output, config, layout="auto", pattern=None, streaks=None, size=N
     Raises:
         ValueError: for unusable data.
     """
-    from tfderain import files, training
+    from tfderain import files
     from tfderain.data import pairs as pairing
     from tfderain.data import pipeline, rain
+    from tfderain.training import loop
 
     found = pairing.find_pairs(data, layout, pattern)
     kept, held_out = pairing.split_by_background(
@@ -95,7 +96,7 @@ def pack(data, output, config, layout="auto", pattern=None, streaks=None, size=N
         arrays["pool"] = pool = rain.streak_pool(
             config.pool_count, config.pool_size, config.seed, streaks
         )
-    validation = training.validation_patches(held_out, config, pool)
+    validation = loop.validation_patches(held_out, config, pool)
     for name, images in zip(("rainy", "clean"), validation, strict=True):
         arrays[f"validation_{name}"] = np.rint(images * 255).astype(np.uint8)
     with files.replacing(output) as temporary:
@@ -194,17 +195,18 @@ def stream(path, config, start, workers):
 
 def train(path, run_dir, config, workers=0):
     """Trains a recipe on packed patches; returns the path of the best weights."""
-    from tfderain import runs, training
+    from tfderain import training
+    from tfderain.training import run_folder, strategies
 
     if config.strategy is not None:
-        _, stage, config = training.stages_of(config)[0]
+        _, stage, config = strategies.stages_of(config)[0]
         if stage == "joint":
             raise ValueError(
                 "Only TensorFlow trains JRGR's networks together. "
                 "Received: a recipe without pre-training."
             )
     sha256 = hashlib.sha256(pathlib.Path(path).read_bytes()).hexdigest()
-    run_dir = runs.prepare_run(config, run_dir, {"data": sha256})
+    run_dir = run_folder.prepare_run(config, run_dir, {"data": sha256})
     with np.load(path) as packed:
         count = len(packed["rainy"])
         validation = tuple(
@@ -225,7 +227,7 @@ def train(path, run_dir, config, workers=0):
 def main():
     """Runs the command line."""
     args = parse()
-    from tfderain import recipes
+    from tfderain.training import recipes
 
     settings = list(args.set)
     if args.command == "train" and args.bf16:

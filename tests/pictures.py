@@ -44,3 +44,9 @@ def png(width, height, depth, color, rows):
     header = struct.pack(">IIBBBBB", width, height, depth, color, 0, 0, 0)
     body = chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(rows))
     return b"\x89PNG\r\n\x1a\n" + body + chunk(b"IEND", b"")
+
+
+def size_of(path):
+    with Image.open(path) as image:
+        image.load()
+        return image.size

@@ -11,6 +11,8 @@ from PIL import Image
 
 from tfderain import runtime, serving
 
+PREDICT = "/v1/models/menet:predict"
+
 
 def photo(height, width, seed=0):
     """Random `uint8` RGB pixels."""
@@ -82,3 +84,10 @@ def slow_server(monkeypatch, **settings):
     ):
         yield server, restorer, client
         restorer.gate.release(1000)
+
+
+def predict(client, status=200, path=PREDICT, **body):
+    answer = client.post(path, json=body)
+    assert answer.status_code == status, answer.text
+    assert answer.headers["content-type"] == "application/json"
+    return answer.json()

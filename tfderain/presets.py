@@ -1,4 +1,4 @@
-"""Find the trained networks that ship, and check them; TensorFlow stays unloaded.
+"""Presets: the trained networks that ship, found and checked without TensorFlow.
 
 ```python
 from tfderain import presets
@@ -149,3 +149,32 @@ def verify(name_or_path: str | os.PathLike) -> tuple[str, ...]:
             f"{preset} ({'; '.join(sorted(wrong)) or 'no files listed'})."
         )
     return tuple(sorted(files))
+
+
+def suited(model) -> str:
+    """Returns the runtime for the path of a model: `"litert"` where that can be.
+
+    Args:
+        model: name of a preset or a path.
+    """
+    if str(model).endswith(".onnx"):
+        return "onnx"
+    trained = str(model).endswith(".keras") or Path(model, "best.keras").exists()
+    lite = Path(model, "model.tflite").exists()
+    return "tensorflow" if trained or (saved_model(model) and not lite) else "litert"
+
+
+def saved_model(model) -> Path | None:
+    """Returns the SavedModel in a folder, or the newest of its numbered folders.
+
+    Folders that hold the weights in Keras's own format as well give `None`.
+    """
+    folder = Path(model)
+    if any((folder / name).exists() for name in ("best.keras", "model.keras")):
+        return None
+    numbered = [path for path in folder.glob("*") if path.name.isdecimal()]
+    newest_first = sorted(numbered, key=lambda path: int(path.name), reverse=True)
+    for candidate in (folder, *newest_first):
+        if (candidate / "saved_model.pb").is_file():
+            return candidate
+    return None

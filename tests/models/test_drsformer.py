@@ -14,8 +14,8 @@ from helpers import (
     images,
 )
 
-from tfderain import export, layers
-from tfderain.models import drsformer
+from tfderain import export
+from tfderain.models import drsformer, layers
 
 
 def load(case):

@@ -5,16 +5,18 @@ Modules: `catalogue` (the known data sets), `pipeline` (paths to batches), `bala
 `snow` (other weather). Importing any of them leaves TensorFlow unloaded.
 """
 
-import importlib
+from tfderain import lazy
 
-__all__ = ["balance", "catalogue", "drops", "night", "pipeline", "rain", "snow"]
-
-
-def __getattr__(name):
-    if name in __all__:
-        return importlib.import_module(f"tfderain.data.{name}")
-    raise AttributeError(f"module 'tfderain.data' has no attribute {name!r}")
-
-
-def __dir__():
-    return sorted([*globals(), *__all__])
+__getattr__, __dir__, __all__ = lazy.face(
+    __name__,
+    {
+        "balance": (),
+        "catalogue": (),
+        "drops": (),
+        "night": (),
+        "pairs": (),
+        "pipeline": (),
+        "rain": (),
+        "snow": (),
+    },
+)

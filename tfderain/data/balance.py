@@ -1,4 +1,4 @@
-"""How dense the rain of pairs is, and sub-sampling that gives a set other proportions.
+"""Balance of light and dense rain: density of pairs, sub-sampling to proportions.
 
 ```python
 found = balance.densities(pairs)

@@ -1,9 +1,9 @@
 """Camera effects: what happens to rainy pictures after the rain, for training.
 
 JPEG, noise, blur and enlargement as phones and web sites make them, and pixels that are
-not scene: bars, frames and cut-outs. A network that has not met them leaves rain in such
-pictures. Noise, blur and hidden pixels are in the clean target too, because they are
-not rain: the network learns to leave them. Needs numpy and Pillow only.
+not scene: bars, frames and cut-outs. A network that has not met them leaves rain in
+such pictures. Noise, blur and hidden pixels are in the clean target too, because they
+are not rain: the network learns to leave them. Needs numpy and Pillow only.
 """
 
 import io
@@ -28,7 +28,9 @@ def resized(image, size, resample=Image.Resampling.BICUBIC):
     """A float32 image `(height, width[, channels])` at another `(height, width)`."""
     planes = image[..., None] if image.ndim == 2 else image
     made = [
-        np.asarray(Image.fromarray(np.ascontiguousarray(plane)).resize(size[::-1], resample))
+        np.asarray(
+            Image.fromarray(np.ascontiguousarray(plane)).resize(size[::-1], resample)
+        )
         for plane in np.moveaxis(planes, -1, 0)
     ]
     made = np.clip(np.stack(made, axis=-1), 0, 1)
@@ -66,7 +68,9 @@ def hidden(shape, rng):
     form = rng.integers(4)
     if form == 0:  # bars above and below, or at both sides
         mask[: rng.integers(1, max(2, height // 2))] = True
-        mask = mask.T[:width, :height] if height == width and rng.random() < 0.5 else mask
+        mask = (
+            mask.T[:width, :height] if height == width and rng.random() < 0.5 else mask
+        )
     elif form == 1:  # a frame, of which a crop shows a corner or two sides
         thick = int(rng.integers(1, max(2, min(shape) // 6)))
         mask[:thick], mask[:, :thick] = True, True
@@ -87,7 +91,9 @@ def hide(rainy, clean, rng):
     """Both images with the same hidden pixels, mostly black, sometimes of a colour."""
     mask = hidden(rainy.shape[:2], rng)
     choice = rng.random()
-    colour = np.zeros(3) if choice < 0.6 else np.ones(3) if choice < 0.8 else rng.random(3)
+    colour = (
+        np.zeros(3) if choice < 0.6 else np.ones(3) if choice < 0.8 else rng.random(3)
+    )
     colour = colour.astype(np.float32)
     return tuple(np.where(mask[..., None], colour, image) for image in (rainy, clean))
 
@@ -95,7 +101,9 @@ def hide(rainy, clean, rng):
 def enlarged(image, factor, size):
     """The middle of a float32 image, enlarged by `factor` to `(height, width)`."""
     part = [max(1, math.ceil(side / factor)) for side in size]
-    top, left = ((full - side) // 2 for full, side in zip(image.shape, part, strict=False))
+    top, left = (
+        (full - side) // 2 for full, side in zip(image.shape, part, strict=False)
+    )
     return resized(image[top : top + part[0], left : left + part[1]], size)
 
 

@@ -1,4 +1,4 @@
-"""The known data sets: how they lie on disk, how many pairs, what to beware of.
+"""Catalogue of known data sets: layout on disk, numbers of pairs, what to beware of.
 
 ```python
 from tfderain.data import catalogue, pipeline

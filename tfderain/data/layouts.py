@@ -1,4 +1,4 @@
-"""Which file is the clean partner of which: rules on names alone, no disk access.
+"""Layouts of pairs: which file is the partner of which, by names alone, no disk access.
 
 A pattern is `"RAINY:CLEAN"`: paths with `/` between folders and `*` for any text
 without `/`. The stars of CLEAN repeat the texts of RAINY's stars in order; `{2}`

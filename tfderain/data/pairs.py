@@ -1,4 +1,4 @@
-"""Image files in pairs: find them, check them, split them by what they show.
+"""Pairs of image files: found, checked, and split by what they show.
 
 `tfderain.data.pipeline` passes these names on; TensorFlow is not needed for them.
 """

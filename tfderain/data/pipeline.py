@@ -1,4 +1,4 @@
-"""From image files to batches: find pairs, split them, feed `model.fit`.
+"""Pipelines from image files to batches: pairs found, split, and fed to `model.fit`.
 
 ```python
 from tfderain.data import pipeline

@@ -1,4 +1,4 @@
-"""Write a network for servers, devices and browsers, and prove each file by running it.
+"""Exports of a network for servers, devices and browsers, each proven by running it.
 
 ```python
 from tfderain import export, models

@@ -1,4 +1,4 @@
-"""What every export does: write beside the target, compare with Keras, then move."""
+"""Artefacts of exports: written beside the target, compared with Keras, then moved."""
 
 import contextlib
 import dataclasses

@@ -10,7 +10,6 @@ import tensorflow as tf
 from ai_edge_litert import schema_py_generated as schema
 from keras import ops
 
-from tfderain.engines import METADATA
 from tfderain.export.artefact import (
     Artefact,
     deployable,
@@ -19,7 +18,8 @@ from tfderain.export.artefact import (
     staged,
 )
 from tfderain.export.saved_model import TENSOR, write_saved_model
-from tfderain.layers import ExpertStage
+from tfderain.models.layers import ExpertStage
+from tfderain.runtime.engines import METADATA
 
 QUANTIZATIONS = (None, "float16", "dynamic_int8", "int8")
 INTERFACES = ("float32", "uint8")
@@ -201,6 +201,6 @@ def with_metadata(content, metadata):
 
 def run_litert(path, rainy, threads=2):
     """Derains `rainy`, `(1, height, width, 3)` in [0, 1], resizing the file to fit."""
-    from tfderain.engines import LiteRT
+    from tfderain.runtime.engines import LiteRT
 
     return LiteRT(path, threads)(rainy[0])[None]

@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from tfderain.engines import METADATA
 from tfderain.export.artefact import (
     Artefact,
     deployable,
@@ -17,6 +16,7 @@ from tfderain.export.artefact import (
     random_image,
     staged,
 )
+from tfderain.runtime.engines import METADATA
 
 OPSET = 17
 AXES = ("batch", "height", "width")

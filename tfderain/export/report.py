@@ -1,11 +1,12 @@
-"""Several exports of one model, each with its size, differences, scores and time."""
+"""Reports of several exports of one model: sizes, differences, scores and times."""
 
 import json
 from pathlib import Path
 
 import numpy as np
 
-from tfderain import evaluation, images, runtime, scoring
+from tfderain import evaluation, images, reports, runtime
+from tfderain.evaluation import subjects
 from tfderain.export.litert import to_litert
 from tfderain.export.onnx import to_onnx
 from tfderain.export.saved_model import to_saved_model
@@ -101,7 +102,7 @@ def export_all(
                 "milliseconds": 1000 * means["seconds_median"],
             }
         records[target] = record
-        scoring.json_text(records, report)
+        reports.json_text(records, report)
         if progress:
             progress(target, record)
     return records
@@ -109,7 +110,7 @@ def export_all(
 
 def read_representative(paths) -> list[np.ndarray]:
     """Reads rainy pictures for int8: float32 `(height, width, 3)` in [0, 1]."""
-    pixels = [scoring.read(path) for path in paths[:MOST_REPRESENTATIVE]]
+    pixels = [subjects.read(path) for path in paths[:MOST_REPRESENTATIVE]]
     return [images.to_float(image) for image in pixels]
 
 

@@ -20,6 +20,7 @@ from tfderain.models.erlnet import ERLNet
 from tfderain.models.jrgr import JRGR
 from tfderain.models.menet import MENET
 from tfderain.models.rainmer import Rainmer
+from tfderain.models.resunet import ResUNet
 
 # What a compiled model may hold: Keras finds only classes that were registered.
 REGISTERED = (
@@ -28,6 +29,7 @@ REGISTERED = (
     optimizers.ConvMuon,
     optimizers.GroupAdam,
     optimizers.LinearDecay,
+    optimizers.StableDecay,
     optimizers.CosineCycles,
     optimizers.TwoGroupAdamW,
 )
@@ -42,6 +44,7 @@ __all__ = [
     "ERLNet",
     "Entangled",
     "Rainmer",
+    "ResUNet",
     "load",
 ]
 

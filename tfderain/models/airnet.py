@@ -23,8 +23,8 @@ from keras import ops
 
 from tfderain.models.base import take_over
 from tfderain.models.contrast import cross_entropy, unit
-from tfderain.models.drsformer import built
 from tfderain.models.entanglement import twin
+from tfderain.models.layers import built
 
 SLOPE = 0.1  # of the leaky ReLUs
 

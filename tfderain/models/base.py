@@ -1,10 +1,11 @@
-"""The contract of all de-raining networks: rainy image in, derained image out."""
+"""Contract of all de-raining networks: rainy image in, derained image out."""
 
 import keras
 from keras import ops
 
+from tfderain import images
 from tfderain import weighting as weightings
-from tfderain.layers import pad_to_multiple
+from tfderain.models.layers import pad_to_multiple
 
 if keras.backend.backend() == "tensorflow":
     from tfderain.models.tape import TapeTraining
@@ -197,9 +198,11 @@ class Derainer(TapeTraining, keras.Model):
         Returns:
             The derained image of the same kind, size and dtype.
         """
-        from tfderain.runtime import Restorer
-
-        return Restorer(self, runtime="tensorflow", tile=None).derain(image)
+        like = images.Like(image)
+        for rainy, derained in like.pairs:
+            batch = images.to_rgb(images.to_float(rainy))[None]
+            images.store(ops.convert_to_numpy(self(batch))[0], derained)
+        return like.finished()
 
     def get_config(self):
         return {

@@ -143,8 +143,8 @@ class Contrast(keras.layers.Layer):
     with probability 1/2 (what the authors' random flip is, is not known).
 
     Args:
-        encoder: the query encoder, a `rainmer.RepresentationEncoder`. The key encoder
-            is a copy with weights of its own that follow by a moving average.
+        encoder: the query encoder, a `representation.RepresentationEncoder`. The key
+            encoder is a copy with weights of its own that follow by a moving average.
         num_negatives: int. For each view and image.
         num_archived: int. At least `num_negatives`.
         momentum: float. Of the moving average, once for each step.

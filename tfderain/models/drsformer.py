@@ -15,8 +15,8 @@ import keras
 from keras import ops
 
 from tfderain import losses
-from tfderain.layers import MixtureOfExperts, depthwise_initializer
 from tfderain.models.base import Derainer
+from tfderain.models.layers import MixtureOfExperts, built, depthwise_initializer
 
 EPSILON = 1e-5  # of the layer normalisations, PyTorch's default
 
@@ -447,11 +447,6 @@ class DRSformerNetwork(keras.layers.Layer):
 
     def get_config(self):
         return {**super().get_config(), **self.options}
-
-
-def built(layer, channels):
-    layer.build((None, None, None, channels))
-    return layer
 
 
 @keras.saving.register_keras_serializable("tfderain")

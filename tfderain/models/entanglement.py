@@ -20,8 +20,8 @@ from keras import ops
 
 from tfderain import losses
 from tfderain import weighting as weightings
-from tfderain.layers import pad_to_multiple
 from tfderain.models.base import Derainer, take_over
+from tfderain.models.layers import pad_to_multiple
 
 # Parts that a stage trains, and whether the features have a loss of their own.
 STAGES = {

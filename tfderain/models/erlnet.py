@@ -10,8 +10,8 @@ hold one image, and the authors' sibling code (AFR-Net) has none either.
 import keras
 from keras import ops
 
-from tfderain.layers import SqueezeExcitation
 from tfderain.models.entanglement import Entangled
+from tfderain.models.layers import SqueezeExcitation
 
 SLOPE = 0.1  # of the leaky ReLUs, as in AFR-Net
 

@@ -17,7 +17,6 @@ real      -> derained + rain -> rain made synthetic -> derained, and back again
 import keras
 from keras import ops
 
-from tfderain.layers import pad_to_multiple
 from tfderain.losses import Reconstruction
 from tfderain.models.adversarial import (
     ADVERSARIES,
@@ -26,6 +25,7 @@ from tfderain.models.adversarial import (
     adversarial_loss,
 )
 from tfderain.models.base import Derainer, take_over
+from tfderain.models.layers import pad_to_multiple
 from tfderain.models.translators import ResNetGenerator, UNet
 
 if keras.backend.backend() == "tensorflow":
@@ -642,3 +642,13 @@ class JRGR(AdversarialTraining, Derainer):
             "pool_size": self.pool_size,
             "crop": self.crop if isinstance(self.crop, int) else list(self.crop),
         }
+
+
+def check_networks(model):
+    """Raises `ValueError` unless `model` can translate rain both ways."""
+    if "make_rain_real" not in getattr(model, "networks", dict)():
+        raise ValueError(
+            "Only a JRGR after joint training makes rain. "
+            f"Received: {type(model).__name__}"
+            f"{f', stage={model.stage!r}' if hasattr(model, 'stage') else ''}."
+        )

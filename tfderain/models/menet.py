@@ -14,8 +14,8 @@ import keras
 from keras import ops
 
 from tfderain import losses
-from tfderain.layers import ConvNorm
 from tfderain.models.base import Derainer, take_over
+from tfderain.models.layers import ConvNorm, built
 
 
 @keras.saving.register_keras_serializable("tfderain")
@@ -204,11 +204,6 @@ class Decoding:
         return ops.cast(ops.depth_to_space(self.residual(features), 2), "float32")
 
 
-def built(layer, channels):
-    layer.build((None, None, None, channels))
-    return layer
-
-
 class Part(keras.layers.Layer):
     """What the network and each of its halves are made with, see `MENETNetwork`."""
 
@@ -350,6 +345,8 @@ class MENET(Derainer):
 
     Reference: Fan et al., 2020, arXiv:2003.09689.
     """
+
+    outer_layers = ("encode_half", "residual")
 
     def __init__(
         self,

@@ -11,12 +11,14 @@ https://arxiv.org/abs/1707.02921), skips that are added as in NAFNet (Chen et al
 https://arxiv.org/abs/2204.04676), desubpixel steps as in MENET.
 """
 
+import itertools
+
 import keras
 from keras import ops
 
 from tfderain import losses
-from tfderain.layers import Convolution
 from tfderain.models.base import Derainer
+from tfderain.models.layers import Convolution
 
 RESIDUAL_GAIN = 0.3  # of the second kernels' start: blocks begin near the identity
 
@@ -115,13 +117,11 @@ class ResUNetNetwork(keras.layers.Layer):
             ]
 
         pixels, steps = 3 * self.stem**2, range(len(self.up))
-        first, pairs = self.filters[0], list(zip(self.filters, self.filters[1:]))
+        first, pairs = self.filters[0], list(itertools.pairwise(self.filters))
         self.enter = built(convolution(first, 3, "enter", 1.0, dtype), pixels)
         self.encoders = [blocks(i, count, "down") for i, count in enumerate(self.down)]
         self.reduces = [
-            built(
-                convolution(wide, 2, f"reduce_{i}", 1.0, dtype, strides=2), narrow
-            )
+            built(convolution(wide, 2, f"reduce_{i}", 1.0, dtype, strides=2), narrow)
             for i, (narrow, wide) in enumerate(pairs)
         ]
         self.expands = [

@@ -1,4 +1,4 @@
-"""The training step on `tf.GradientTape` that every network shares.
+"""Training step on `tf.GradientTape` that every network shares.
 
 Works as a graph under `fit`, with `jit_compile=True`, with loss scaling, and under
 `tf.distribute.MirroredStrategy` with the numbers of one replica that sees the whole

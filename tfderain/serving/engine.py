@@ -1,4 +1,4 @@
-"""The images of all calls in one bounded queue, and the threads that derain them.
+"""Queue of the images of all calls, bounded, and the threads that derain them.
 
 Images of different calls, and those of one call, are worked on side by side; which
 answer belongs to which call is kept by the call itself. A call that has failed, was

@@ -1,4 +1,4 @@
-"""What `/metrics` tells Prometheus: calls, their times, the queue, the process."""
+"""Metrics for Prometheus at `/metrics`: calls, their times, the queue, the process."""
 
 import contextlib
 import time

@@ -1,4 +1,4 @@
-"""Why a call got no answer, in the words of gRPC; TensorFlow Serving uses them too."""
+"""Refusals of calls, in the words of gRPC; TensorFlow Serving uses them too."""
 
 # As TensorFlow Serving's `ToHTTPStatusCode` has it, except RESOURCE_EXHAUSTED, where
 # 503 tells load balancers and clients to try again.

@@ -13,7 +13,8 @@ from pathlib import Path
 
 import numpy as np
 
-from tfderain import engines, runtime
+from tfderain import presets, runtime
+from tfderain.runtime import engines
 from tfderain.serving import page
 from tfderain.serving.engine import Engine
 from tfderain.serving.metrics import Metrics
@@ -268,7 +269,7 @@ def name_and_version(model, name: str | None = None) -> tuple[str, int]:
         ValueError: if the name does not fit into an address.
     """
     path = Path(model)
-    folder = engines.saved_model(model)
+    folder = presets.saved_model(model)
     version = int(folder.name) if folder and folder.name.isdecimal() else 1
     if path.name.isdecimal():  # exported/menet/1
         path = path.resolve().parent
@@ -282,7 +283,7 @@ def name_and_version(model, name: str | None = None) -> tuple[str, int]:
 
 def open_restorers(model, settings: Settings) -> list:
     """Returns a warm `Restorer` for each worker."""
-    kind = settings.runtime or engines.suited(model)
+    kind = settings.runtime or presets.suited(model)
     processors = engines.processors()
     # TensorFlow spreads one image over all processors, and its copies are large.
     workers = settings.workers or (1 if kind == "tensorflow" else min(processors, 4))

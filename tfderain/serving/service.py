@@ -1,4 +1,4 @@
-"""One call for images, whichever way it came: checks, limits, queue, deadline."""
+"""Calls for images, whichever way they came: checks, limits, queue, deadline."""
 
 import contextlib
 import threading

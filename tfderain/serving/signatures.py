@@ -1,4 +1,4 @@
-"""What a model can be asked for: the signatures of the exported SavedModel.
+"""Signatures that a model can be called by: those of the exported SavedModel.
 
 Names, aliases and types are a contract: a client of this server must run unchanged
 against TensorFlow Serving with the folder that `tfderain export` writes.

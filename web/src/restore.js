@@ -1,4 +1,4 @@
-// Derains the pixels of a picture tile by tile, as tfderain/runtime.py does.
+// Derains the pixels of a picture tile by tile, as tfderain/runtime/restorer.py does.
 
 import { blendWeights, OVERLAP, planTiles, reflectIndex, roundUp, TILE } from "./tiling.js";
 

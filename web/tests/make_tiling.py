@@ -1,4 +1,4 @@
-"""Writes tiling.json, which tiling.test.js compares with: numbers of tfderain.tiling.
+"""Writes tiling.json, numbers of tfderain.runtime.tiling for tiling.test.js.
 
 ```console
 python web/tests/make_tiling.py
@@ -8,7 +8,7 @@ python web/tests/make_tiling.py
 import json
 from pathlib import Path
 
-from tfderain import tiling
+from tfderain.runtime import tiling
 
 # (height, width), tile, overlap, stride: whole, one axis cut, many, odd strides.
 PLANS = (
@@ -26,7 +26,7 @@ REFLECTIONS = ((1, 4), (2, 8), (3, 12), (5, 8), (97, 100), (100, 100))
 
 
 def numbers() -> dict:
-    """Returns the arguments and results of `tfderain.tiling`, ready for JSON."""
+    """Returns arguments and results of `tfderain.runtime.tiling`, ready for JSON."""
     plans = []
     for size, tile, overlap, stride in PLANS:
         tiles = tiling.plan_tiles(size, tile, overlap, stride)

@@ -1,0 +1,25 @@
+"""Pictures and numbers about results, training runs, features and data sets.
+
+Modules: `charts` (scores, improvements, task weights), `features` (maps of an entangled
+network), `relations` (of data sets, in an encoder's eyes), `translations` (JRGR's).
+"""
+
+from tfderain import lazy
+from tfderain.images import before_after
+
+__getattr__, __dir__, __all__ = lazy.face(
+    __name__,
+    {
+        "charts": (
+            "improvement_bars",
+            "psnr_histogram",
+            "score_distributions",
+            "ssim_boxplot",
+            "task_weights",
+        ),
+        "features": ("correlation_table", "feature_maps"),
+        "relations": (),
+        "translations": (),
+    },
+)
+__all__ += ["before_after"]

@@ -1,0 +1,202 @@
+"""Times and memory of models on one image (Table R1 of the ERL-Net rebuttal).
+
+```python
+from tfderain import runtime
+from tfderain.benchmarks import timing
+
+models = {name: runtime.Restorer(name) for name in ("menet", "exported/model.tflite")}
+print(timing.table(timing.time_models(models)))
+```
+"""
+
+import dataclasses
+import math
+import re
+import statistics
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from tfderain import reports, runtime
+from tfderain.benchmarks import fresh_process, profiling
+
+REPEATS = 20  # so that nine of ten leave more than the slowest one out
+LEAST, PATIENCE = 5, 30.0  # fewer, but as many, once they have taken these seconds
+STATUS = Path("/proc/self/status")  # of Linux
+
+
+@dataclass(frozen=True)
+class Memory:
+    """Resident bytes that a model adds to a process that has read one image.
+
+    Args:
+        loaded: after loading, the libraries of the model's runtime among them.
+        peak: the most up to the end of the first image.
+    """
+
+    loaded: int
+    peak: int
+
+
+@dataclass(frozen=True)
+class Timing:
+    """Seconds that a model takes for one image, and what else was measured of it.
+
+    Args:
+        model: name of the model.
+        runtime: what runs it, or `""` where the model does not say.
+        size: `(height, width)` of the image.
+        first: seconds of the first image, which includes what a runtime compiles.
+        seconds: of each image after it.
+        memory: `Memory`, or `None` where it was not measured.
+        profile: `tfderain.benchmarks.profiling.Profile`, or `None`.
+    """
+
+    model: str
+    runtime: str
+    size: tuple[int, int]
+    first: float
+    seconds: tuple[float, ...]
+    memory: Memory | None = None
+    profile: profiling.Profile | None = None
+
+    @property
+    def median(self) -> float:
+        """Median seconds per image after the first."""
+        return statistics.median(self.seconds)
+
+    @property
+    def p90(self) -> float:
+        """Seconds that nine of ten images after the first do not exceed."""
+        return float(np.percentile(self.seconds, 90))
+
+    def as_dict(self) -> dict:
+        """Returns all of it as values that JSON knows."""
+        return {**dataclasses.asdict(self), "median": self.median, "p90": self.p90}
+
+
+def time_models(models, size=(320, 320), repeats=None, progress=None) -> list[Timing]:
+    """Times models on one image, turn by turn, so that all meet the same machine.
+
+    Args:
+        models: dict from a name to a model, see `evaluation.evaluate`.
+        size: `(height, width)`; the ERL-Net rebuttal's Table R1 is for 320x320.
+        repeats: int, timed images per model after the first one; by default 20, but no
+            more than 5 for a model that has taken 30 seconds by then.
+        progress: callable that is given the numbers of images done and to do.
+
+    Raises:
+        ValueError: there is no model, or `repeats` is not positive.
+    """
+    patience = PATIENCE if repeats is None else math.inf
+    repeats = REPEATS if repeats is None else repeats
+    if not models or repeats < 1:
+        raise ValueError(
+            "There must be at least one model and one repetition. "
+            f"Received: models={len(models)}, repeats={repeats}."
+        )
+    image = _noise(size)
+    seconds = {name: [] for name in models}
+    done, total = 0, len(models) * (repeats + 1)
+    for _ in range(repeats + 1):
+        for name, model in models.items():
+            done += 1
+            taken = seconds[name][1:]
+            if len(taken) >= LEAST and sum(taken) >= patience:
+                continue
+            start = time.perf_counter()
+            getattr(model, "derain", model)(image)
+            seconds[name].append(time.perf_counter() - start)
+            if progress:
+                progress(done, total)
+    return [
+        Timing(
+            name, getattr(models[name], "runtime", ""), tuple(size), first, tuple(rest)
+        )
+        for name, (first, *rest) in seconds.items()
+    ]
+
+
+def add_memory(timing, runtime="litert", threads=None) -> Timing:
+    """Returns a `Timing` with the memory its model takes, in a process of its own.
+
+    Only Linux tells a process how much of it is resident; elsewhere it stays `None`.
+
+    Args:
+        timing: `Timing` of a model that is called by its path or preset's name.
+        runtime, threads: as of `tfderain.runtime.Restorer`.
+    """
+    if not STATUS.exists():
+        return timing
+    memory = fresh_process.call(_memory, timing.model, runtime, threads, timing.size)
+    return dataclasses.replace(timing, memory=memory)
+
+
+def add_profile(timing, threads=None) -> Timing:
+    """Returns a `Timing` with the profile of its model, a LiteRT file or preset.
+
+    Raises:
+        ImportError: the installed LiteRT has no profiler that answers.
+    """
+    profile = profiling.profile(timing.model, timing.size, threads)
+    return dataclasses.replace(timing, profile=profile)
+
+
+def _memory(model, engine, threads, size):
+    image = _noise(size)
+    before = _resident("VmRSS")
+    restorer = runtime.Restorer(model, runtime=engine, threads=threads)
+    loaded = _resident("VmRSS")
+    restorer.derain(image)
+    # The kernel counts by processor and sums up late: some pages can be missing.
+    peak = max(loaded, _resident("VmHWM"))
+    return Memory(loaded - before, peak - before)
+
+
+def _resident(field):
+    """Bytes in memory: now (`VmRSS`), or the most so far (`VmHWM`)."""
+    return 1024 * int(re.search(rf"{field}:\s*(\d+) kB", STATUS.read_text())[1])
+
+
+def _noise(size):
+    # noise: the time of a convolution does not depend on what the image shows
+    return np.random.default_rng(0).integers(0, 256, (*size, 3), dtype=np.uint8)
+
+
+def table(timings: Iterable[Timing], threads=None) -> str:
+    """Returns a fixed-width text: a line per model, and the machine.
+
+    Args:
+        timings: what `time_models` returns.
+        threads: int, to be named above the table.
+    """
+    titles = ("model", "runtime", "size", "images", "median", "p90", "least", "first")
+    titles += ("loaded MB", "peak MB")
+    about = "seconds per image (after the first one, and of it); resident memory added"
+    using = [f"{threads} thread{'s' * (threads > 1)}"] if threads else []
+    heading = f"{about}\n{'; '.join([*using, reports.machine()])}"
+    return f"{heading}\n\n{reports.text_table(titles, [_row(one) for one in timings])}"
+
+
+def _row(one):
+    seconds = (one.median, one.p90, min(one.seconds), one.first)
+    memory = (one.memory.loaded, one.memory.peak) if one.memory else ()
+    return (
+        one.model,
+        one.runtime,
+        "x".join(map(str, one.size)),
+        str(len(one.seconds)),
+        *(f"{second:.4f}" for second in seconds),
+        *([f"{size / 1e6:.0f}" for size in memory] or "--"),
+    )
+
+
+def to_json(timings, path=None, threads=None) -> str:
+    """Returns times as JSON text, and writes it to `path` if one is given."""
+    content = {"machine": reports.machine(), "versions": reports.versions()}
+    content["threads"] = threads
+    content["timings"] = [one.as_dict() for one in timings]
+    return reports.json_text(content, path)

@@ -1,0 +1,243 @@
+"""Options and arguments that commands of `tfderain` share, and what they name.
+
+Importing it loads typer, and nothing
+of the networks.
+"""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Literal
+
+from typer import Argument, Option
+
+Runtime = Literal["litert", "onnx", "tensorflow"]
+Format = Literal["png", "jpg", "webp"]
+Kind = Literal["light", "medium", "heavy", "veil", "mixed", "night", "drops", "snow"]
+Layout = Literal["auto", "folders", "flat", "scenes", "left_clean", "left_rainy"]
+Protocol = Literal[
+    "matlab_y_uint8", "matlab_y_float", "opencv_y_uniform", "rgb_gaussian"
+]
+
+
+class Target(StrEnum):
+    """What `export` can write; an enum because typer repeats no Literal option."""
+
+    SAVED_MODEL = "saved_model"
+    LITERT = "litert"
+    LITERT_FLOAT16 = "litert_float16"
+    LITERT_DYNAMIC_INT8 = "litert_dynamic_int8"
+    LITERT_INT8 = "litert_int8"
+    LITERT_UINT8 = "litert_uint8"
+    ONNX = "onnx"
+
+
+def count(default_help: str, name: str | None = None, least: int = 1):
+    """Returns the option of a whole number, shown as N in the help."""
+    names = [name] if name else []
+    return Option(*names, min=least, metavar="N", help=default_help)
+
+
+Inputs = Annotated[list[str], Argument(metavar="IN", help="Pictures and folders.")]
+Recursive = Annotated[bool, Option("--recursive", "-r", help="Also subfolders.")]
+Overwrite = Annotated[bool, Option("--overwrite", help="Replace what exists.")]
+Model = Annotated[
+    str, Argument(metavar="MODEL", help="Preset name, .keras file or run folder.")
+]
+RuntimeName = Annotated[
+    Runtime | None,
+    Option(
+        "--runtime",
+        help="[default: what the file needs; litert for presets]",
+    ),
+]
+Data = Annotated[
+    Path,
+    Option(
+        "--data",
+        metavar="DIR",
+        exists=True,
+        file_okay=False,
+        help="Folder of rainy/clean pairs.",
+    ),
+]
+ScoredData = Annotated[
+    Path | None,
+    Option(
+        "--data",
+        metavar="DIR",
+        exists=True,
+        file_okay=False,
+        help="Folder of rainy/clean pairs to score on.",
+    ),
+]
+TrainingData = Annotated[
+    list[str],
+    Option(
+        "--data",
+        "--synthetic",
+        metavar="DIR[=WEIGHT]",
+        help="Folder of rainy/clean pairs; repeatable, to train on several at once.",
+    ),
+]
+Photos = Annotated[
+    Path | None,
+    Option(
+        metavar="DIR", exists=True, file_okay=False, help="Real rainy photos, for JRGR."
+    ),
+]
+ProtocolName = Annotated[
+    Protocol, Option("--protocol", help="How scores are computed.")
+]
+Limit = Annotated[int | None, count("Only the first N pairs.", "--limit")]
+Json = Annotated[
+    Path | None, Option("--json", metavar="FILE", help="Write all numbers.")
+]
+LayoutName = Annotated[
+    Layout,
+    Option("--layout", help="left_*: both images of a pair side by side in one file."),
+]
+Layouts = Annotated[
+    list[str],
+    Option(
+        "--layout",
+        metavar="NAME",
+        help="auto, folders, flat, scenes, left_clean, left_rainy (both images of a "
+        "pair side by side in one file); repeatable, one for each --data.",
+    ),
+]
+Patterns = Annotated[
+    list[str] | None,
+    Option(
+        "--pattern",
+        metavar="RAINY:CLEAN",
+        help='Paths below DIR, e.g. "in/*.jpg:gt/*.png"; repeatable.',
+    ),
+]
+Pattern = Annotated[
+    str | None,
+    Option(metavar="RAINY:CLEAN", help='Paths below DIR, e.g. "in/*.jpg:gt/*.png".'),
+]
+Streaks = Annotated[
+    Path | None,
+    Option(
+        metavar="DIR", exists=True, file_okay=False, help="Streak pictures to mix in."
+    ),
+]
+Picture = Annotated[
+    Path, Option("--out", metavar="FILE.png", help="The picture to write.")
+]
+
+
+def weighted_folders(texts: list[str]) -> tuple[list[str], list[float] | None]:
+    """Folders, and the weights that follow some `=`: of all of them or of none.
+
+    Raises:
+        ValueError: for what is no folder, or a weight that is missing or not positive.
+    """
+    folders, weights = [], []
+    for text in texts:
+        folder, equals, weight = text.rpartition("=")
+        if not equals or Path(text).is_dir():  # a folder may have a = in its name
+            folder, weight = text, None
+        if not Path(folder).is_dir():
+            raise ValueError(f"`--data` must be a folder. Received: {folder}.")
+        folders.append(folder)
+        weights.append(weight)
+    if weights.count(None) == len(weights):
+        return folders, None
+    try:
+        numbers = [float(weight) for weight in weights]
+    except (TypeError, ValueError):
+        numbers = [0.0]
+    if not all(0 < number < float("inf") for number in numbers):
+        raise ValueError(
+            "`--data DIR=WEIGHT` needs a positive number for each folder or for none. "
+            f"Received: {', '.join(texts)}."
+        )
+    return folders, numbers
+
+
+def single(values):
+    """The value, if there is just one; else all of them."""
+    return values[0] if values and len(values) == 1 else values
+
+
+def several(values):
+    """A list, also of one value."""
+    return values if isinstance(values, list) else [values]
+
+
+def tile_side(text: str) -> int | str:
+    """Returns the side of a tile in pixels, or `"auto"`."""
+    if text == "auto":
+        return text
+    if text.isdecimal() and int(text):
+        return int(text)
+    raise ValueError(f"`--tile` must be auto or a number of pixels. Received: {text}.")
+
+
+def pictures(path: Path, many: bool) -> list[str]:
+    """The picture at `path`, or all of a folder.
+
+    Raises:
+        ValueError: if one picture is wanted of a folder, or a folder has none.
+    """
+    if path.is_dir():
+        from tfderain.data import pairs
+
+        found = pairs.find_images(path)
+        if many and found:
+            return found
+    elif not many:
+        return [str(path)]
+    wanted = "a folder with pictures" if many else "a picture"
+    raise ValueError(f"There must be {wanted}. Received: {path}.")
+
+
+def size(text: str) -> tuple[int, int]:
+    """Returns `(height, width)` of a text such as `"256x320"`."""
+    height, _, width = text.partition("x")
+    if height.isdecimal() and width.isdecimal() and int(height) and int(width):
+        return int(height), int(width)
+    raise ValueError(f"`--size` must be HEIGHTxWIDTH. Received: {text}.")
+
+
+def refuse_existing(path: Path | None, overwrite: bool):
+    """Stops a command early whose output is there already."""
+    if path and path.exists() and not overwrite:
+        raise ValueError(f"{path} exists; --overwrite replaces it.")
+
+
+def make_folder(path: Path) -> Path:
+    """Returns the path of a file to write, whose folder is made if missing."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return path
+
+
+def pairs(folder, layout, pattern, limit):
+    """Returns the `Pairs` of a folder, at most `limit` of them."""
+    from tfderain.data import pairs as pairing
+
+    found = pairing.find_pairs(folder, layout, pattern)
+    return found.subset(range(min(limit or len(found), len(found))))
+
+
+def restorer(model, runtime=None, **settings):
+    """Returns the `Restorer` of a preset, a file or a run folder."""
+    from tfderain import presets
+    from tfderain.runtime import Restorer
+
+    return Restorer(model, runtime=runtime or presets.suited(model), **settings)
+
+
+def restorer_or_images(model, runtime=None):
+    """Returns a `Restorer`, or the folder itself if it holds derained images."""
+    from tfderain import presets
+
+    folder = Path(model)
+    weights = ("best.keras", "model.keras", "model.tflite", "model.onnx", "card.json")
+    weights += ("config.json", "saved_model.pb")
+    is_model = any((folder / name).exists() for name in weights)
+    # a bare word is the name of a preset first
+    is_model |= presets.is_name(model) and model in presets.available()
+    return folder if folder.is_dir() and not is_model else restorer(model, runtime)

@@ -1,0 +1,68 @@
+"""Reports: tables, JSON, and the versions and machine that numbers were made with."""
+
+import importlib.metadata
+import json
+import os
+import platform
+import sys
+from pathlib import Path
+
+import tfderain
+from tfderain import files
+
+
+def json_text(content, path=None) -> str:
+    """Returns `content` as JSON text, and writes it to `path` if one is given."""
+    text = json.dumps(content, indent=1, allow_nan=False) + "\n"
+    if path is not None:
+        with files.replacing(path) as temporary:
+            temporary.write_text(text, encoding="utf-8")
+    return text
+
+
+def text_table(titles, *blocks) -> str:
+    """Returns a fixed-width text with a rule above each block of rows.
+
+    Args:
+        titles: of the columns. The first column is flush left, the others flush right.
+        blocks: sequences of rows; a row is a sequence of texts, one for each column.
+    """
+    rows = [titles, *(row for block in blocks for row in block)]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    widths = [widths[0], *(max(8, width) for width in widths[1:])]
+
+    def line(cells):
+        first, *others = zip(cells, widths, strict=True)
+        texts = [f"{first[0]:<{first[1]}}", *(f"{c:>{width}}" for c, width in others)]
+        return "  ".join(texts).rstrip()
+
+    heading = line(titles)
+    text = [heading]
+    for block in blocks:
+        text += ["-" * len(heading), *map(line, block)]
+    return "\n".join(text)
+
+
+def versions() -> dict[str, str]:
+    """Versions of Python, tfderain, NumPy and the libraries loaded to run models."""
+    found = {"python": platform.python_version(), "tfderain": tfderain.__version__}
+    libraries = ("numpy", "tensorflow", "keras", "ai_edge_litert")
+    loaded = [library for library in libraries if library in sys.modules]
+    return found | {library: importlib.metadata.version(library) for library in loaded}
+
+
+def machine() -> str:
+    """Returns processor, cores, and GPUs if TensorFlow was loaded and uses some."""
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text().splitlines() if info.is_file() else []
+    models = [x.partition(":")[2].strip() for x in lines if x.startswith("model name")]
+    processor = (models or [platform.processor() or platform.machine()])[0]
+    has_affinity = hasattr(os, "sched_getaffinity")
+    cores = len(os.sched_getaffinity(0)) if has_affinity else os.cpu_count()
+    text = f"{processor}, {cores} cores"
+    if tensorflow := sys.modules.get("tensorflow"):
+        gpus = tensorflow.config.list_physical_devices("GPU")
+        details = [tensorflow.config.experimental.get_device_details(g) for g in gpus]
+        names = [detail.get("device_name", "GPU") for detail in details]
+        text += f"; TensorFlow on {', '.join(names)}" if names else ""
+    return text

@@ -1,0 +1,89 @@
+"""Building of networks: a recipe's config to a new network, not compiled."""
+
+import dataclasses
+
+import keras
+
+from tfderain import losses, models, weighting
+
+LOSSES = {
+    "reconstruction": losses.Reconstruction,
+    "edge": losses.Edge,
+    "texture": losses.Texture,
+    "perceptual": losses.Perceptual,
+    "log_error": losses.LogError,
+}
+
+
+def build_model(config, mixed_precision=None):
+    """A new, built network of a config, not compiled.
+
+    Args:
+        config: `TrainConfig`.
+        mixed_precision: dtype policy of the layers; `None` for float32.
+
+    Raises:
+        ValueError: for unknown tasks or constructor arguments.
+    """
+    arguments = dict(config.model_config)
+    if "tasks" in arguments:
+        arguments["tasks"] = {
+            name: _loss(name, options, config)
+            for name, options in arguments["tasks"].items()
+        }
+    if "weighting" in arguments:
+        arguments["weighting"] = _weighting(arguments["weighting"])
+    if config.model == "jrgr":
+        arguments.setdefault("crop", config.crop)
+    classes = {
+        "menet": models.MENET,
+        "erlnet": models.ERLNet,
+        "jrgr": models.JRGR,
+        "rainmer": models.Rainmer,
+        "drsformer": models.DRSformer,
+        "resunet": models.ResUNet,
+    }
+    model = classes[config.model](dtype=mixed_precision or "float32", **arguments)
+    model.build((None, None, None, 3))
+    return model
+
+
+def shipped(config):
+    """The config of the network that is left after training: without a stage.
+
+    JRGR keeps all four of its networks, but no critics; Rainmer no key encoder.
+    """
+    model_config = dict(config.model_config)
+    stage = model_config.pop("stage", None)
+    if config.model == "jrgr":
+        model_config["stage"] = "pretrain" if stage == "pretrain" else "deploy"
+    if config.model == "rainmer":
+        model_config["contrast_weight"] = 0.0
+    return dataclasses.replace(config, model_config=model_config)
+
+
+def _loss(name, options, config):
+    if "class_name" in options:
+        return keras.saving.deserialize_keras_object(options)
+    if name not in LOSSES:
+        raise ValueError(
+            f"Tasks must be among {', '.join(LOSSES)}. Received: task={name!r}."
+        )
+    if name == "perceptual":
+        options = {"weights": config.vgg_weights, **options}
+    return LOSSES[name](**options)
+
+
+def _weighting(value):
+    if value == "LB":
+        return weighting.LossBalance()
+    if value == "GB":
+        return weighting.GradientBalance()
+    if isinstance(value, dict):
+        if "class_name" in value:
+            return keras.saving.deserialize_keras_object(value)
+        return weighting.Fixed(value)
+    raise ValueError(
+        '`weighting` must be "GB", "LB" or a dict of fixed weights. '
+        f"Received: weighting={value!r}."
+    )

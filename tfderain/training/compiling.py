@@ -1,0 +1,95 @@
+"""Compiling of networks: a recipe's optimizer, learning rate, precision and seed."""
+
+import functools
+
+import keras
+
+from tfderain import metrics, optimizers
+from tfderain.models import winograd
+
+
+def learning_rate(config, steps_per_epoch):
+    """The learning rate of a config: a float or a Keras schedule over the steps."""
+    rate, total = config.learning_rate, config.epochs * steps_per_epoch
+    schedules = keras.optimizers.schedules
+    if config.schedule in ("constant", "plateau"):
+        return rate
+    if config.schedule == "steps":
+        # Keras goes on with the old value at a boundary itself, hence the -1.
+        boundaries = [epoch * steps_per_epoch - 1 for epoch in (40, 80)]
+        return schedules.PiecewiseConstantDecay(
+            boundaries, [rate, rate / 10, rate / 100]
+        )
+    if config.schedule == "linear":
+        half = max(1, total // 2)
+        return optimizers.LinearDecay(rate, constant_steps=total - half, steps=half)
+    if config.schedule in ("cycles", "hold"):
+        first = round(total * 92 / 300)
+        ends = rate / 3 if config.schedule == "cycles" else rate, rate / 300
+        return optimizers.CosineCycles(rate, (max(1, first), total - first), ends)
+    if config.schedule == "stable":
+        return optimizers.StableDecay(rate, 200, total - total // 4, total // 4)
+    warm_up = min(500, max(1, total // 50))
+    return schedules.CosineDecay(
+        0.0, max(1, total - warm_up), warmup_target=rate, warmup_steps=warm_up
+    )
+
+
+def compile_model(model, config, steps_per_epoch):
+    """Gives a model the optimizer, metric and execution options of a config."""
+    options = {"global_clipnorm": config.clip_norm}
+    if config.optimizer == "two_groups":  # which clips by itself
+        options = {"clip": config.clip_norm or float("inf")}
+    if config.accumulate > 1:
+        options["gradient_accumulation_steps"] = config.accumulate
+    classes = {
+        "adam": functools.partial(
+            optimizers.GroupAdam, rates=config.rates, beta_1=config.beta_1
+        ),
+        "muon": functools.partial(
+            optimizers.ConvMuon, exclude_layers=list(model.outer_layers)
+        ),
+        "adamw": functools.partial(
+            keras.optimizers.AdamW, weight_decay=config.weight_decay
+        ),
+        "two_groups": functools.partial(
+            optimizers.TwoGroupAdamW, weight_decay=config.weight_decay
+        ),
+    }
+    optimizer = classes[config.optimizer](
+        learning_rate(config, steps_per_epoch),
+        **options,
+        use_ema=config.ema is not None,
+        ema_momentum=config.ema if config.ema is not None else 0.99,
+    )
+    model.compile(
+        optimizer=optimizer,
+        metrics=[metrics.PSNR("rgb_gaussian", name="psnr_rgb")],
+        jit_compile=config.jit,
+    )
+    # Its variables have to exist before a checkpoint is read into them. A wrapped
+    # optimizer (float16) marks itself built only when it builds itself.
+    model.optimizer.build(model.trainable_variables)
+    model.optimizer.built = True
+    return model
+
+
+def policy(config):
+    """The Keras dtype policy of a config; sets what is no policy (`cpu_bfloat16`)."""
+    if config.mixed_precision != "cpu_bfloat16":
+        return config.mixed_precision
+    import tensorflow as tf
+
+    options = {"auto_mixed_precision_onednn_bfloat16": True}
+    tf.config.optimizer.set_experimental_options(options)
+    return None
+
+
+def set_up(config):
+    """Seeds everything; deterministic and Winograd's operations, as the config says."""
+    keras.utils.set_random_seed(config.seed)
+    winograd.use(config.winograd)
+    if config.deterministic:
+        import tensorflow as tf
+
+        tf.config.experimental.enable_op_determinism()
