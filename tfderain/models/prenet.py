@@ -17,8 +17,8 @@ import keras
 from keras import ops
 
 from tfderain import losses
-from tfderain.layers import Convolution
 from tfderain.models.base import Derainer
+from tfderain.models.layers import Convolution
 
 
 def convolution(filters, channels, name, dtype=None):
