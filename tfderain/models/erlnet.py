@@ -367,9 +367,3 @@ class ERLNet(Entangled):
         for name in ("encoder", "decoder", "stride", "global_skip"):
             del config[name]
         return {**config, **self.options}
-
-
-PRESETS = {
-    # A quarter of the paper's work, for two cores.
-    "erlnet": {"stem": 16, "growth": 8, "entanglement": "mlgd"},
-}

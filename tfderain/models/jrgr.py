@@ -58,19 +58,6 @@ BACKGROUNDS = (
     "made_synthetic_derained",
 )
 
-PRESETS = {
-    # For two cores; starts as the identity, so that backgrounds stay sharp.
-    "jrgr": {
-        "variant": "paper",
-        "filters": 20,
-        "num_levels": 4,
-        "critic_filters": 24,
-        "normalization": None,
-        "residual": True,
-        "stage": "deploy",
-    }
-}
-
 
 @keras.saving.register_keras_serializable("tfderain")
 class JRGRNetwork(keras.layers.Layer):

@@ -417,14 +417,3 @@ class MENET(Derainer):
             "normalization": network.normalization,
             "value_range": network.value_range,
         }
-
-
-PRESETS = {
-    # The shipped one: no normalisation, images in [0, 1], between MENET and MENET deep.
-    "menet": {
-        "num_blocks": 13,
-        "normalization": None,
-        "value_range": 1.0,
-        "clip_training": False,
-    },
-}

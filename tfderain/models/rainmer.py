@@ -408,22 +408,3 @@ class Rainmer(DRSformer):
             **self.contrast_options,
             "contrast_weight": self.contrast_weight,
         }
-
-
-PRESETS = {
-    # For two cores: half the sizes inside, a quarter of the authors' channels, one
-    # stage of experts; 662,864 weights. The key encoder follows faster, as fewer steps
-    # need.
-    "rainmer": {
-        "dim": 12,
-        "num_blocks": (1, 1, 1, 1),
-        "num_heads": (1, 2, 4, 8),
-        "expansion": 2.0,
-        "num_stages": 1,
-        "patch": 2,
-        "filters": 48,
-        "gate_ratio": 4,
-        "encoder_size": 64,
-        "momentum": 0.9,
-    },
-}

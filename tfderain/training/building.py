@@ -35,15 +35,8 @@ def build_model(config, mixed_precision=None):
         arguments["weighting"] = _weighting(arguments["weighting"])
     if config.model == "jrgr":
         arguments.setdefault("crop", config.crop)
-    classes = {
-        "menet": models.MENET,
-        "erlnet": models.ERLNet,
-        "jrgr": models.JRGR,
-        "rainmer": models.Rainmer,
-        "drsformer": models.DRSformer,
-        "resunet": models.ResUNet,
-    }
-    model = classes[config.model](dtype=mixed_precision or "float32", **arguments)
+    network = models.MODELS[config.model]
+    model = network(dtype=mixed_precision or "float32", **arguments)
     model.build((None, None, None, 3))
     return model
 

@@ -10,6 +10,8 @@ import types
 import typing
 from dataclasses import dataclass, field
 
+from tfderain import models
+
 # Which removal networks start from the pre-trained one, and what part of the learning
 # rate each network has in joint training (section 3.3 and 4.4 of the paper).
 JRGR_STRATEGIES = {
@@ -24,7 +26,7 @@ class TrainConfig:
     """Everything that decides what a training run computes, but for its data.
 
     Args:
-        model: class of `tfderain.models`, in lower case.
+        model: a name in `tfderain.models.MODELS`.
         model_config: constructor arguments of it. `tasks` maps a task
             (`reconstruction`, `edge`, `texture`, `perceptual`) to the arguments of its
             loss; `weighting` is `"GB"`, `"LB"` or a dict of fixed weights. Both may
@@ -142,7 +144,7 @@ class TrainConfig:
 
 
 CHOICES = {
-    "model": ("menet", "erlnet", "jrgr", "rainmer", "drsformer", "resunet"),
+    "model": tuple(models.MODELS),
     "strategy": (None, "MA_A", "MA_B", "MA_C", "MA_D", "DT", *JRGR_STRATEGIES),
     "inputs": ("rainy", "clean"),
     "crops": ("random", "five_crop"),
