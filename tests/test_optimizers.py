@@ -1,3 +1,4 @@
+import contextlib
 import json
 
 import keras
@@ -70,6 +71,21 @@ def test_other_weights_are_adams():
     for ours, theirs in zip(weights, twins, strict=True):
         # the same formula in another order, in float32
         np.testing.assert_allclose(ours.numpy(), theirs.numpy(), atol=1e-6)
+
+
+@pytest.mark.parametrize("shape", [(4, 6), (3, 3, 4, 6)])
+def test_layers_are_left_out_by_their_whole_names(shape):
+    def path(*names):
+        with contextlib.ExitStack() as scopes:
+            for name in names:
+                scopes.enter_context(keras.name_scope(name))
+            return keras.Variable(np.ones(shape, "float32"), name="kernel")
+
+    weights = [path("residual"), path("residual_encoder"), path("net", "residual", "a")]
+    optimizer = ConvMuon(exclude_layers=["residual"])
+    optimizer.build(weights)
+    adams = [velocity is not None for velocity in optimizer.adam_velocities]
+    assert adams == [True, False, True]
 
 
 def test_each_group_has_adams_steps_at_its_own_rate():

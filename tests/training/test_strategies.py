@@ -102,9 +102,13 @@ def test_a_stage_goes_on_where_it_was_interrupted(run_dir, data, tmp_path):
     found = []
     for name, pieces in (("whole", [2]), ("resumed", [1, 2])):
         for epochs in pieces:
-            config = strategies.stage_config(
-                tiny("schedule=constant"), "residual", "residual", epochs=epochs
-            )
+            own = {"residual": {"epochs": epochs}}
+            config = dict(
+                (stage.name, settings)
+                for stage, settings in strategies.stages_of(
+                    tiny("schedule=constant", f"stages={json.dumps(own)}")
+                )
+            )["residual"]
             loop.train_stage(
                 config, tmp_path / name, sources, start, teacher, verbose=0
             )
@@ -150,8 +154,10 @@ def test_paper_recipe_is_section_4_1():
 
 def test_stages_may_have_settings_of_their_own():
     config = tiny('stages={"residual": {"epochs": 7}, "clean_to_clean": {"epochs": 3}}')
-    epochs = [settings.epochs for _, _, settings in strategies.stages_of(config)]
-    assert epochs == [1, 7, 1]
+    stages = strategies.stages_of(config)
+    epochs = {stage.name: settings.epochs for stage, settings in stages}
+    assert list(epochs) == ["main", "clean_to_clean", "residual", "refine"]
+    assert list(epochs.values()) == [1, 3, 7, 1]
     with pytest.raises(ValueError, match="strategy='MA_D'"):
         strategies.stages_of(tiny("model_config.entanglement=null"))
 

@@ -16,7 +16,12 @@ from keras import ops
 
 from tfderain import losses
 from tfderain.models.base import Derainer
-from tfderain.models.layers import MixtureOfExperts, built, depthwise_initializer
+from tfderain.models.layers import (
+    ExpertStage,
+    MixtureOfExperts,
+    built,
+    depthwise_initializer,
+)
 
 EPSILON = 1e-5  # of the layer normalisations, PyTorch's default
 
@@ -466,8 +471,8 @@ class DRSformer(Derainer):
     Reference: Chen et al., 2023, https://arxiv.org/abs/2303.11950
     """
 
-    # The derained pixels depend on all of the image: spatial means and norms.
-    global_operations = True
+    outer_layers = ("embed", "output")
+    global_operations = True  # spatial means and norms
     # What is neither a convolution nor a copy: lengths, variances and exponentials span
     # more than 256 steps, and int8 made divisors of them zero.
     float_operations = (
@@ -495,6 +500,11 @@ class DRSformer(Derainer):
     def shared_kernel(self):
         """Kernel of the last convolution, through which all tasks pass."""
         return self.network.output_convolution.kernel
+
+    def prepare_for_litert(self):
+        for layer in self.network._flatten_layers():
+            if isinstance(layer, ExpertStage):
+                layer.few_taps = True
 
     def get_config(self):
         return {**super().get_config(), **self.network.options}

@@ -314,6 +314,8 @@ class ERLNet(Entangled):
         ValueError: for `"mlgd"` without skip connections.
     """
 
+    outer_layers = ("stem", "output")
+
     def __init__(
         self,
         stem=32,

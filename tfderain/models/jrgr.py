@@ -26,6 +26,7 @@ from tfderain.models.adversarial import (
 )
 from tfderain.models.base import Derainer, take_over
 from tfderain.models.layers import pad_to_multiple
+from tfderain.models.stages import Stage
 from tfderain.models.translators import ResNetGenerator, UNet
 
 if keras.backend.backend() == "tensorflow":
@@ -37,6 +38,13 @@ else:
 
 
 STAGES = ("pretrain", "joint", "deploy")
+# Which removal networks start from the pre-trained one, and what part of the learning
+# rate each network has in joint training (section 3.3 and 4.4 of the paper).
+STRATEGIES = {
+    "proposed": {"derain_synthetic": 0.01, "derain_real": 0.1},
+    "Init-2": {"derain_synthetic": 0.01},
+    "Init-1": {},
+}
 VARIANTS = ("code", "paper")
 TRANSLATIONS = ("rain", "image")
 # Of the code as the authors ran it (train_list.py): mse 40, adv 4, cyc 40. The paper
@@ -223,6 +231,44 @@ class JRGR(AdversarialTraining, Derainer):
         ValueError: for an unknown `variant`, `stage`, `adversary`, loss weight or
             network to start.
     """
+
+    outer_layers = ("down_0", "up_0", "stem", "last")  # of U-Nets, ResNet generators
+    config_arguments = ("crop",)
+    strategies = tuple(STRATEGIES)
+
+    @classmethod
+    def training_stages(cls, strategy, model_config):
+        """Pre-training of the removal network, unless nothing starts from it; then all.
+
+        See `Derainer.training_stages`.
+        """
+        rates = STRATEGIES[strategy]
+        lambdas = model_config.get("lambdas", {})
+        left_out = [f"no_{name}" for name, weight in lambdas.items() if not weight]
+        if model_config.get("translation", "rain") == "image":
+            left_out.append("CycleGAN")
+        arguments = {**model_config, "stage": "joint", "start": list(rates)}
+        folder = "-".join(["joint", strategy, *left_out])
+        joint = Stage(folder, "joint", arguments, {"rates": {**rates} or None})
+        if not rates:
+            return [joint]
+        alike = {  # for all ways to go on
+            name: value
+            for name, value in model_config.items()
+            if name not in ("lambdas", "translation")
+        }
+        pretrain = Stage("pretrained", "pretrain", {**alike, "stage": "pretrain"})
+        return [pretrain, joint]
+
+    @classmethod
+    def takes_photos(cls, model_config):
+        return model_config.get("stage", "joint") == "joint"
+
+    @classmethod
+    def shipped(cls, model_config):
+        """All four networks without critics, or the one that was pre-trained."""
+        pretrained = model_config.get("stage") == "pretrain"
+        return {**model_config, "stage": "pretrain" if pretrained else "deploy"}
 
     def __init__(
         self,

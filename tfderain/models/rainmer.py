@@ -309,6 +309,10 @@ class Rainmer(DRSformer):
 
     network_class = RainmerNetwork
 
+    @classmethod
+    def shipped(cls, model_config):
+        return {**model_config, "contrast_weight": 0.0}  # without the key encoder
+
     def __init__(
         self,
         contrast_weight=0.1,
@@ -377,6 +381,23 @@ class Rainmer(DRSformer):
             *seen, representations, everyone, training=training
         )
         return derained, task_losses
+
+    @property
+    def views(self):
+        """Names of the representations that prompt the decoder."""
+        return self.network.views
+
+    def represent(self, images):
+        """Where images lie on the unit spheres of the views.
+
+        Args:
+            images: `(batch, height, width, 3)` in [0, 1].
+
+        Returns:
+            `{view: float32 (batch, filters)}`, rows of length 1.
+        """
+        encoder = self.network.encoder
+        return encoder(encoder.resize(images), views=self.views)
 
     def seen(self, *images):
         """Images at the size of the encoder."""

@@ -12,14 +12,6 @@ from dataclasses import dataclass, field
 
 from tfderain import models
 
-# Which removal networks start from the pre-trained one, and what part of the learning
-# rate each network has in joint training (section 3.3 and 4.4 of the paper).
-JRGR_STRATEGIES = {
-    "proposed": {"derain_synthetic": 0.01, "derain_real": 0.1},
-    "Init-2": {"derain_synthetic": 0.01},
-    "Init-1": {},
-}
-
 
 @dataclass(frozen=True)
 class TrainConfig:
@@ -31,9 +23,9 @@ class TrainConfig:
             (`reconstruction`, `edge`, `texture`, `perceptual`) to the arguments of its
             loss; `weighting` is `"GB"`, `"LB"` or a dict of fixed weights. Both may
             also be what Keras serialises.
-        strategy: `None`, or how a network is trained stage by stage: with
-            entanglement a name in `tfderain.models.entanglement.STRATEGIES`, JRGR one
-            in `JRGR_STRATEGIES`.
+        strategy: `None`, or how a network is trained stage by stage: one of its
+            `strategies` (`MA_A` to `MA_D` and `DT` with entanglement; `proposed`,
+            `Init-1` and `Init-2` of JRGR).
         stages: for each stage of a strategy by name (also `"clean_to_clean"`),
             settings that differ from these: `{"residual": {"epochs": 5}}`.
         inputs: `"rainy"`, or `"clean"`: the clean image is input and target, which
@@ -145,7 +137,6 @@ class TrainConfig:
 
 CHOICES = {
     "model": tuple(models.MODELS),
-    "strategy": (None, "MA_A", "MA_B", "MA_C", "MA_D", "DT", *JRGR_STRATEGIES),
     "inputs": ("rainy", "clean"),
     "crops": ("random", "five_crop"),
     "schedule": (
