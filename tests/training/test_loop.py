@@ -79,6 +79,15 @@ def test_paper_recipe_has_the_schedule_of_the_paper():
         assert float(rate(step)) == pytest.approx(expected, rel=1e-6), step
 
 
+def test_milestones_and_their_factor():
+    settings = ["milestones=[2, 3]", "milestone_factor=0.5", "learning_rate=0.8"]
+    config = training.resolve("menet_paper", overrides=settings)
+    rate = training.learning_rate(config, steps_per_epoch=10)
+    expected = {0: 0.8, 19: 0.8, 20: 0.4, 29: 0.4, 30: 0.2, 500: 0.2}
+    for step, value in expected.items():
+        assert float(rate(step)) == pytest.approx(value, rel=1e-6), step  # float32
+
+
 def test_paper_ablation_builds_the_papers_network_and_losses():
     config = training.resolve("menet_paper", "LpLeLt+GB+CA+deep")
     model = training.build_model(config)
@@ -127,6 +136,8 @@ def test_model_config_may_hold_what_keras_serialises():
         (("menet", None, ["epochs.first=3"]), "dicts have entries"),
         (("menet", None, ["schedule=zigzag"]), "cosine"),
         (("menet", None, ["crop=0"]), "positive"),
+        (("menet", None, ["milestones=[30, 20]"]), "rising order"),
+        (("menet", None, ["milestones=30"]), "type list"),
         (("menet", None, ["ema=1"]), "ema=1.0"),
     ],
 )
