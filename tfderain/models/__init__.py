@@ -20,6 +20,7 @@ MODELS = lazy.Registry(
         "erlnet": "erlnet:ERLNet",
         "jrgr": "jrgr:JRGR",
         "menet": "menet:MENET",
+        "prenet": "prenet:PReNet",
         "rainmer": "rainmer:Rainmer",
         "resunet": "resunet:ResUNet",
     },

@@ -325,6 +325,18 @@ RECIPES = {
             "up": [1, 1],
         },
     ),
+    # tfderain train prenet_paper --data RAINTRAINH: section 4 and the authors' code
+    # (train_PReNet.py). Its loss, the negative SSIM, is the network's default.
+    "prenet_paper": TrainConfig(
+        model="prenet",
+        crop=100,
+        batch_size=18,
+        epochs=100,
+        learning_rate=1e-3,
+        schedule="steps",
+        milestones=[30, 50, 80],
+        milestone_factor=0.2,
+    ),
     # tfderain train smoke --data DIR: seconds; proves that data, training, checkpoints
     # and logs work together.
     "smoke": TrainConfig(
