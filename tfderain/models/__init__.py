@@ -39,6 +39,8 @@ __getattr__, __dir__, __all__ = lazy.face(
         "layers": (),
         "loading": ("load", "register"),
         "representation": (),
+        "sparse": (),
+        "stages": (),
         "translators": (),
         "winograd": (),
     },
