@@ -58,7 +58,7 @@ def test_matrices_are_orthogonalised_as_keras_does():
 
 
 def test_other_weights_are_adams():
-    excluded = keras.Variable(np.ones((3, 3, 4, 4), "float32"), name="residual_kernel")
+    excluded = keras.Variable(np.ones((3, 3, 4, 4), "float32"), name="residual")
     weights = [variable("bias", 5), variable("scalar"), excluded]
     twins = [keras.Variable(w.numpy(), name=f"twin_{i}") for i, w in enumerate(weights)]
     gradients = [0.1 * w.numpy() + 0.3 for w in weights]
