@@ -1,7 +1,9 @@
-"""Compiling: which weights each optimizer takes, for every recipe and every network."""
+"""Compiling: schedules, and which weights each optimizer takes, for every recipe."""
 
 import keras
+import numpy as np
 import pytest
+from short_runs import smoke
 
 from tfderain import models, training
 from tfderain.training import recipes, strategies
@@ -14,6 +16,31 @@ SMALL = {
     "jrgr": {"filters": 4, "num_levels": 2, "num_blocks": 1, "critic_filters": 4},
     "rainmer": {"dim": 8, "num_blocks": [1, 1, 1, 1], "encoder_size": 32},
 }
+
+
+def test_cosine_schedule_rises_and_falls():
+    config = smoke("epochs=100", "schedule=cosine")
+    rate = training.learning_rate(config, steps_per_epoch=100)  # warm-up: 200 steps
+    values = [float(rate(step)) for step in (0, 100, 200, 5100, 10_000)]
+    # half-way up, the top, the middle of the cosine, the end; float32
+    np.testing.assert_allclose(values, [0, 5e-4, 1e-3, 5e-4, 0], atol=1e-8)
+
+
+def test_milestones_and_their_factor():
+    settings = ["milestones=[2, 3]", "milestone_factor=0.5", "learning_rate=0.8"]
+    config = training.resolve("menet_paper", overrides=settings)
+    rate = training.learning_rate(config, steps_per_epoch=10)
+    expected = {0: 0.8, 19: 0.8, 20: 0.4, 29: 0.4, 30: 0.2, 500: 0.2}
+    for step, value in expected.items():
+        assert float(rate(step)) == pytest.approx(value, rel=1e-6), step  # float32
+
+
+def test_config_reaches_compile():
+    config = smoke("jit=true", "clip_norm=0.5", "ema=0.25")
+    model = training.compile_model(training.build_model(config), config, 4)
+    assert model.jit_compile is True
+    assert model.optimizer.global_clipnorm == 0.5
+    assert (model.optimizer.use_ema, model.optimizer.ema_momentum) == (True, 0.25)
 
 
 def at_the_pixels(variables):
