@@ -10,7 +10,7 @@ import pytest
 from short_runs import SHORT, read_history, stored_weights, write_pairs
 
 from tfderain import models, training
-from tfderain.training import loop, run_folder, strategies
+from tfderain.training import ablations, loop, run_folder, strategies
 
 TINY = [
     "model_config.stem=4",
@@ -160,6 +160,14 @@ def test_stages_may_have_settings_of_their_own():
     assert list(epochs.values()) == [1, 3, 7, 1]
     with pytest.raises(ValueError, match="strategy='MA_D'"):
         strategies.stages_of(tiny("model_config.entanglement=null"))
+
+
+def test_strategies_are_those_of_the_network():
+    with pytest.raises(ValueError, match="of menet must be one of none.*'MA_A'"):
+        strategies.stages_of(training.resolve("menet", overrides=["strategy=MA_A"]))
+    rows = {row.partition("+")[0] for row in training.ABLATIONS["erlnet"]}
+    assert rows - {"MEMD--", "MEMD-", "MEMD"} == set(models.ERLNet.strategies)
+    assert set(ablations.JRGR_STARTS) == set(models.JRGR.strategies)
 
 
 def test_plateau_divides_the_rate_and_survives_an_interruption(tmp_path):
