@@ -173,6 +173,3 @@ class PReNet(Derainer):
             "filters": network.filters,
             "num_blocks": network.num_blocks,
         }
-
-
-PRESETS = {}
