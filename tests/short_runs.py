@@ -7,6 +7,7 @@ import zipfile
 import numpy as np
 from PIL import Image
 
+from tfderain import training
 from tfderain.training import Material, Source
 
 # The smallest Rainmer.
@@ -31,6 +32,13 @@ SHORT = [
     "validation_fraction=0.25",
     "validation_crops=2",
     "ema=0.5",
+]
+# Four steps of the recipe `smoke` three times.
+SMOKE = [
+    "epochs=3",
+    "steps_per_epoch=4",
+    "model_config.filters=8",
+    "validation_crops=4",
 ]
 
 
@@ -75,3 +83,8 @@ def stored_weights(path):
             )
         )
     return found
+
+
+def smoke(*settings):
+    """The config of a short run of MENET, with overrides."""
+    return training.resolve("smoke", overrides=[*SMOKE, *settings])

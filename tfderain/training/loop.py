@@ -20,11 +20,10 @@ import keras
 from tfderain import models
 from tfderain.data import pairs as pairing
 from tfderain.data import pipeline
-from tfderain.models.entanglement import STAGES
 from tfderain.training import mixing, run_folder
 from tfderain.training.building import build_model, shipped
 from tfderain.training.compiling import compile_model, policy, switches
-from tfderain.training.strategies import stage_config, stages_of
+from tfderain.training.strategies import stages_of, takes_photos
 
 
 class Pictures(keras.callbacks.Callback):
@@ -157,25 +156,24 @@ def train(config, run_dir, material, verbose="auto"):
         ValueError: for unusable data, or a run folder with other settings.
         NonFiniteLoss: after `config.max_bad_steps` bad steps in a row.
     """
-    if (config.model == "jrgr") != (material.photos is not None):
+    stages = [] if config.strategy is None else stages_of(config)
+    if takes_photos(config) != (material.photos is not None):
         raise ValueError(
             "JRGR is trained with real rainy photos (`photos`), other networks "
             f"without. Received: model={config.model!r}, photos={material.photos}."
         )
-    if config.strategy is None:
+    if not stages:
         return train_stage(config, run_dir, material, verbose)
-    run_dir, teacher = pathlib.Path(run_dir), None
-    best = material.start
-    for name, stage, settings in stages_of(config):
-        reads_features = config.model == "erlnet" and STAGES[stage][1]
-        if reads_features and teacher is None:
-            clean = stage_config(config, "clean_to_clean", "main", inputs="clean")
+    run_dir, teacher, best = pathlib.Path(run_dir), None, material.start
+    for stage, settings in stages:
+        folder = run_dir / stage.folder
+        if stage.teaches:
             alone = dataclasses.replace(material, start=None)
-            teacher = train_stage(clean, run_dir / "clean_to_clean", alone, verbose)
-        reads = dataclasses.replace(
-            material, start=best, teacher=teacher if reads_features else None
-        )
-        best = train_stage(settings, run_dir / name, reads, verbose)
+            teacher = train_stage(settings, folder, alone, verbose)
+        else:
+            taught = teacher if stage.learns else None
+            reads = dataclasses.replace(material, start=best, teacher=taught)
+            best = train_stage(settings, folder, reads, verbose)
     return best
 
 
@@ -228,7 +226,7 @@ def training_batches(config, pairs, material, pools):
     def batches(first):
         options = {"start": first, "flips": config.flips, "degrade": mixer}
         sizes = (config.crop, config.batch_size, config.seed)
-        if config.model_config.get("stage") == "joint":
+        if takes_photos(config):
             photos = pairing.find_images(material.photos, recursive=True)
             return pipeline.unpaired_dataset(pairs, photos, *sizes, **options)
         options["crops"] = config.crops
