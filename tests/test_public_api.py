@@ -20,7 +20,8 @@ PUBLIC = {
     "benchmarks.profiling": "Profile profile read_summary table",
     "benchmarks.timing": "Memory Timing add_memory add_profile table time_models "
     "to_json",
-    "data": "balance catalogue drops night pairs pipeline rain snow",
+    "data": "balance camera catalogue drops editors lines mixer night pairs pipeline "
+    "rain snow",
     "evaluation": "Result Row comparison evaluate find_scenes niqe regions scenes_of "
     "scores subjects",
     "evaluation.comparison": "Comparison Improvement Share compare improvement "
@@ -40,11 +41,11 @@ PUBLIC = {
     "SqueezeExcitation mirror_indices pad_to_multiple",
     "models.winograd": "compiled convolve suits use",
     "optimizers": "ConvMuon GroupAdam LinearDecay CosineCycles TwoGroupAdamW",
-    "presets": "available find folder",
+    "presets": "Located available find folder locate",
     "runtime": "RUNTIMES Restorer engines restorer tiling",
     "serving": "PAGE Server Settings serve",
-    "training": "ABLATIONS NonFiniteLoss RECIPES TrainConfig ablate build_model fit "
-    "compile_model override resolve train",
+    "training": "ABLATIONS Material NonFiniteLoss RECIPES Source TrainConfig ablate "
+    "build_model fit compile_model override resolve switches train",
     "weighting": "Fixed GradientBalance LossBalance Weighting",
 }
 

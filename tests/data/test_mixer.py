@@ -120,9 +120,10 @@ def test_own_rain_is_kept_by_its_share(pools):
 
 
 def test_pictures_without_rain_of_their_own_get_some(pools):
-    clean = photo(16, 16)
+    clean = photo(72, 72)
     made = mixer.KindMixer(pools, 1.0, {"heavy": 1.0}, ranges(**PLAIN))
-    assert not any(np.array_equal(*made(clean, clean, seed)) for seed in range(20))
+    rained = [not np.array_equal(*made(clean, clean, seed)) for seed in range(20)]
+    assert sum(rained) > 16  # a crop may lie between the streaks of a sparse layer
 
 
 def test_kinds_come_by_their_shares(pools, monkeypatch):
