@@ -241,11 +241,11 @@ def training_batches(config, pairs, material, pools):
 def observers(config, run_dir, kinds, validation):
     """The callbacks that watch a run: TensorBoard, pictures, scores of each kind."""
     rainy, clean = (part[:: -(-len(part) // 8)] for part in validation)  # 8 to look at
-    made = [
+    watching = [
         keras.callbacks.TensorBoard(run_dir / "logs", write_graph=False),
         Pictures(run_dir / "logs", rainy, clean, max(1, config.epochs // 20)),
     ]
-    if len(kinds) > 1:
-        batches = mixing.batches_per_kind(config, len(kinds))
-        made.append(KindScores(kinds, batches))
-    return made
+    if len(kinds) == 1:
+        return watching
+    batches = mixing.batches_per_kind(config, len(kinds))
+    return [KindScores(kinds, batches), *watching]  # TensorBoard shows them, too
