@@ -124,7 +124,7 @@ def test_places_on_the_sphere(monkeypatch, tmp_path):
 
 def test_without_umap_the_message_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "umap", None)
-    with pytest.raises(ImportError, match=r"needs umap-learn; .*tfderain\[analysis\]"):
+    with pytest.raises(ImportError, match=r"needs umap; .*tfderain\[analysis\]"):
         relations.sphere({"a": np.eye(6)})
 
 

@@ -21,7 +21,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tfderain import evaluation, files, metrics
+from tfderain import evaluation, extras, files, metrics
 
 BINS = 15  # of a histogram, over the range of all runs
 _RAINY = "rainy"  # name of the distribution of the images before deraining
@@ -267,15 +267,8 @@ def _read_columns(path):
 
 
 def new_figure(width, height):
-    try:
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise ImportError(
-            "Plots need Matplotlib; install it with "
-            '`pip install "tfderain[analysis]"`. '
-            f"Received: {error}."
-        ) from error
-    return Figure(figsize=(width, height), layout="constrained")
+    figures = extras.require("matplotlib.figure", extra="analysis")
+    return figures.Figure(figsize=(width, height), layout="constrained")
 
 
 def save_figure(figure, path):

@@ -18,7 +18,7 @@ import warnings
 
 import numpy as np
 
-from tfderain import images, reports
+from tfderain import extras, images, reports
 from tfderain.analysis import charts
 from tfderain.data import layouts, pipeline
 from tfderain.data import pairs as pairing
@@ -162,15 +162,9 @@ def sphere(vectors, seed=SEED, neighbours=NEIGHBOURS):
 
 def _umap(distances, seed, neighbours):
     """Two angles for each row of a matrix of distances."""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of numba and of optional parts
-            import umap
-    except ImportError as error:
-        raise ImportError(
-            "The map needs umap-learn; install it with "
-            f'`pip install "tfderain[analysis]"`. Received: {error}.'
-        ) from error
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of numba and of optional parts
+        umap = extras.require("umap", extra="analysis")
     options = {"n_neighbors": neighbours, "min_dist": 0.0, "random_state": seed}
     reducer = umap.UMAP(
         metric="precomputed", output_metric="haversine", n_jobs=1, **options

@@ -22,7 +22,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from tfderain import images
+from tfderain import errors, images
 from tfderain.batch import plan
 
 POOL_COUNT, POOL_SIZE = 48, 512  # streak layers: seconds to render, 12 MB
@@ -266,7 +266,7 @@ def _recorded(job, summary, say: Callable):
     try:
         yield
     except Exception as error:  # whatever one file provokes, the others must go on
-        message = _one_line(error)
+        message = _message(error)
         summary.failed.append((job.source, message))
         named = job.source in message
         say(f"error: {message}" if named else f"error: {job.source}: {message}")
@@ -274,10 +274,9 @@ def _recorded(job, summary, say: Callable):
             say(traceback.format_exc())
 
 
-def _one_line(error):
+def _message(error):
     if isinstance(error, MemoryError):
         return "not enough memory; a smaller --tile needs less"
-    message = " ".join(str(error).split())
-    if isinstance(error, (ValueError, OSError)) and message:
-        return message
-    return f"{type(error).__name__}: {message}"
+    message, name = errors.one_line(error), type(error).__name__
+    plain = isinstance(error, (ValueError, OSError)) or message == name
+    return message if plain else f"{name}: {message}"

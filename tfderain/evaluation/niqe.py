@@ -27,7 +27,7 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
-from tfderain import metrics, reports
+from tfderain import extras, metrics, reports
 from tfderain.evaluation import subjects
 
 BLOCK = 96  # pixels; half as many at the second scale
@@ -222,13 +222,7 @@ def features(image):
 
 def _divide_by_contrast(luma):
     """Luma less its local mean, divided by its local deviation; and that, eqs. 1-3."""
-    try:
-        from scipy import ndimage
-    except ImportError as error:
-        raise ImportError(
-            'NIQE needs scipy; install it with `pip install "tfderain[analysis]"`. '
-            f"Received: {error}."
-        ) from error
+    ndimage = extras.require("scipy.ndimage", extra="analysis")
 
     def smooth(values):
         return ndimage.gaussian_filter(values, 7 / 6, mode="nearest", radius=3)
