@@ -46,7 +46,7 @@ def text_table(titles, *blocks) -> str:
 def versions() -> dict[str, str]:
     """Versions of Python, tfderain, NumPy and the libraries loaded to run models."""
     found = {"python": platform.python_version(), "tfderain": tfderain.__version__}
-    libraries = ("numpy", "tensorflow", "keras", "ai_edge_litert")
+    libraries = ("numpy", "tensorflow", "keras", "ai_edge_litert", "onnxruntime")
     loaded = [library for library in libraries if library in sys.modules]
     return found | {library: importlib.metadata.version(library) for library in loaded}
 
