@@ -30,10 +30,10 @@ def test_a_missing_package_is_named_with_its_extra(monkeypatch):
 @pytest.mark.parametrize(
     "package, extra, command",
     [
-        ("onnxruntime", "onnx", "derain a.png b.png --model m.onnx"),
+        ("onnxruntime", "onnx", "derain a.png --out b.png --model m.onnx"),
         ("uvicorn", "serve", "serve menet"),
         ("matplotlib.figure", "analysis", "analyze weights . --out w.png"),
-        ("scipy.ndimage", "analysis", "analyze naturalness menet --data . --clean ."),
+        ("scipy.ndimage", "analysis", "analyze naturalness menet --photos . --clean ."),
     ],
 )
 def test_commands_have_one_exit_code_for_it(

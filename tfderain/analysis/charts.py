@@ -51,22 +51,6 @@ def score_distributions(results, path, rainy=True):
     return save_figure(figure, path)
 
 
-def psnr_histogram(results, path, rainy=True):
-    """Draws the left half of `score_distributions` alone (Figure 8)."""
-    results = _load(results)
-    figure = new_figure(width=6.5, height=4.5)
-    _draw_psnr(figure.subplots(), results, rainy)
-    return save_figure(figure, path)
-
-
-def ssim_boxplot(results, path, rainy=True):
-    """Draws the right half of `score_distributions` alone (Figure 9)."""
-    results = _load(results)
-    figure = new_figure(width=6.5, height=4.5)
-    _draw_ssim(figure.subplots(), results, rainy)
-    return save_figure(figure, path)
-
-
 def task_weights(history_csv, path):
     """Draws the weight of each task over training, and the gradient norms if logged.
 
