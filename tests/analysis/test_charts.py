@@ -154,9 +154,17 @@ def test_a_missing_matplotlib_names_the_extra(tmp_path, monkeypatch):
 def test_pyplot_stays_unloaded(tmp_path):
     code = (
         "import sys; sys.path[:0] = sys.argv[2:]; import test_charts as t\n"
-        "t.analysis.score_distributions({'a': t.RESULT}, sys.argv[1])\n"
+        "t.analysis.improvement_bars([t.improved(**t.SHARES)], sys.argv[1])\n"
         "assert not {'matplotlib.pyplot', 'keras', 'tensorflow'} & set(sys.modules)"
     )
     here = pathlib.Path(__file__).parent
     arguments = (tmp_path / "a.png", here, here.parent)
     subprocess.run([sys.executable, "-c", code, *arguments], check=True)
+
+
+def test_figures_are_none_of_pyplots(tmp_path):
+    from matplotlib import pyplot  # which Matplotlib itself loads for a box plot
+
+    before = pyplot.get_fignums()
+    analysis.score_distributions({"a": RESULT}, tmp_path / "scores.png")
+    assert pyplot.get_fignums() == before

@@ -10,7 +10,7 @@ analysis.task_weights("runs/menet/history.csv", "weights.png")
 
 The plots need Matplotlib (`pip install "tfderain[analysis]"`), which is imported when
 one is drawn. Their functions return the `matplotlib.figure.Figure` they have saved; the
-suffix of the path chooses the format (PNG, PDF, SVG, ...). Nothing touches pyplot,
+suffix of the path chooses the format (PNG, PDF, SVG, ...). None of them is pyplot's,
 so figures of a notebook or of another thread stay as they are.
 """
 

@@ -69,7 +69,6 @@ def serve(
 
     Images go in as files or as float tensors. Without encryption or passwords: put a
     proxy before it. SIGTERM and Ctrl-C let the requests that are here finish.
-
     With --ui there is also the page that `make web` builds: in a browser it sends large
     photos here, one by one, and derains small ones itself.
 

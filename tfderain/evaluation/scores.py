@@ -178,9 +178,6 @@ def evaluate(
         name: name of the model in the result; by default its own `name` or class name.
         overwrite: allow `save_images` to replace existing files.
 
-    Returns:
-        A `Result`.
-
     Raises:
         ValueError: for no pairs, files that cannot be read or differ in size (they are
             named, all that the headers show before the first image is derained), a
