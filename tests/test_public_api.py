@@ -40,16 +40,19 @@ PUBLIC = {
     "StructuralDissimilarity Texture check_norm distance gaussian_band patch_gram "
     "sobel_edges",
     "metrics": "PROTOCOLS PSNR PSNR_CAP SSIM channel luma psnr ssim",
-    "models": "AirNet DRSformer Derainer ERLNet Entangled JRGR MENET PRESETS "
-    "Rainmer ResUNet load",
+    "models": "AirNet DRSformer Derainer ERLNet Entangled JRGR MENET MODELS "
+    "PRESETS PReNet RainGenerator Rainmer ResUNet adversarial airnet base "
+    "contrast drsformer entanglement erlnet jrgr jrgr_losses layers load loading "
+    "menet prenet rain_generator rainmer register representation resunet sparse "
+    "stages translators winograd",
     "models.layers": "ConvNorm Convolution ExpertStage MixtureOfExperts "
     "SqueezeExcitation built convolution depthwise_initializer in_few_taps "
     "mirror_indices pad_to_multiple separable",
     "models.winograd": "FLAGS LANES compiled convolve operations suits use",
     "optimizers": "ConvMuon CosineCycles GroupAdam LinearDecay StableDecay "
     "TwoGroupAdamW",
-    "presets": "TRAINING available file_record find folder is_name read_card roots "
-    "saved_model suited verify",
+    "presets": "FORMS Form available file_record find folder is_name read_card "
+    "roots saved_model suited verify",
     "runtime": "RUNTIMES Restorer engines restorer tiling",
     "serving": "PAGE Server Settings serve",
     "training": "ABLATIONS NonFiniteLoss RECIPES TrainConfig ablate ablations "
