@@ -48,6 +48,7 @@ def distance(difference, norm):
 
 
 def check_norm(norm):
+    """Returns the norm if it is `"l1"` or `"l2"`, else raises a `ValueError`."""
     if norm not in ("l1", "l2"):
         raise ValueError(f'`norm` must be "l1" or "l2". Received: norm={norm!r}.')
     return norm
