@@ -20,6 +20,7 @@ PUBLIC = {
     "benchmarks.profiling": "Profile profile read_summary table",
     "benchmarks.timing": "Memory Timing add_memory add_profile table time_models "
     "to_json",
+    "convert": "NETWORKS convert load",
     "data": "balance catalogue drops night pairs pipeline rain snow",
     "evaluation": "Result Row comparison evaluate find_scenes niqe regions scenes_of "
     "scores subjects",
