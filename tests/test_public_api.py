@@ -21,6 +21,7 @@ PUBLIC = {
     "read_summary",
     "benchmarks.timing": "LEAST Memory PATIENCE REPEATS Timing Timings add_memory "
     "add_profile time_models",
+    "convert": "NETWORKS convert load",
     "data": "balance catalogue drops night pairs pipeline rain snow",
     "evaluation": "Result Row comparison evaluate find_scenes niqe regions "
     "scenes_of scores subjects",

@@ -14,7 +14,7 @@ import pathlib
 
 from tfderain import files
 
-# Network to the module that knows its authors' names: `MODEL`, `NAMES`, `place`.
+# Network to the module that knows its authors' names: `NAMES`, `place`.
 NETWORKS = {"prenet": "tfderain.convert.prenet"}
 
 __all__ = ["NETWORKS", "convert", "load"]
@@ -60,7 +60,8 @@ def load(network, weights):
             or that holds the weights of another network.
         OSError: when the file cannot be read.
     """
-    from tfderain.convert import pth  # names are known without NumPy
+    from tfderain import models
+    from tfderain.convert import pth
 
     if network not in NETWORKS:
         raise ValueError(
@@ -76,7 +77,7 @@ def load(network, weights):
             f"`weights` must hold the weights of {network}: {error}. "
             f"Received: weights={weights}."
         ) from None
-    model = official.MODEL()
+    model = models.MODELS[network]()
     model.build((None, None, None, 3))
     official.place(model, tensors)
     return model

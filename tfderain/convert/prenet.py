@@ -6,9 +6,6 @@ of stages: it is not part of the weights, six are the published ones.
 
 import numpy as np
 
-from tfderain.models.prenet import PReNet
-
-MODEL = PReNet
 GATES = ("conv_i.0", "conv_f.0", "conv_g.0", "conv_o.0")
 
 

@@ -46,12 +46,12 @@ class Look:
 
     angle: float = 14.0
     length: tuple = (20.0, 120.0)
-    width: tuple = (1.0, 3.0)
+    width: tuple = (1.1, 3.0)
     softness: tuple = (0.1, 0.8)
-    grain: tuple = (0.5, 1.6)
-    density: tuple = (0.3, 1.0)
-    black: tuple = (0.1, 0.6)
-    white: tuple = (0.91, 0.98)
+    grain: tuple = (0.5, 1.3)
+    density: tuple = (0.4, 1.0)
+    black: tuple = (0.05, 0.5)
+    white: tuple = (0.9, 0.97)
     gamma: tuple = (0.6, 1.1)
     second: float = 0.05
     modes: tuple = (0.15, 0.7, 0.1, 0.05)

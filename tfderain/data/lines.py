@@ -38,11 +38,11 @@ class Look:
         softness: 0 for hard edges and ends, 1 for blurred, tapered ones, uniform.
     """
 
-    angle: float = 9.0
-    spread: tuple = (0.0, 4.0)
-    length: tuple = (12.0, 80.0)
-    width: tuple = (1.2, 3.5)
-    coverage: tuple = (0.25, 1.6)
+    angle: float = 10.0
+    spread: tuple = (0.0, 8.0)
+    length: tuple = (14.0, 100.0)
+    width: tuple = (1.2, 4.0)
+    coverage: tuple = (0.3, 1.6)
     softness: tuple = (0.0, 0.0)
 
 

@@ -40,7 +40,6 @@ class Ranges:
         enlarge, enlarge_layer: shares of crops enlarged whole, and of those whose
             streaks alone are, by at most `largest`.
         jpeg, quality: share of rainy crops that pass through JPEG, and its quality.
-        editor_jpeg: share of those with editors' rain, whose sets come as JPEG.
         noise, deviation: share with noise, and its standard deviation.
         blur, sigma: share that is blurred, and by how many pixels.
         hide: share with bars, frames or cut-outs.
@@ -60,7 +59,6 @@ class Ranges:
     enlarge_layer: float = 0.08
     largest: float = 4.0
     jpeg: float = 0.12
-    editor_jpeg: float = 0.5
     quality: tuple = (60, 95)
     noise: float = 0.08
     deviation: tuple = (0.002, 0.012)
@@ -228,15 +226,11 @@ class KindMixer:
         return np.float32(255 / lines.LEVEL) * self._layer(name, shape, rng)
 
     def _edited(self, clean, rng):
-        """Rain of picture editors, half of it after JPEG, as its sets come."""
-        ranges, fine = self.ranges, rng.random() < self.ranges.fine
+        """Rain of picture editors of a drawn strength, fine or broad."""
+        fine = rng.random() < self.ranges.fine
         layer = self._layer("fine" if fine else "broad", clean.shape[:2], rng)
         look = editors.FINE if fine else editors.BROAD
-        rainy = editors.blend(clean, layer, rng, rng.uniform(*ranges.editor), look)
-        if rng.random() < ranges.editor_jpeg:
-            low, high = ranges.quality
-            rainy = camera.jpeg(rainy, rng.integers(low, high + 1))
-        return rainy
+        return editors.blend(clean, layer, rng, rng.uniform(*self.ranges.editor), look)
 
     def _layer(self, name, shape, rng):
         """A random crop of a random layer, float32, 1 for 255; perhaps enlarged."""
