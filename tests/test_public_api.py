@@ -29,8 +29,8 @@ PUBLIC = {
     "evaluation.regions": "Maps Result Row VARIANTS binary_maps evaluate find_masks "
     "indicator_map intersection mask_maps overview",
     "images": "EXTENSIONS FORMATS ImageError Like MAX_PIXELS Picture TooLarge "
-    "before_after compare decode encode from_float from_pil read store to_float "
-    "to_pil to_rgb to_uint8 write",
+    "before_after compare decode encode find_images from_float from_pil natural_key "
+    "read read_rgb store to_float to_pil to_rgb to_uint8 write",
     "losses": "Charbonnier Edge ImageLoss Perceptual Reconstruction "
     "StructuralDissimilarity Texture",
     "metrics": "PROTOCOLS PSNR SSIM luma psnr ssim",

@@ -25,9 +25,9 @@ def scores(files: Scores, out: options.Picture, overwrite: options.Overwrite = F
     """
     refuse_existing(out, overwrite)
     from tfderain import analysis
+    from tfderain.files import distinct
 
-    stems = [file.stem for file in files]
-    names = stems if len(set(stems)) == len(files) else map(str, files)
+    names = distinct((file.stem for file in files), map(str, files))
     analysis.score_distributions(dict(zip(names, files, strict=True)), out)
     print(out)
 
@@ -171,9 +171,8 @@ def features(
     refuse_existing(out, overwrite)
     refuse_existing(json, overwrite)
     from tfderain import analysis, images, reports
-    from tfderain.evaluation import subjects
 
-    rainy = images.to_float(subjects.read(image))[None]
+    rainy = images.to_float(images.read_rgb(image))[None]
     from tfderain import models  # TensorFlow starts here
 
     loaded = models.load(model)
@@ -229,13 +228,14 @@ def jrgr(
     from tfderain import images
     from tfderain import models as networks  # TensorFlow starts here
     from tfderain.analysis import translations
-    from tfderain.evaluation import subjects
 
     loaded = [networks.load(model) for model in models]
     options.make_folder(out)
     many = figure == "layers"
     found = [options.pictures(path, many) for path in (synthetic, real)]
-    read = [[images.to_float(subjects.read(file)) for file in files] for files in found]
+    read = [
+        [images.to_float(images.read_rgb(file)) for file in files] for files in found
+    ]
     if many:
         layers = translations.rain_layers(loaded[0], *read)
         translations.draw_layers(translations.tsne(layers), out)
@@ -296,7 +296,7 @@ def naturalness(
         sharp = options.pairs(clean, layout, None, None)
         photos = (subjects.read_pair(sharp, i)[1] for i in range(len(sharp)))
     else:
-        photos = map(subjects.read, options.pictures(clean, many=True))
+        photos = map(images.read_rgb, options.pictures(clean, many=True))
     pristine = niqe.fit(photos)
     rows = [] if out else None
     with console.Progress("naturalness") as progress:

@@ -36,11 +36,6 @@ SCENES = "*/*R-*:*/*C-000"  # GT-Rain: many rainy frames, one clean image per sc
 _NUMBER = r"\{(\d+)\}"
 
 
-def natural_key(path: str):
-    """Sort key that puts `2.png` before `10.png`."""
-    return [int(t) if t.isdigit() else t.lower() for t in re.split(r"(\d+)", path)]
-
-
 @dataclass
 class Matches:
     """Rainy files, the clean partner of each, and the files that have no partner."""

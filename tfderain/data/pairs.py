@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from tfderain.data import layouts
-from tfderain.images import EXTENSIONS
+from tfderain.images import find_images
 
 LAYOUTS = ("auto", "folders", "flat", "scenes", "left_clean", "left_rainy")
 SIDE_BY_SIDE = ("left_clean", "left_rainy")
@@ -110,22 +110,6 @@ class Mixture:
 
 
 # Finding files
-
-
-def find_images(folder, recursive: bool = False) -> list[str]:
-    """Paths of the images in `folder`, naturally sorted; hidden files are left out.
-
-    Raises:
-        ValueError: if there is no such folder.
-    """
-    if not os.path.isdir(folder):
-        raise ValueError(f"There must be a folder. Received: folder={str(folder)!r}.")
-    found = []
-    for parent, folders, files in os.walk(folder):
-        folders[:] = [f for f in folders if recursive and not f.startswith(".")]
-        found += [os.path.join(parent, f) for f in files if not f.startswith(".")]
-    images = (f for f in found if f.lower().endswith(EXTENSIONS))
-    return sorted(images, key=layouts.natural_key)
 
 
 def find_pairs(folder, layout: str = "auto", pattern: str | None = None) -> Pairs:

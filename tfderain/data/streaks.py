@@ -12,10 +12,11 @@ over images. Needs numpy and Pillow only.
 
 import dataclasses
 import math
-import os
 
 import numpy as np
 from PIL import Image
+
+from tfderain.images import find_images
 
 # Angles are degrees from vertical, positive when the lower end is further right.
 USUAL_ANGLE = 20.0  # most layers fall within this angle either way
@@ -267,13 +268,12 @@ def folder_pool(count, size, seed, folder):
 
 
 def _streak_files(folder):
-    endings = (".png", ".jpg", ".jpeg", ".webp", ".bmp")
-    names = sorted(n for n in os.listdir(folder) if n.lower().endswith(endings))
-    if not names:
+    paths = find_images(folder)
+    if not paths:
         raise ValueError(
             f"`folder` must hold streak pictures. Received: folder={folder!r}."
         )
-    return [os.path.join(folder, name) for name in names]
+    return paths
 
 
 def checked_shape(shape):

@@ -27,6 +27,7 @@ from pathlib import Path
 
 from tfderain import metrics, reports
 from tfderain.evaluation import scores, subjects
+from tfderain.files import distinct
 
 # Improved images (Figure 3)
 
@@ -173,9 +174,9 @@ def read(paths) -> tuple[scores.Result, ...]:
     Raises:
         ValueError: a file is something else (it is named).
     """
-    stems = {Path(path).stem for path in paths}
+    names = distinct((Path(p).stem for p in paths), map(os.fspath, paths))
     found = []
-    for path in paths:
+    for name, path in zip(names, paths, strict=True):
         try:
             content = json.loads(Path(path).read_text(encoding="utf-8"))
         except ValueError:
@@ -183,7 +184,6 @@ def read(paths) -> tuple[scores.Result, ...]:
         several = isinstance(content, dict) and "results" in content
         results = Comparison.from_json(path).flat() if several else None
         results = results or [scores.Result.from_json(path)]
-        name = Path(path).stem if len(stems) == len(paths) else os.fspath(path)
         found += [(name, result) for result in results]
     times = Counter((_images(result), result.model) for _, result in found)
     return tuple(

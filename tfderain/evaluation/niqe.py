@@ -27,8 +27,7 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
-from tfderain import metrics, reports
-from tfderain.evaluation import subjects
+from tfderain import images, metrics, reports
 
 BLOCK = 96  # pixels; half as many at the second scale
 SHARPNESS = 0.75  # of the sharpest block: what the blocks of clean photos must have
@@ -163,7 +162,7 @@ def compare(models, files, pristine, progress=None, keep=None) -> Result:
     """
     scores = {"rainy": [], **{name: [] for name in models}}
     for done, file in enumerate(files, 1):
-        rainy = subjects.read(file)
+        rainy = images.read_rgb(file)
         made = [rainy, *(getattr(m, "derain", m)(rainy) for m in models.values())]
         try:
             found = [niqe(image, pristine) for image in made]

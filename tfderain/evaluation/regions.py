@@ -36,6 +36,7 @@ import numpy as np
 
 from tfderain import images, metrics, reports
 from tfderain.evaluation import subjects
+from tfderain.files import distinct, stem
 
 VARIANTS = ("paper", "code")
 
@@ -276,10 +277,8 @@ def overview(rainy, reference, derained, clean, maps):
     colored = np.zeros((*maps.rain.shape, 3), np.uint8)
     for (region, improved), color in _COLORS.items():
         colored[getattr(maps, region) & (maps.indicator == improved)] = color
-    white = [
-        np.repeat(_white(map_)[..., None], 3, axis=-1)
-        for map_ in (maps.rain, maps.background, maps.indicator)
-    ]
+    binary = (maps.rain, maps.background, maps.indicator)
+    white = [images.to_rgb(_white(map_)) for map_ in binary]
     return [(rainy, reference, derained, clean), (*white, colored)]
 
 
@@ -374,7 +373,7 @@ def find_masks(folder, pairs) -> tuple[str, ...]:
     alone = os.path.realpath(folder) != os.path.realpath(own)
     wanted = []
     for name in subjects.names_of(pairs):
-        parent, _, file = subjects.stem(name).rpartition("/")
+        parent, _, file = stem(name).rpartition("/")
         number = file.removeprefix("rain-")
         candidates = [f"rainregion-{number}", file][: 1 + alone]
         wanted.append(["/".join(filter(None, (parent, c))) for c in candidates])
@@ -382,7 +381,7 @@ def find_masks(folder, pairs) -> tuple[str, ...]:
 
 
 def _read_mask(path, clean):
-    mask = subjects.read(path)
+    mask = images.read_rgb(path)
     if mask.shape != clean.shape:
         raise ValueError(
             "A region mask must have the size of its image. "
@@ -419,8 +418,7 @@ def _targets(names, folder, overwrite):
     if folder is None:
         return []
     kinds = ("rain", "background", "indicator", "overview")
-    unique = len(set(map(subjects.stem, names))) == len(names)  # 1.jpg beside 1.png
-    stems = [subjects.stem(name) if unique else name for name in names]
+    stems = distinct(map(stem, names), names)
     targets = [{kind: Path(folder, kind, f"{s}.png") for kind in kinds} for s in stems]
     existing = [str(p) for files in targets for p in files.values() if p.exists()]
     if existing and not overwrite:

@@ -33,6 +33,7 @@ from pathlib import Path
 from tfderain import images, metrics, reports
 from tfderain.data import pipeline
 from tfderain.evaluation import subjects
+from tfderain.files import distinct, stem
 
 SCORES = ("psnr", "ssim", "input_psnr", "input_ssim")
 
@@ -260,9 +261,8 @@ def _targets(names, folder, overwrite):
     """Returns the PNG file of each image, or nothing without a folder."""
     if folder is None:
         return []
-    targets = [Path(folder, name).with_suffix(".png") for name in names]
-    if len(set(targets)) < len(targets):  # 1.jpg beside 1.png
-        targets = [Path(folder, name + ".png") for name in names]
+    stems = distinct(map(stem, names), names)
+    targets = [Path(folder, f"{name}.png") for name in stems]
     existing = [str(target) for target in targets if target.exists()]
     if existing and not overwrite:
         raise FileExistsError(

@@ -18,8 +18,9 @@ import time
 import numpy as np
 
 from tfderain import images
-from tfderain.data import layouts, pipeline
 from tfderain.data import pairs as pairing
+from tfderain.data import pipeline
+from tfderain.files import stem
 
 
 def check(pairs) -> list[str]:
@@ -67,7 +68,7 @@ def derainer(model, pairs):
     if isinstance(model, (str, os.PathLike)):
         paths = find_derained(model, pairs)
         return lambda index, image: (
-            _alike(read(paths[index]), image, names[index]),
+            _alike(images.read_rgb(paths[index]), image, names[index]),
             0.0,
         )
     function = getattr(model, "derain", model)
@@ -126,19 +127,9 @@ def find_partners(folder, wanted, what) -> tuple[str, ...]:
     return tuple(os.path.join(folder, file) for file in found)
 
 
-def stem(path: str) -> str:
-    """Returns a path without its extension."""
-    return os.path.splitext(path)[0]
-
-
-def read(path):
-    """Pixels of a file, uint8 `(height, width, 3)`, whatever the file holds."""
-    return images.to_rgb(images.to_uint8(images.read(path).pixels))
-
-
 def read_pair(pairs, index):
     """Returns the rainy and the clean image of a pair, uint8 `(height, width, 3)`."""
-    rainy, clean = pipeline.read_pair(pairs, index, read)
+    rainy, clean = pipeline.read_pair(pairs, index)
     if rainy.shape != clean.shape:  # headers may promise another size than the pixels
         raise ValueError(
             "The rainy and the clean image of a pair must have the same size. "
@@ -159,7 +150,7 @@ def _relative(paths):
 
 
 def _key(path):
-    return tuple(layouts.natural_key(path))
+    return tuple(images.natural_key(path))
 
 
 def _alike(derained, image, name):

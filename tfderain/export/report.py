@@ -6,7 +6,6 @@ from pathlib import Path
 import numpy as np
 
 from tfderain import evaluation, images, reports, runtime
-from tfderain.evaluation import subjects
 from tfderain.export.litert import to_litert
 from tfderain.export.onnx import to_onnx
 from tfderain.export.saved_model import to_saved_model
@@ -110,7 +109,7 @@ def export_all(
 
 def read_representative(paths) -> list[np.ndarray]:
     """Reads rainy pictures for int8: float32 `(height, width, 3)` in [0, 1]."""
-    pixels = [subjects.read(path) for path in paths[:MOST_REPRESENTATIVE]]
+    pixels = [images.read_rgb(path) for path in paths[:MOST_REPRESENTATIVE]]
     return [images.to_float(image) for image in pixels]
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image, ImageCms, UnidentifiedImageError
 
 from tfderain.images.picture import MAX_PIXELS, ImageError, Picture, TooLarge, one_line
-from tfderain.images.pixels import from_float
+from tfderain.images.pixels import from_float, to_rgb, to_uint8
 
 # Tried in this order, whatever the suffix says. No EPS: reading it runs a program.
 _READABLE = ("PNG", "JPEG", "BMP", "GIF", "PPM", "WEBP", "TIFF")
@@ -46,6 +46,18 @@ def read(path, max_pixels: int = MAX_PIXELS) -> Picture:
         warnings.simplefilter("ignore")
         with _open_file(path) as file:
             return _read(file, max_pixels, upright=True)
+
+
+def read_rgb(path) -> np.ndarray:
+    """Reads the pixels of a picture as uint8 `(height, width, 3)`, whatever it holds.
+
+    Args:
+        path: string or path, see `read`.
+
+    Raises:
+        ImageError: as `read` does.
+    """
+    return to_rgb(to_uint8(read(path).pixels))
 
 
 def decode(data: bytes, max_pixels: int = MAX_PIXELS) -> Picture:

@@ -67,8 +67,8 @@ def _as_rgb(picture):
     pixels = images.to_uint8(picture.pixels)
     if pixels.ndim == 3:
         return replace(picture, pixels=pixels, alpha=None)
-    pixels = np.repeat(pixels[:, :, None], 3, axis=2)
-    return replace(picture, pixels=pixels, alpha=None, icc=None)  # a profile of grey
+    # the profile of a grey picture is one of grey
+    return replace(picture, pixels=images.to_rgb(pixels), alpha=None, icc=None)
 
 
 def restore_tensor(restorer, rainy: np.ndarray, max_pixels: int, progress):
