@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 
 
 @contextlib.contextmanager
-def replacing(path) -> Iterator[pathlib.Path]:
+def replacing(path: str | os.PathLike) -> Iterator[pathlib.Path]:
     """Yields a name beside `path` to write to, and moves it there when all went well.
 
     After an error, or an interruption, nothing is left of it, and a file that was at

@@ -1,4 +1,4 @@
-"""Translations that JRGR makes of two rainy images, and the rain it sees in many.
+"""JRGR translations: two rainy images translated, and the rain layers of many.
 
 ```python
 pictures = translations.figure_6(model, synthetic, real, "figure_6.png")
@@ -13,7 +13,7 @@ import numpy as np
 from tfderain import images
 from tfderain.analysis import charts
 
-# The pictures of Figure 6 in its order: input, then what is made of it.
+# The pictures of Figure 6 in its order: input, then its translations.
 PICTURES = {
     "real": (
         "real_derained",
@@ -28,7 +28,7 @@ PICTURES = {
         "synthetic_cycled",
     ),
 }
-# The rain layers of Figure 8, with colour by how they came about and marker by domain.
+# The rain layers of Figure 8, with their colour (by origin) and marker (by domain).
 LAYERS = {
     "synthetic_rain": ("tab:red", "*"),
     "real_rain": ("tab:red", "D"),
@@ -101,7 +101,7 @@ def figure_9(models, synthetic, real, path):
 
 
 def rain_layers(model, synthetic, real, size=128):
-    """Rain layers that a model finds and makes, of as many images as both have.
+    """Rain layers that a model finds and makes, of equally many images of both kinds.
 
     Args:
         model: `tfderain.models.JRGR` with all four networks.
@@ -113,7 +113,8 @@ def rain_layers(model, synthetic, real, size=128):
         Dict from each of `LAYERS` to a float32 array `(images, size, size, 3)`.
 
     Raises:
-        ValueError: for no or too small images, or a model without the four networks.
+        ValueError: without images, for images that are too small, or a model without
+            the four networks.
     """
     from tfderain.models import jrgr
 

@@ -20,7 +20,7 @@ FORMATS = ("png", "jpg", "webp")
 
 @dataclass(frozen=True)
 class Job:
-    """One picture and what is to be made of it.
+    """One picture and the files to be made from it.
 
     Attributes:
         source: str, path of the picture.
@@ -51,8 +51,8 @@ def plan(
 
     A single file goes to the file `output`, or into the folder `output` if that exists
     or ends with a slash. Several files, and folders, go into the folder `output` under
-    their own names. In folders, hidden files and files that are no pictures by their
-    extension are left out, and so is `output` itself.
+    their own names. In folders, hidden files and files without the extension of a
+    picture are left out, and so is `output` itself.
 
     Returns:
         One `Job` for each picture, those of a folder in the natural order of their
@@ -197,7 +197,7 @@ def _single_target(source, output, format):
 
 
 def _identity(path):
-    """Returns what is equal for two names of one file, or None if there is no file."""
+    """Identifies a file whatever name it is given by; None if there is none."""
     try:
         found = os.stat(path)
     except OSError:

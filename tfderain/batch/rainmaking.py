@@ -1,4 +1,4 @@
-"""Rainmaking: real rain as JRGR learned it, on clean images, to train others with.
+"""Rainmaking: real rain, as JRGR learned it, added to clean images for training.
 
 ```python
 maker = rainmaking.RainMaker("jrgr", photos="real/")
@@ -31,7 +31,8 @@ class RainMaker:
         kind, pool: of the synthetic rain, see `tfderain.data.rain.add_rain`.
 
     Call: `(clean, rng)`, a float array `(height, width, 3)` in [0, 1] or greyscale
-    `(height, width)` and a `numpy.random.Generator`, to the rainy image alike.
+    `(height, width)` and a `numpy.random.Generator`, to a rainy image of the same
+    shape.
 
     Raises:
         ValueError: for a model that makes no rain, or a folder without photos.
@@ -78,11 +79,11 @@ class RainMaker:
 
 
 def cut(layer, shape, rng):
-    """A random part of a layer, mirrored at chance, and tiled where it is too small.
+    """A random part of a layer, perhaps mirrored, and tiled where it is too small.
 
     Args:
         layer: array `(height, width, channels)`.
-        shape: `(height, width)` wanted.
+        shape: `(height, width)` of the part.
         rng: `numpy.random.Generator`.
     """
     places = []

@@ -211,7 +211,7 @@ def jrgr(
     ] = "translations",
     overwrite: options.Overwrite = False,
 ):
-    """All translations of a synthetic and a real picture, or the rain in many.
+    """Translate a synthetic and a real picture, or compare the rain in many.
 
     \b
     tfderain analyze jrgr jrgr --synthetic s.png --real r.jpg --out figure_6.png
@@ -309,7 +309,7 @@ def naturalness(
         images.before_after(rows, options.make_folder(out))
 
 
-@app.command(short_help="How data sets relate in an encoder's eyes: scores, UMAP.")
+@app.command(short_help="How data sets relate to an encoder: scores, UMAP.")
 def relations(
     more: Annotated[
         list[Path] | None,
@@ -341,7 +341,7 @@ def relations(
     pattern: options.Patterns = None,
     overwrite: options.Overwrite = False,
 ):
-    """How data sets relate in the eyes of an encoder: mean cosines, and maps by UMAP.
+    """How data sets relate as an encoder sees them: mean cosines, and maps by UMAP.
 
     Embeds images of each folder and prints the mean cosine similarity of each two
     folders, in each space of the encoder. Writes relations.json, a heat map and the

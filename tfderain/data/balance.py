@@ -6,9 +6,9 @@ target = balance.mean_proportions([balance.densities(other) for other in referen
 chosen = pairs.subset(balance.choose(found, target, seed=0))
 ```
 
-Rainmer's GTAV-balance was made so: of 60,000 crops of night rain, half of them nearly
-dry, all with dense rain were kept and as many of the others as make the proportions
-those of its other training sets (https://doi.org/10.1145/3664647.3681342;
+Rainmer's GTAV-balance was made this way: of 60,000 crops of night rain, half of them
+nearly dry, all those with dense rain were kept, and as many of the others as give the
+proportions of its other training sets (https://doi.org/10.1145/3664647.3681342;
 exploration/ in github.com/Schizophreni/Rainmer at 9db7c6b7eb15).
 """
 
@@ -91,8 +91,8 @@ def choose(found, target=GTAV_BALANCE, seed=0, bounds=BOUNDS):
         seed: int.
 
     Raises:
-        ValueError: for another number of proportions, or when a bin is wanted of which
-            there is nothing.
+        ValueError: for a wrong number of proportions, or when the target asks for pairs
+            of an empty bin.
     """
     target = np.asarray(target, float)
     if len(target) != len(bounds) + 1 or target.min() < 0 or not target.sum() > 0:
@@ -126,11 +126,11 @@ def write_folder(pairs, folder, copy=False):
 
     Args:
         pairs: `Pairs`.
-        folder: path, not there yet or empty.
+        folder: path that does not exist, or is empty.
         copy: copies instead of symbolic links.
 
     Raises:
-        ValueError: for a folder that holds something.
+        ValueError: for a folder that is not empty.
     """
     if os.path.isdir(folder) and os.listdir(folder):
         raise ValueError(f"The folder must be empty. Received: folder={str(folder)!r}.")

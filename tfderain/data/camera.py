@@ -1,4 +1,4 @@
-"""Camera effects: what happens to rainy pictures after the rain, for training.
+"""Camera effects: JPEG, noise, blur and cut-outs added to rainy training crops.
 
 JPEG, noise, blur and enlargement as phones and web sites make them, and pixels that are
 not scene: bars, frames and cut-outs. A network that has not met them leaves rain in
@@ -6,8 +6,10 @@ such pictures. Noise, blur and hidden pixels are in the clean target too, becaus
 are not rain: the network learns to leave them. Needs numpy and Pillow only.
 """
 
+import functools
 import io
 import math
+import operator
 
 import numpy as np
 from PIL import Image
@@ -49,12 +51,13 @@ def blurred(image, sigma):
             np.take(padded, np.arange(k, k + image.shape[axis]), axis)
             for k in range(len(taps))
         )
-        image = sum(tap * part for tap, part in zip(taps, shifted, strict=True))
+        parts = (tap * part for tap, part in zip(taps, shifted, strict=True))
+        image = functools.reduce(operator.add, parts)
     return image
 
 
 def hidden(shape, rng):
-    """Where pixels are not scene: bars, a frame, or the outside of a cut-out.
+    """Mask of pixels that do not show the scene: bars, a frame, outside a cut-out.
 
     Args:
         shape: `(height, width)`.

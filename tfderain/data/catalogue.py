@@ -1,4 +1,4 @@
-"""Catalogue of known data sets: layout on disk, numbers of pairs, what to beware of.
+"""Catalogue of known data sets: layout on disk, numbers of pairs, pitfalls.
 
 ```python
 from tfderain.data import catalogue, pipeline
@@ -44,7 +44,7 @@ class DataSet:
             `pipeline.find_pairs`. One-sided for side-by-side files.
         layout: `"files"`, `"left_clean"` or `"left_rainy"`, as in `pipeline.Pairs`.
         terms: terms of use, as far as known.
-        notes: what to beware of.
+        notes: pitfalls.
     """
 
     title: str
@@ -257,7 +257,7 @@ def verify(name: str, folder, split: str | None = None) -> list[str]:
     Args:
         name: one of `CATALOGUE`.
         folder: the folder of one split.
-        split: which split it has to be; `None`: any.
+        split: the split it has to be; `None` for any.
 
     Returns:
         One line for each problem: nothing found, files without partner, a wrong count,
@@ -296,7 +296,7 @@ def overlap(
     Args:
         first, second: the two sets.
         threshold: correlation of 16x16 grey copies above which two images are the
-            same. Crops and mirror images of one another are not found.
+            same. Crops and mirror images are not recognised.
 
     Returns:
         `(path in first, path in second)`, each combination of files once.

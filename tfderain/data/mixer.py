@@ -16,7 +16,7 @@ import math
 
 import numpy as np
 
-from tfderain.data import camera, editors, lines, rain
+from tfderain.data import camera, composition, editors, lines, rain
 from tfderain.data.pairs import find_pairs
 from tfderain.data.pipeline import read_pair
 from tfderain.data.streaks import folder_pool, render_streaks, streak_pool
@@ -209,7 +209,7 @@ class KindMixer:
                 layer = layer + unit * self._layer("lines", shape, rng)
             under = np.float32(rng.uniform(*ranges.under))
             layer = layer + under * self._layer("soft", shape, rng)
-        return rain.at_strength(clean, layer, psnr, ranges.most)
+        return composition.at_strength(clean, layer, psnr, ranges.most)
 
     def _layer(self, name, shape, rng):
         """A random crop of a random layer, float32, 1 for 255; perhaps enlarged."""

@@ -195,8 +195,9 @@ def check(pairs: Pairs, crop: int = 1) -> list[tuple[int, int]]:
     """
     paths = list(dict.fromkeys((*pairs.rainy, *pairs.clean)))
     with ThreadPoolExecutor(8) as pool:
-        sizes = dict(zip(paths, pool.map(_header_size, paths), strict=True))
-    unreadable = [path for path in paths if sizes[path] is None]
+        known = zip(paths, pool.map(_header_size, paths), strict=True)
+        sizes = {path: size for path, size in known if size}
+    unreadable = [path for path in paths if path not in sizes]
     if unreadable:
         raise ValueError(
             f"Images must be readable. Received: {name_files(unreadable)} that are not."
@@ -227,7 +228,8 @@ def _header_size(path: str) -> tuple[int, int] | None:
         with Image.open(path) as image:
             # the general method: PNG's own one decodes the whole image
             turned = Image.Image.getexif(image).get(0x0112, 1) >= 5  # orientation
-            return image.size if turned else image.size[::-1]
+            width, height = image.size
+            return (width, height) if turned else (height, width)
     except Exception:  # decoders raise nearly anything on damaged files
         return None
 
@@ -301,7 +303,7 @@ def split_by_background(
     parts goes to the same side everywhere.
 
     Several rains over one scene are common (Rain800 has about two per scene), and a
-    validation image whose background was trained on scores too well.
+    validation image whose background was seen in training scores too well.
 
     Args:
         pairs: at least two backgrounds, see `backgrounds`.

@@ -12,9 +12,9 @@ both = pipeline.Mixture((train, others), weights=(2, 1))  # two thirds, one thir
 batches = pipeline.train_dataset(both, crop=128, batch_size=16, seed=0)
 ```
 
-Batch `i` is a pure function of `(seed, i)`: nothing but the number of the batch has
-to be remembered to continue a training, and the number of parallel calls cannot change
-what is seen. TensorFlow is imported by the functions that return a `tf.data.Dataset`.
+Batch `i` is a pure function of `(seed, i)`: to continue training, only the number of
+the batch has to be remembered, and the number of parallel calls does not change what is
+seen. TensorFlow is imported by the functions that return a `tf.data.Dataset`.
 """
 
 import functools

@@ -169,7 +169,7 @@ def improvement_table(found) -> str:
 def read(paths) -> tuple[scores.Result, ...]:
     """Reads score files of `tfderain evaluate --json`, of one model or of several.
 
-    A model that occurs twice on the same images is called by its file as well.
+    Where a model occurs twice on the same images, the name of its file is added.
 
     Raises:
         ValueError: a file is something else (it is named).
@@ -206,7 +206,7 @@ def labels(paths) -> list[str]:
 
 
 def _images(result):
-    """What tells data sets apart, wherever they lie: names and scores of the input."""
+    """Identifies a data set wherever it lies: by names and scores of the input."""
     # six decimals: NumPy's sums differ by less than that between machines
     return tuple((row.name, round(row.input_psnr, 6)) for row in result.rows)
 

@@ -1,4 +1,4 @@
-"""NIQE: how far an image is from natural ones, where no clean image is known.
+"""NIQE: distance of an image from natural ones, where no clean image is known.
 
 ```python
 pristine = niqe.fit(clean_images)
@@ -10,13 +10,13 @@ distributions of known shape; streaks, noise, blur and grids change the shapes. 
 block of 96x96 pixels the shapes are measured at two scales, 36 numbers; the score is
 the distance between their distribution in the image and in clean photos.
 
-What it cannot see: whether the picture is the one behind the rain. An image that was
+It cannot tell whether the picture is the one behind the rain. An image that was
 smoothed or sharpened towards the average photo scores well.
 
 Reference: Mittal, Soundararajan and Bovik, 2013, Making a "Completely Blind" Image
 Quality Analyzer; https://doi.org/10.1109/LSP.2012.2227726. The authors' own model of
-125 photos is not here: scores compare with each other under one model of clean
-photos, not with published ones.
+125 photos is not included: scores under one model of clean photos compare with each
+other, not with published ones.
 """
 
 import dataclasses
@@ -44,7 +44,7 @@ class Pristine:
     Args:
         mean: float64 `(36,)`.
         covariance: float64 `(36, 36)`.
-        blocks: int. Of how many blocks.
+        blocks: int. Number of blocks.
     """
 
     mean: np.ndarray
@@ -200,7 +200,9 @@ def features(image):
     luma = luma[:height, :width].astype(np.float32)
     if not luma.size:
         return np.empty((0, 36)), np.empty(0)
-    half = Image.fromarray(luma).resize((width // 2, height // 2), Image.BICUBIC)
+    half = Image.fromarray(luma).resize(
+        (width // 2, height // 2), Image.Resampling.BICUBIC
+    )
     numbers = []
     for scale, size in ((luma, BLOCK), (np.asarray(half), BLOCK // 2)):
         normalized, deviation = _divide_by_contrast(scale)

@@ -319,31 +319,32 @@ def evaluate(
         A `Result`.
 
     Raises:
-        ValueError: as `scores.evaluate`; besides, masks are missing or differ in
+        ValueError: as `scores.evaluate`; also if masks are missing or differ in
             size from their image, or the protocol scores R, G and B.
         FileExistsError: a picture to be saved exists.
     """
     if metrics.channel(protocol) != "y":
         raise ValueError(f"The protocol must score luma (Y). Received: {protocol!r}.")
     files = subjects.check(pairs)
-    derain = [subjects.derainer(one, pairs) for one in (reference, model)]
-    masks_found = find_masks(masks, pairs) if masks else None
+    derain = [subjects.derainer(each, pairs) for each in (reference, model)]
+    mask_paths = find_masks(masks, pairs) if masks else None
     targets = _targets(files, maps_dir, overwrite)
     rows = []
     for index, name in enumerate(files):
         if progress:
             progress(index, len(files))
         rainy, clean = subjects.read_pair(pairs, index)
-        both = [one(index, rainy)[0] for one in derain]
-        if masks:
-            regions = _read_mask(masks_found[index], clean)
+        before, after = (function(index, rainy)[0] for function in derain)
+        if mask_paths:
+            regions = _read_mask(mask_paths[index], clean)
         else:
             regions = binary_maps(rainy, clean, variant)
-        maps = Maps(*regions, indicator_map(*both, clean, protocol))
+        rain, background = regions
+        maps = Maps(rain, background, indicator_map(before, after, clean, protocol))
         shares = (float(region.mean()) for region in regions)
         rows.append(Row(name, maps.ior, maps.iob, *shares))
         if targets:
-            _save(targets[index], maps, overview(rainy, *both, clean, maps))
+            _save(targets[index], maps, overview(rainy, before, after, clean, maps))
     if progress:
         progress(len(files), len(files))
     return Result(

@@ -18,9 +18,9 @@ pairs, scenes = evaluation.find_scenes("GT-Rain")
 evaluation.evaluate(model, pairs, "rgb_gaussian", groups=scenes)
 ```
 
-A folder of derained images takes the place of a model, so that images which others
-made are scored in the same way. TensorFlow is not imported here; a Keras model brings
-it, a `runtime.Restorer` does not.
+A folder of derained images takes the place of a model, so that images made by other
+programs are scored in the same way. TensorFlow is not imported here; a Keras model
+brings it, a `runtime.Restorer` does not.
 """
 
 import dataclasses
@@ -166,8 +166,9 @@ def evaluate(
     Args:
         model: has a method `derain` (a `runtime.Restorer`, a `models.Derainer`) or is a
             callable; takes a uint8 array `(h, w, 3)` and returns one of that shape,
-            uint8 or float on [0, 1]. What it returns is rounded to uint8 for subjects.
-            Or the path of a folder with derained images, see `subjects.find_derained`.
+            uint8 or float on [0, 1]. What it returns is rounded to uint8 before
+            scoring. Or the path of a folder with derained images, see
+            `subjects.find_derained`.
         pairs: `data.pipeline.Pairs`, in any of its three layouts.
         protocol: one of `metrics.PROTOCOLS`.
         save_images: folder for the derained images as PNG files, or `None`.

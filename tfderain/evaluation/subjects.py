@@ -1,4 +1,4 @@
-"""Subjects of a scoring: the pairs, and the model or the folder of its images.
+"""Subjects of scores: the pairs, and the model or the folder of its images.
 
 ```python
 from tfderain.evaluation import subjects
@@ -96,7 +96,7 @@ def find_derained(folder, pairs) -> tuple[str, ...]:
     wanted = [
         (name, *map(stem, (name, c))) for name, c in zip(rainy, clean, strict=True)
     ]
-    if len(set(clean)) < len(clean):  # many rainy images of one clean one
+    if len(set(clean)) < len(clean):  # several rainy images share one clean image
         wanted = [names[:2] for names in wanted]
     return find_partners(folder, wanted, "derained image")
 
@@ -124,7 +124,7 @@ def find_partners(folder, wanted, what) -> tuple[str, ...]:
             f"The folder must have a {what} for each rainy image. Received: "
             f"folder={str(folder)!r} without {pairing.name_files(missing)}."
         )
-    return tuple(os.path.join(folder, file) for file in found)
+    return tuple(os.path.join(folder, file) for file in found if file)
 
 
 def read_pair(pairs, index):
@@ -154,7 +154,7 @@ def _key(path):
 
 
 def _alike(derained, image, name):
-    """Refuses what cannot be compared with the image that it was made of."""
+    """Refuses an output that cannot be compared with its input."""
     if derained.shape != image.shape:
         raise ValueError(
             "A model must return an image of the shape it was given. Received: "

@@ -1,4 +1,4 @@
-"""Presets: one folder with a network in the forms that ship, and its card."""
+"""Presets written: a folder with a network in the forms that ship, and its card."""
 
 import json
 import platform

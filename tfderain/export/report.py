@@ -1,4 +1,4 @@
-"""Reports of several exports of one model: sizes, differences, scores and times."""
+"""Export reports: sizes, differences, scores and times of one model's exports."""
 
 import json
 from pathlib import Path

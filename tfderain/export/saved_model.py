@@ -154,7 +154,7 @@ def png(pixels):
 def run_saved_model(folder, rainy, signature=TENSOR):
     """Derains by the SavedModel in `folder`, loaded as TF Serving does.
 
-    `tf.saved_model.load` would not do: it also runs models whose variables the C++
+    `tf.saved_model.load` is not enough: it also runs models whose variables the C++
     loader cannot find.
 
     Args:

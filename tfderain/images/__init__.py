@@ -1,4 +1,4 @@
-"""Pictures read and written: the only place that knows bytes and file formats.
+"""Images read and written: the only place that knows bytes and file formats.
 
 ```python
 picture = images.read("photo.jpg")  # picture.pixels: uint8 (height, width, 3)

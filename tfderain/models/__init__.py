@@ -1,4 +1,4 @@
-"""The de-raining networks.
+"""Networks: the de-raining models and how to load them.
 
 ```python
 model = tfderain.models.load("menet")

@@ -1,4 +1,4 @@
-"""Contract of all de-raining networks: rainy image in, derained image out."""
+"""Contract of all de-raining networks (`Derainer`): rainy image in, derained out."""
 
 import keras
 from keras import ops
@@ -91,7 +91,7 @@ class Derainer(TapeTraining, keras.Model):
     def stay_frozen(self):
         """Freezes what was built after `trainable` had been set to False.
 
-        So it is when a frozen network comes from a file, alone or inside another model:
+        This happens when a frozen network is loaded, alone or inside another model:
         Keras's setter reaches only what is there already, and skips an equal value.
         """
         if not self.trainable:

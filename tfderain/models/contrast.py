@@ -78,7 +78,7 @@ def flip(images, seed):
 
 
 def blur(images, sigma, size=11):
-    """Gaussian blur with an own width for each image, mirrored at the borders.
+    """Gaussian blur whose width differs for each image, mirrored at the borders.
 
     Args:
         images: `(batch, height, width, channels)`, sides above `size // 2`.
@@ -97,7 +97,7 @@ def blur(images, sigma, size=11):
 
 
 def singular_values(rain):
-    """`(batch, 3, 32)` of each channel of rain layers, made 32x32 before."""
+    """`(batch, 3, 32)` of each channel of rain layers, first resized to 32x32."""
     rain = ops.transpose(ops.image.resize(rain, (32, 32)), (0, 3, 1, 2))
     return ops.svd(rain, compute_uv=False)
 
@@ -140,7 +140,7 @@ class Contrast(keras.layers.Layer):
     the mean colours of the rainy images of the most recent samples. They are variables,
     saved with the model, as is the state of the random choices. The rain layers are
     kept in steps of 1/255, a quarter of the memory. Each image is flipped either way
-    with probability 1/2 (what the authors' random flip is, is not known).
+    with probability 1/2 (what exactly the authors' random flip does is not known).
 
     Args:
         encoder: the query encoder, a `representation.RepresentationEncoder`. The key

@@ -28,7 +28,7 @@ def mirror_indices(size, padded):
 
     Args:
         size: int or scalar tensor, length of the axis.
-        padded: int or scalar tensor, length wanted, at least `size`.
+        padded: int or scalar tensor, length after padding, at least `size`.
 
     Returns:
         `(padded,)` int32, the first `size` entries are `0, 1, ...`.

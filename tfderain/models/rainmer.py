@@ -390,7 +390,7 @@ class Rainmer(DRSformer):
             finite = ops.equal(self.bad_steps_in_a_row, 0)
             entries = self.contrast.entries(*self.seen(rainy, clean))
             self.contrast.remember(self.gather_batch(entries), finite)
-            # The authors move it at the begin of the next step: the same.
+            # The authors move it at the start of the next step: the same.
             self.contrast.follow(self.network.encoder, finite)
         return results
 

@@ -1,6 +1,6 @@
 """ResUNet: a U-Net of plain residual blocks, the network of the default preset.
 
-An own design, for two cores, phones and browsers: 3x3 convolutions with ReLU and
+Our own design, for two cores, phones and browsers: 3x3 convolutions with ReLU and
 nothing else. No normalisation, attention or depthwise convolution, so that it is fast
 everywhere, close in int8 and equal in tiles. It works on pixels unshuffled by 2, where
 the same arithmetic gave more than at full size (25.8 against 25.4 dB on real pairs

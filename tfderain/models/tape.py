@@ -1,4 +1,4 @@
-"""Training step on `tf.GradientTape` that every network shares.
+"""Training step of all networks on `tf.GradientTape`.
 
 Works as a graph under `fit`, with `jit_compile=True`, with loss scaling, and under
 `tf.distribute.MirroredStrategy` with the numbers of one replica that sees the whole
@@ -35,7 +35,7 @@ def all_finite(loss, gradients):
 def apply_if(finite, optimizer, gradients, variables):
     """Lets the optimizer step where `finite` is true, and changes nothing elsewhere.
 
-    Under a strategy the condition has to stand outside of the replicas, because
+    Under a strategy the condition has to be outside the replicas, because
     the optimizer merges their gradients inside its step.
     """
 
@@ -60,7 +60,7 @@ def apply_if(finite, optimizer, gradients, variables):
     )
 
 
-class TapeTraining:
+class TapeTraining(keras.Model):
     """Gives a `Derainer` its `train_step` and `test_step` on the TensorFlow backend."""
 
     def make_train_function(self, force=False):
@@ -127,7 +127,7 @@ class AdversarialTraining(TapeTraining):
     A model with `stage == "joint"` gives `joint_losses(*images)`, whose `generators`
     and `critics` are minimised by the two groups of `trained_variables()`. All
     gradients come from one forward pass and are applied together: the same as one
-    after the other, since the made images were computed before.
+    after the other, since the generated images were computed before.
     """
 
     def train_step(self, data):

@@ -90,7 +90,7 @@ class Restorer:
             image.
 
         Raises:
-            ValueError: if shape, dtype or values are others than these.
+            ValueError: if shape, dtype or values do not fit.
         """
         like = images.Like(image)
         size = like.pairs[0][0].shape[:2]

@@ -127,7 +127,8 @@ def plan_tiles(size, tile, overlap: int | None, stride: int) -> Tiles:
         room = (length - side) // stride
         sides.append(side)
         starts.append([room * i // max(count - 1, 1) * stride for i in range(count)])
-    return Tiles(tuple(size), tuple(sides), *map(tuple, starts), shared)
+    rows, columns = (tuple(firsts) for firsts in starts)
+    return Tiles(tuple(size), tuple(sides), rows, columns, shared)
 
 
 def blend_weights(starts, tile: int, overlap: int) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""The page of `web/`, as `make web` builds it, below the addresses of the REST API.
+"""Page of `web/`, as `make web` builds it, below the addresses of the REST API.
 
 ```python
 serving.Settings(ui=serving.PAGE)  # or the folder of a copy

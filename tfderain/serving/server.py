@@ -1,4 +1,4 @@
-"""Ports, start and stop of a server for one model."""
+"""Server of one model: its ports, start and stop."""
 
 import ipaddress
 import os
@@ -266,7 +266,7 @@ def name_and_version(model, name: str | None = None) -> tuple[str, int]:
     """Returns the name and version that clients use for a model.
 
     Raises:
-        ValueError: if the name does not fit into an address.
+        ValueError: if the name cannot be part of an address.
     """
     path = Path(model)
     folder = presets.saved_model(model)

@@ -1,4 +1,4 @@
-"""Signatures that a model can be called by: those of the exported SavedModel.
+"""Signatures by which a model is called: those of the exported SavedModel.
 
 Names, aliases and types are a contract: a client of this server must run unchanged
 against TensorFlow Serving with the folder that `tfderain export` writes.
@@ -38,7 +38,7 @@ class Signature:
 
 
 def restore_file(restorer, data: bytes, max_pixels: int, progress) -> bytes:
-    """Derains an image file, in the way of the SavedModel's graph.
+    """Derains an image file as the SavedModel's graph does.
 
     Like TensorFlow's `decode_image`, it gives 8-bit RGB in the order stored: alpha is
     dropped and the EXIF orientation is not applied. EXIF and ICC profile, which that

@@ -1,4 +1,4 @@
-"""Strategies that train a network stage by stage: which stages, and how each."""
+"""Strategies of training stage by stage: the stages and the config of each."""
 
 import dataclasses
 
