@@ -7,6 +7,8 @@ import zipfile
 import numpy as np
 from PIL import Image
 
+from tfderain import training
+
 # The smallest Rainmer.
 SMALLEST = {
     "dim": 4,
@@ -29,6 +31,13 @@ SHORT = [
     "validation_fraction=0.25",
     "validation_crops=2",
     "ema=0.5",
+]
+# Four steps of the recipe `smoke` three times.
+SMOKE = [
+    "epochs=3",
+    "steps_per_epoch=4",
+    "model_config.filters=8",
+    "validation_crops=4",
 ]
 
 
@@ -68,3 +77,8 @@ def stored_weights(path):
             )
         )
     return found
+
+
+def smoke(*settings):
+    """The config of a short run of MENET, with overrides."""
+    return training.resolve("smoke", overrides=[*SMOKE, *settings])

@@ -7,7 +7,7 @@ import pytest
 from ai_edge_litert.interpreter import Interpreter
 
 from tfderain import presets
-from tfderain.benchmarks import fresh_process, profiling
+from tfderain.benchmarks import profiling
 
 SUMMARY = """
 ============ Run Order ============
@@ -56,7 +56,3 @@ def test_a_profile_has_the_operations_of_the_file(name):
 def test_errors_of_the_other_process_come_back():
     with pytest.raises(ValueError, match="name='nothing.tflite'"):
         profiling.profile("nothing.tflite")
-
-
-def test_the_other_process_is_another():
-    assert fresh_process.call(os.getpid) != os.getpid()

@@ -13,7 +13,6 @@ from PIL import Image
 import tfderain
 from tfderain import evaluation
 from tfderain.data.pairs import Pairs
-from tfderain.evaluation import subjects
 
 SIZE = (12, 16)  # height, width
 PSNR_OF_LEVELS = {n: 20 * math.log10(255 / n) for n in (1, 2, 4, 10, 20)}
@@ -149,19 +148,6 @@ def test_a_folder_of_derained_images_takes_the_place_of_a_model(pairs, tmp_path)
         evaluation.evaluate(folder, pairs, identity=True)
     with pytest.raises(ValueError, match="must be a folder"):
         evaluation.evaluate(tmp_path / "none", pairs)
-
-
-def test_derained_images_may_be_called_as_the_clean_ones(tmp_path):
-    rainy = tuple(save(tmp_path / f"rain-{n}.png", 110) for n in (1, 10))
-    clean = tuple(save(tmp_path / f"norain-{n}.png", 100) for n in (1, 10))
-    saved = [save(tmp_path / f"out/norain-{n}.png", 90) for n in ("010", "001")]
-    assert list(subjects.find_derained(tmp_path / "out", Pairs(rainy, clean))) == [
-        saved[1],
-        saved[0],
-    ]
-    with pytest.raises(ValueError, match=r"2 files \(rain-1\.png, rain-10\.png\)"):
-        # many rainy images of one clean one: its name would serve them all
-        subjects.find_derained(tmp_path / "out", Pairs(rainy, clean[:1] * 2))
 
 
 def test_derained_images_of_one_stem_are_kept_apart(tmp_path):

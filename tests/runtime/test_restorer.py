@@ -14,7 +14,7 @@ from keras import ops
 from PIL import Image
 
 from tfderain import models
-from tfderain.runtime import Restorer, engines
+from tfderain.runtime import Restorer
 
 # Float32 sums in another order, in networks with outputs around 1; measured 4e-7.
 ROUNDING = 1e-5
@@ -308,12 +308,3 @@ print(derained.shape, sorted({"tensorflow", "keras"} & set(sys.modules)))
     )
     assert done.stdout == "(30, 41, 3) []\n"
     assert done.stderr == ""
-
-
-def test_only_the_greeting_is_kept_from_standard_error(capfd):
-    import os
-
-    with pytest.raises(KeyError), engines._without_greeting():
-        os.write(2, b"INFO: Created a delegate.\nERROR: something is wrong\n")
-        raise KeyError
-    assert capfd.readouterr().err == "ERROR: something is wrong\n"

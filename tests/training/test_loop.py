@@ -1,4 +1,4 @@
-"""Recipes, schedules, the run folder, and going on after a kill."""
+"""Trainings, what they leave in the run folder, and going on after a kill."""
 
 import dataclasses
 import json
@@ -13,175 +13,17 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from short_runs import read_history, stored_weights, write_pairs
+from short_runs import SMOKE, read_history, smoke, stored_weights, write_pairs
 
-from tfderain import losses, models, training, weighting
+from tfderain import models, training
 from tfderain.data import pairs as pairing
 from tfderain.data import pipeline
 from tfderain.training import loop, recipes, run_folder
-
-# Table I, II and IV of the paper: tasks, weighting, attention, blocks
-TABLES = {
-    "Lp": ("reconstruction", {}, False, 8),
-    "LpLe+Fixed": ("reconstruction edge", {"edge": 0.01}, False, 8),
-    "LpLe+GB": ("reconstruction edge", "GB", False, 8),
-    "LpLe+LB": ("reconstruction edge", "LB", False, 8),
-    "LpLeLt+GB": ("reconstruction edge texture", "GB", False, 8),
-    "LpLeLt+LB": ("reconstruction edge texture", "LB", False, 8),
-    "LpLeLt+GB+CA": ("reconstruction edge texture", "GB", True, 8),
-    "LpLeLt+LB+CA": ("reconstruction edge texture", "LB", True, 8),
-    "LpLeLt+GB+CA+deep": ("reconstruction edge texture", "GB", True, 16),
-    "LpLeLt+LB+CA+deep": ("reconstruction edge texture", "LB", True, 16),
-    "LpLvgg+Fixed": ("reconstruction perceptual", {"perceptual": 0.001}, False, 8),
-}
-TINY = ["epochs=3", "steps_per_epoch=4", "model_config.filters=8", "validation_crops=4"]
 
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
     return write_pairs(tmp_path_factory.mktemp("pairs") / "data")
-
-
-def smoke(*settings):
-    return training.resolve("smoke", overrides=[*TINY, *settings])
-
-
-# Recipes
-
-
-def test_the_ablations_are_the_rows_of_the_tables():
-    assert set(training.ABLATIONS["menet"]) == set(TABLES)
-
-
-@pytest.mark.parametrize("recipe", ["menet", "menet_paper"])
-@pytest.mark.parametrize("ablation", TABLES)
-def test_ablation(recipe, ablation):
-    tasks, balance, attention, blocks = TABLES[ablation]
-    config = training.resolve(recipe, ablation, ["vgg_weights=vgg19.h5"])
-    chosen = config.model_config
-    assert list(chosen["tasks"]) == tasks.split()
-    if recipe == "menet" and ablation == "LpLe+Fixed":
-        balance = {"edge": 8e-2}  # in proportion to its range
-    assert chosen["weighting"] == balance
-    assert chosen["channel_attention"] is attention
-    assert chosen["num_blocks"] == blocks
-    assert chosen["normalization"] == ("batch" if recipe == "menet_paper" else None)
-
-
-def test_paper_recipe_has_the_schedule_of_the_paper():
-    config = training.resolve("menet_paper")
-    assert (config.crop, config.crops, config.batch_size) == (224, "five_crop", 20)
-    assert (config.epochs, config.learning_rate) == (100, 1e-3)
-    rate = training.learning_rate(config, steps_per_epoch=10)
-    steps = {0: 1e-3, 399: 1e-3, 400: 1e-4, 799: 1e-4, 800: 1e-5, 999: 1e-5}
-    for step, expected in steps.items():
-        # the schedule is in float32
-        assert float(rate(step)) == pytest.approx(expected, rel=1e-6), step
-
-
-def test_paper_ablation_builds_the_papers_network_and_losses():
-    config = training.resolve("menet_paper", "LpLeLt+GB+CA+deep")
-    model = training.build_model(config)
-    assert sum(w.numpy().size for w in model.trainable_variables) == 1_407_552
-    assert isinstance(model.weighting, weighting.GradientBalance)
-    kinds = [type(loss) for loss in model.tasks.values()]
-    assert kinds == [losses.Reconstruction, losses.Edge, losses.Texture]
-    assert model.tasks["texture"].mode == "scalar"
-    assert {loss.value_range for loss in model.tasks.values()} == {255.0}
-
-
-def test_own_recipe_keeps_its_scale_in_an_ablation():
-    model = training.build_model(training.resolve("menet", "LpLe+Fixed"))
-    assert isinstance(model.weighting, weighting.Fixed)
-    # the edge term has an eighth of the range, so it weighs eight times as much
-    assert model.weighting.weights == {"edge": 8e-2}
-    assert {loss.norm for loss in model.tasks.values()} == {"l1"}
-    scales = {task: loss.value_range for task, loss in model.tasks.items()}
-    assert scales == {"reconstruction": 1.0, "edge": 0.125}
-
-
-def test_model_config_may_hold_what_keras_serialises():
-    serialise = keras.saving.serialize_keras_object
-    settings = {
-        **training.RECIPES["smoke"].model_config,
-        "tasks": {"edge": serialise(losses.Edge("l1", value_range=1.0))},
-        "weighting": serialise(weighting.Fixed({"edge": 2.0})),
-    }
-    config = dataclasses.replace(training.RECIPES["smoke"], model_config=settings)
-    model = training.build_model(config)
-    assert model.tasks["edge"].norm == "l1"
-    assert model.weighting.weights == {"edge": 2.0}
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        (("unet",), "menet_paper"),
-        (("menet", "LpLt+GB"), "LpLeLt[+]GB[+]CA[+]deep"),
-        (("menet", "LpLvgg+Fixed"), "vgg_weights=FILE"),
-        (("menet", None, ["epoch=3"]), "epochs, learning_rate"),
-        (("menet", None, ["epochs"]), "name=value"),
-        (("menet", None, ["epochs=many"]), "type int"),
-        (("menet", None, ["jit=maybe"]), "type bool"),
-        (("menet", None, ["degrade=3"]), "type dict"),
-        (("menet", None, ["epochs.first=3"]), "dicts have entries"),
-        (("menet", None, ["schedule=zigzag"]), "cosine"),
-        (("menet", None, ["crop=0"]), "positive"),
-        (("menet", None, ["ema=1"]), "ema=1.0"),
-    ],
-)
-def test_resolve_names_what_is_wrong(arguments, message):
-    with pytest.raises(ValueError, match=message):
-        training.resolve(*arguments)
-
-
-def test_override_parses_by_type():
-    settings = [
-        "epochs=3",
-        "learning_rate=2e-4",
-        "ema=none",
-        "clip_norm=0.5",
-        "jit=true",
-        "mixed_precision=mixed_bfloat16",
-        'degrade={"real_share": 0.5}',
-        "degrade.veil_share=0.1",
-        "model_config.weighting=GB",
-    ]
-    config = training.resolve("menet", overrides=settings)
-    assert (config.epochs, config.learning_rate) == (3, 2e-4)
-    assert (config.ema, config.clip_norm, config.jit) == (None, 0.5, True)
-    assert config.mixed_precision == "mixed_bfloat16"
-    assert config.degrade == {"real_share": 0.5, "veil_share": 0.1}
-    assert config.model_config["weighting"] == "GB"
-    assert training.RECIPES["menet"].model_config["weighting"] == "LB"
-
-
-@pytest.mark.parametrize(
-    ("setting", "message"),
-    [
-        ('model_config.tasks={"colour": {}}', "task='colour'"),
-        ("model_config.weighting=best", "weighting='best'"),
-    ],
-)
-def test_build_model_names_what_is_wrong(setting, message):
-    with pytest.raises(ValueError, match=message):
-        training.build_model(smoke(setting))
-
-
-def test_recipes_need_neither_keras_nor_tensorflow():
-    code = (
-        "import sys; from tfderain import recipes; recipes.resolve('menet');"
-        "sys.exit(any(m in sys.modules for m in ('keras', 'tensorflow')))"
-    )
-    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
-
-
-def test_cosine_schedule_rises_and_falls():
-    config = smoke("epochs=100", "schedule=cosine")
-    rate = training.learning_rate(config, steps_per_epoch=100)  # warm-up: 200 steps
-    values = [float(rate(step)) for step in (0, 100, 200, 5100, 10_000)]
-    # half-way up, the top, the middle of the cosine, the end; float32
-    np.testing.assert_allclose(values, [0, 5e-4, 1e-3, 5e-4, 0], atol=1e-8)
 
 
 # The run folder
@@ -330,14 +172,6 @@ def test_a_run_may_start_from_trained_weights(run, data, tmp_path):
         training.train(other, tmp_path / "other", data, start=trained, verbose=0)
 
 
-def test_config_reaches_compile():
-    config = smoke("jit=true", "clip_norm=0.5", "ema=0.25")
-    model = training.compile_model(training.build_model(config), config, 4)
-    assert model.jit_compile is True
-    assert model.optimizer.global_clipnorm == 0.5
-    assert (model.optimizer.use_ema, model.optimizer.ema_momentum) == (True, 0.25)
-
-
 def test_non_finite_losses_stop_a_run_and_keep_its_checkpoint(
     data, tmp_path, monkeypatch
 ):
@@ -358,38 +192,6 @@ def test_non_finite_losses_stop_a_run_and_keep_its_checkpoint(
     assert state["epoch"] == 1
     for name, value in stored_weights(best).items():
         np.testing.assert_array_equal(value, good[name])
-
-
-def test_averaged_weights_come_and_go():
-    config = smoke("ema=0.5", "schedule=constant")
-    model = training.compile_model(training.build_model(config), config, 4)
-    kernel = model.trainable_variables[0]
-    first = kernel.numpy()
-    for _ in range(2):
-        model.optimizer.apply([tf.ones_like(v) for v in model.trainable_variables])
-    trained = kernel.numpy()
-    with run_folder.averaged(model):
-        inside = kernel.numpy()
-    # Adam's first steps are as long as the rate, 1e-3; the average starts at the first
-    # step's result: 0.5 * (first - 1e-3) + 0.5 * (first - 2e-3). Rounding of float32
-    # weights below 1 stays below 1e-7.
-    np.testing.assert_allclose(inside, first - 1.5e-3, atol=2e-7)
-    np.testing.assert_array_equal(kernel.numpy(), trained)
-
-
-def test_history_is_cut_back_to_whole_epochs(tmp_path):
-    path = tmp_path / "history.csv"
-    run_folder.append_history(path, {"loss": 0.5, "epoch": 0})
-    run_folder.append_history(path, {"epoch": 1, "loss": 0.4})
-    with path.open("a") as file:
-        file.write("2,0")  # an epoch that was never saved
-    run_folder.truncate_history(path, 2)
-    assert path.read_text().split() == ["epoch,loss", "0,0.5", "1,0.4"]
-    path.write_text("epoch,loss\n0,0.5\n1")  # killed while writing a row
-    run_folder.truncate_history(path, 2)
-    assert path.read_text().split() == ["epoch,loss", "0,0.5"]
-    run_folder.truncate_history(path, 0)
-    assert not path.exists()
 
 
 # Kill -9
@@ -433,7 +235,7 @@ def test_killed_run_ends_like_an_uninterrupted_one(data, tmp_path):
     environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "2"}
     endings = []
     for step in ("start", "go on"):
-        command = [sys.executable, script, tmp_path, data, step, *TINY]
+        command = [sys.executable, script, tmp_path, data, step, *SMOKE]
         # Muon keeps Adam's moments for biases and momenta for kernels: both come back
         settings = ["deterministic=true", "optimizer=muon"]
         endings.append(

@@ -201,7 +201,8 @@ class Derainer(TapeTraining, keras.Model):
         like = images.Like(image)
         for rainy, derained in like.pairs:
             batch = images.to_rgb(images.to_float(rainy))[None]
-            images.store(ops.convert_to_numpy(self(batch))[0], derained)
+            output = self(batch, training=False)
+            images.store(ops.convert_to_numpy(output)[0], derained)
         return like.finished()
 
     def get_config(self):
