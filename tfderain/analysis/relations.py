@@ -1,8 +1,8 @@
-"""Relations of data sets as a trained encoder sees them: mean cosines, UMAP.
+"""Relations of data sets in the eyes of a trained encoder: mean cosines, UMAP.
 
 ```python
 found = relations.embed(model, {"day": day_pairs, "night": night_pairs}, count=500)
-scores = relations.score(found["chromatic"])  # mean cosine of every two sets
+scores = relations.score(found["chromatic"])  # mean cosine of each two sets
 relations.draw_scores(scores, list(found["chromatic"]), "chromatic.png")
 places = relations.sphere(found["chromatic"])  # UMAP, needs umap-learn
 relations.draw_sphere(places, "chromatic_sphere.png")
@@ -33,7 +33,7 @@ def rainy_pairs(folder, layout="auto", pattern=None):
     """The rainy images of a folder of pairs, or all images of another folder.
 
     Returns:
-        `Pairs`; without clean images the rainy ones stand in for them.
+        `Pairs`, whose clean images are the rainy ones where there are no others.
 
     Raises:
         ValueError: for a folder without images, see also `find_pairs`.
@@ -54,10 +54,9 @@ def embed(model, sets, count=COUNT, seed=SEED, progress=None):
     """Representations of random images of several sets.
 
     Args:
-        model: `tfderain.models.Rainmer` with at least one view, or `AirNet`.
+        model: `tfderain.models.Rainmer` with a view at least, or `AirNet`.
         sets: dict from the name of a set to its `Pairs`. Rainy images are drawn with
-            replacement, as the authors do, so that small sets weigh as much as large
-            ones.
+            replacement, as the authors do, so that small sets weigh as much.
         count: int. Images of each set.
         seed: int.
         progress: called with `(done, total)`, or `None`.
@@ -96,11 +95,11 @@ def _encoder(model):
 
     if isinstance(model, models.AirNet):
 
-        def degradation(image):
+        def encode(image):
             vectors = model(ops.image.resize(image, (SIZE, SIZE)))
             return {"degradation": ops.convert_to_numpy(vectors)}
 
-        return degradation
+        return encode
     views = model.network.views if isinstance(model, models.Rainmer) else ()
     if not views:
         raise ValueError(

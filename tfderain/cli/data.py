@@ -41,11 +41,10 @@ def balance(
     layout: options.LayoutName = "auto",
     pattern: options.Pattern = None,
 ):
-    """Keep as many pairs as the target proportions of light and dense rain allow.
+    """Keep as many pairs as can have the wanted proportions of light and dense rain.
 
     The density of a pair is the mean of its relative changes; bins end at 0.04 and
-    0.08. Rainmer's GTAV-balance was made this way. Prints the proportions before and
-    after.
+    0.08. Rainmer's GTAV-balance was made so. Prints the proportions before and after.
 
     \b
     tfderain data balance --data night_crops/ --out night_balanced/

@@ -115,7 +115,7 @@ def bench(
     The models take turns. The first image of each, which includes what a runtime
     compiles, is counted apart. Memory is what a fresh process gains by loading the
     model and its runtime (loaded) and by then, at most, deraining one image (peak);
-    only known on Linux. Run nothing else at the same time.
+    only Linux tells. Let nothing else run meanwhile.
 
     \b
     tfderain bench menet runs/mine --size 320x320

@@ -132,8 +132,7 @@ def weighted_folders(texts: list[str]) -> tuple[list[str], list[float] | None]:
     """Folders, and the weights that follow some `=`: of all of them or of none.
 
     Raises:
-        ValueError: for what is not a folder, or a weight that is missing or not
-            positive.
+        ValueError: for what is no folder, or a weight that is missing or not positive.
     """
     folders, weights = [], []
     for text in texts:
@@ -181,8 +180,7 @@ def pictures(path: Path, many: bool) -> list[str]:
     """The picture at `path`, or all of a folder.
 
     Raises:
-        ValueError: for a folder where one picture is needed, or a folder without
-            pictures.
+        ValueError: if one picture is wanted of a folder, or a folder has none.
     """
     if path.is_dir():
         from tfderain.data import pairs

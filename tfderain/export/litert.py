@@ -1,4 +1,4 @@
-"""LiteRT (TFLite) files: export for phones, browsers and small processors."""
+"""LiteRT (TFLite) files for phones, browsers and small processors."""
 
 import json
 import tempfile
@@ -42,7 +42,7 @@ def to_litert(
     levels. The size is fixed to `size`, because on CPUs files of a dynamic size run on
     one thread only. A runtime resizes the fixed input to any other multiples of
     `model.stride` and keeps all threads; a file for accelerators, which cannot be
-    resized, is written in the size it will be used with.
+    resized, is written in the size wanted.
 
     Args:
         model: a `tfderain.models.Derainer`.
@@ -62,7 +62,7 @@ def to_litert(
 
     Raises:
         ValueError: if `path` exists, if arguments do not fit each other, if the network
-            needs more than LiteRT's builtin operations, or if the written file gives
+            needs other than LiteRT's builtin operations, or if the written file gives
             other results, at `size` or when resized.
     """
     started = time.perf_counter()

@@ -1,4 +1,4 @@
-"""ONNX files for ONNX Runtime, OpenVINO and other programs that read them."""
+"""ONNX files, for ONNX Runtime, OpenVINO and what else reads them."""
 
 import dataclasses
 import importlib.util
@@ -72,7 +72,7 @@ def to_onnx(
 def _write(model, path, opset):
     try:
         import onnx
-        import onnxruntime  # noqa: F401  (missing: said before the conversion, not after)
+        import onnxruntime  # noqa: F401  (said now rather than after the conversion)
         import tf2onnx
     except ImportError as error:
         raise ValueError(

@@ -1,4 +1,4 @@
-"""Networks: the de-raining models and how to load them.
+"""The de-raining networks.
 
 ```python
 model = tfderain.models.load("menet")

@@ -1,4 +1,4 @@
-"""Run folders: the state of a training run, safe against being killed.
+"""Run folders: what a training run has done so far, safe against being killed.
 
 `config.json` says what is computed, `state.json` how far it came: it names the files in
 `checkpoints/` that belong together and is replaced in one atomic step after they are
@@ -252,7 +252,7 @@ class RunState(keras.callbacks.Callback):
             f"Received: max_bad_steps={self.config.max_bad_steps}."
         )
 
-    def on_epoch_end(self, epoch, logs):
+    def on_epoch_end(self, epoch, logs=None):
         self.check()
         self.check_weights()
         append_history(self.run_dir / "history.csv", {"epoch": epoch, **logs})
@@ -308,6 +308,6 @@ class Plateau(keras.callbacks.ReduceLROnPlateau):
 class LearningRate(keras.callbacks.Callback):
     """Adds the learning rate to what the other callbacks log."""
 
-    def on_epoch_end(self, epoch, logs):
+    def on_epoch_end(self, epoch, logs=None):
         rate = keras.ops.convert_to_numpy(self.model.optimizer.learning_rate)
         logs["learning_rate"] = float(rate)
