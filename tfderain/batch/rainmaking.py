@@ -9,6 +9,7 @@ pairs = pairs.map(rainmaking.make_real(model))  # a tf.data.Dataset of (rainy, c
 
 import functools
 import os
+from typing import Any
 
 import numpy as np
 
@@ -38,7 +39,13 @@ class RainMaker:
         ValueError: for a model that makes no rain, or a folder without photos.
     """
 
-    def __init__(self, model="jrgr", photos=None, kind="mixed", pool=None):
+    def __init__(
+        self,
+        model: Any = "jrgr",
+        photos: str | os.PathLike | None = None,
+        kind: str = "mixed",
+        pool: np.ndarray | None = None,
+    ):
         from tfderain import models
         from tfderain.models import jrgr
 
@@ -57,7 +64,7 @@ class RainMaker:
         # Photos are derained once; the least recently used of 16 goes.
         self.layer = functools.lru_cache(maxsize=16)(self._layer)
 
-    def __call__(self, clean, rng):
+    def __call__(self, clean: np.ndarray, rng: np.random.Generator):
         clean = images.to_float(clean)
         colour = images.to_rgb(clean)
         if self.photos is None:
@@ -78,7 +85,7 @@ class RainMaker:
         return pixels - self.model.derain(pixels)
 
 
-def cut(layer, shape, rng):
+def cut(layer: np.ndarray, shape: tuple[int, int], rng: np.random.Generator):
     """A random part of a layer, perhaps mirrored, and tiled where it is too small.
 
     Args:
@@ -94,7 +101,7 @@ def cut(layer, shape, rng):
     return part[:, ::-1] if rng.random() < 0.5 else part
 
 
-def make_real(model):
+def make_real(model: Any):
     """A function for `tf.data.Dataset.map`: real rain in the place of synthetic.
 
     Args:

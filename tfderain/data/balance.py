@@ -14,6 +14,7 @@ exploration/ in github.com/Schizophreni/Rainmer at 9db7c6b7eb15).
 
 import os
 import shutil
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -27,7 +28,7 @@ BOUNDS = (0.04, 0.08)  # hardly any rain up to the first, dense above the second
 GTAV_BALANCE = (0.036, 0.2305, 0.7335)
 
 
-def density(rainy, clean):
+def density(rainy: np.ndarray, clean: np.ndarray):
     """How much of what is seen is rain, from 0 to 1.
 
     The mean over the pixels of the largest difference of a channel, relative to the sum
@@ -42,7 +43,7 @@ def density(rainy, clean):
     return float(np.mean(change / (light + 1e-3)))
 
 
-def densities(pairs, progress=None):
+def densities(pairs: Pairs, progress: Callable | None = None):
     """The density of each pair, float64 `(len(pairs),)`.
 
     Args:
@@ -62,14 +63,16 @@ def densities(pairs, progress=None):
     return found
 
 
-def counts(found, bounds=BOUNDS):
+def counts(found: np.ndarray, bounds: Sequence[float] = BOUNDS):
     """Number of densities up to the first bound, up to the second, and above."""
     # a density that equals a bound belongs below it
     places = np.searchsorted(bounds, found, side="left")
     return np.bincount(places, minlength=len(bounds) + 1)
 
 
-def mean_proportions(references, bounds=BOUNDS):
+def mean_proportions(
+    references: Sequence[np.ndarray], bounds: Sequence[float] = BOUNDS
+):
     """Mean of the proportions of several sets, each counting alike.
 
     Args:
@@ -79,7 +82,12 @@ def mean_proportions(references, bounds=BOUNDS):
     return tuple(float(share) for share in np.mean(shares, axis=0))
 
 
-def choose(found, target=GTAV_BALANCE, seed=0, bounds=BOUNDS):
+def choose(
+    found: np.ndarray,
+    target: Sequence[float] = GTAV_BALANCE,
+    seed: int = 0,
+    bounds: Sequence[float] = BOUNDS,
+):
     """Indices of as many pairs as can have the target's proportions, sorted.
 
     The bin that runs out first is kept whole, which for GTAV's crops is the dense one;
@@ -118,7 +126,7 @@ def choose(found, target=GTAV_BALANCE, seed=0, bounds=BOUNDS):
     return np.sort(np.concatenate(chosen))
 
 
-def write_folder(pairs, folder, copy=False):
+def write_folder(pairs: Pairs, folder: str | os.PathLike, copy: bool = False):
     """Puts pairs into a new folder that `find_pairs` reads.
 
     Files are numbered, so that none replaces another: `rainy/000017_NAME.png` and
@@ -145,7 +153,12 @@ def write_folder(pairs, folder, copy=False):
             put(os.path.abspath(path), os.path.join(folder, side, name))
 
 
-def table(before, after, target, bounds=BOUNDS):
+def table(
+    before: np.ndarray,
+    after: np.ndarray,
+    target: Sequence[float],
+    bounds: Sequence[float] = BOUNDS,
+):
     """Text: number and proportion of the pairs in each bin, before and after."""
     edges = ["0", *(f"{bound:g}" for bound in bounds), "1"]
     lines = [f"{'density':<12}{'before':>16}{'after':>16}{'target':>9}"]
@@ -162,7 +175,11 @@ def table(before, after, target, bounds=BOUNDS):
 
 
 def balanced(
-    pairs: Pairs, target=GTAV_BALANCE, seed=0, bounds=BOUNDS, progress=None
+    pairs: Pairs,
+    target: Sequence[float] = GTAV_BALANCE,
+    seed: int = 0,
+    bounds: Sequence[float] = BOUNDS,
+    progress: Callable | None = None,
 ) -> tuple[Pairs, str]:
     """The pairs that `choose` keeps of their densities, and the `table`."""
     found = densities(pairs, progress)

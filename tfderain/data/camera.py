@@ -17,7 +17,7 @@ from PIL import Image
 from tfderain.data.streaks import log_uniform
 
 
-def jpeg(image, quality):
+def jpeg(image: np.ndarray, quality: float):
     """A float32 image `(height, width, 3)` in [0, 1] after JPEG of this quality."""
     memory = io.BytesIO()
     pixels = np.rint(image * 255).astype(np.uint8)
@@ -26,7 +26,11 @@ def jpeg(image, quality):
         return np.asarray(picture, np.float32) / np.float32(255)
 
 
-def resized(image, size, resample=Image.Resampling.BICUBIC):
+def resized(
+    image: np.ndarray,
+    size: tuple[int, int],
+    resample: Image.Resampling = Image.Resampling.BICUBIC,
+):
     """A float32 image `(height, width[, channels])` at another `(height, width)`."""
     planes = image[..., None] if image.ndim == 2 else image
     made = [
@@ -39,7 +43,7 @@ def resized(image, size, resample=Image.Resampling.BICUBIC):
     return made[..., 0] if image.ndim == 2 else made
 
 
-def blurred(image, sigma):
+def blurred(image: np.ndarray, sigma: float):
     """A float32 image `(height, width, 3)` after a Gaussian blur of a few pixels."""
     radius = math.ceil(3 * sigma)
     taps = np.exp(-0.5 * (np.arange(-radius, radius + 1) / sigma) ** 2)
@@ -56,7 +60,7 @@ def blurred(image, sigma):
     return image
 
 
-def hidden(shape, rng):
+def hidden(shape: tuple[int, int], rng: np.random.Generator):
     """Mask of pixels that do not show the scene: bars, a frame, outside a cut-out.
 
     Args:
@@ -90,7 +94,7 @@ def hidden(shape, rng):
     return np.ascontiguousarray(mask)
 
 
-def hide(rainy, clean, rng):
+def hide(rainy: np.ndarray, clean: np.ndarray, rng: np.random.Generator):
     """Both images with the same hidden pixels, mostly black, sometimes of a colour."""
     mask = hidden(rainy.shape[:2], rng)
     choice = rng.random()
@@ -101,7 +105,7 @@ def hide(rainy, clean, rng):
     return tuple(np.where(mask[..., None], colour, image) for image in (rainy, clean))
 
 
-def enlarged(image, factor, size):
+def enlarged(image: np.ndarray, factor: float, size: tuple[int, int]):
     """The middle of a float32 image, enlarged by `factor` to `(height, width)`."""
     part = [max(1, math.ceil(side / factor)) for side in size]
     top, left = (
@@ -110,6 +114,6 @@ def enlarged(image, factor, size):
     return resized(image[top : top + part[0], left : left + part[1]], size)
 
 
-def draw_factor(rng, largest):
+def draw_factor(rng: np.random.Generator, largest: float):
     """How much an image is enlarged: log-uniform in [1, largest]."""
     return log_uniform(rng, (1.0, largest))

@@ -12,6 +12,7 @@ Nothing is downloaded: `origin` names the paper or project to get the files from
 its terms. Counts are what the public loaders and their authors' issue threads say.
 """
 
+import os
 from dataclasses import dataclass, field
 
 from tfderain.data import layouts
@@ -218,7 +219,7 @@ def get(name: str) -> DataSet:
     return CATALOGUE[name]
 
 
-def find(name: str, folder) -> Pairs:
+def find(name: str, folder: str | os.PathLike) -> Pairs:
     """The pairs of one split of a data set, by the layout found in `folder`.
 
     Raises:
@@ -231,7 +232,7 @@ def find(name: str, folder) -> Pairs:
     return find_pairs(folder, layout, pattern)
 
 
-def identify(folder) -> list[tuple[str, str]]:
+def identify(folder: str | os.PathLike) -> list[tuple[str, str]]:
     """Names and splits of the data sets that a folder can be.
 
     Names of files and the count of pairs decide, so data sets that differ in pixels
@@ -251,7 +252,7 @@ def identify(folder) -> list[tuple[str, str]]:
     return found
 
 
-def verify(name: str, folder, split: str | None = None) -> list[str]:
+def verify(name: str, folder: str | os.PathLike, split: str | None = None) -> list[str]:
     """Compares a folder with what the catalogue says of a data set.
 
     Args:

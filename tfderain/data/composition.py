@@ -6,6 +6,7 @@ the veil of distant rain (eq. 3); see `tfderain.data.rain` for the others.
 
 import dataclasses
 import math
+from collections.abc import Callable
 
 import numpy as np
 
@@ -198,7 +199,13 @@ def _is_grey(image):
     )
 
 
-def compose(clean, rng, kind, draw, ranges):
+def compose(
+    clean: np.ndarray,
+    rng: np.random.Generator,
+    kind: str,
+    draw: Callable,
+    ranges: Ranges,
+):
     """Composes `(rainy, streaks)` from a clean image.
 
     `draw(angle, look)` returns a layer of the image's size, its angle in degrees and
@@ -227,7 +234,7 @@ def compose(clean, rng, kind, draw, ranges):
     return composite(base, streaks, *blend[:2]), streaks
 
 
-def drawing(shape, rng, pool):
+def drawing(shape: tuple[int, int], rng: np.random.Generator, pool: np.ndarray | None):
     """The function `draw` of `compose` for one image."""
     if pool is not None:
         some = rng.choice(len(pool), size=min(len(pool), 64), replace=False)

@@ -222,16 +222,16 @@ class RainMixer:
 
     def __init__(
         self,
-        pool,
-        real_share=0.35,
-        clean_share=0.06,
-        veil_share=0.25,
-        heavy_share=0.45,
-        light_share=0.30,
-        night_share=0.0,
-        drops_share=0.0,
-        snow_share=0.0,
-        ranges=RANGES,
+        pool: np.ndarray,
+        real_share: float = 0.35,
+        clean_share: float = 0.06,
+        veil_share: float = 0.25,
+        heavy_share: float = 0.45,
+        light_share: float = 0.30,
+        night_share: float = 0.0,
+        drops_share: float = 0.0,
+        snow_share: float = 0.0,
+        ranges: Ranges = RANGES,
     ):
         weather = {"night": night_share, "drops": drops_share, "snow": snow_share}
         whole = (real_share, clean_share, *weather.values())
@@ -251,7 +251,7 @@ class RainMixer:
         self.veil_share, self.heavy_share = veil_share, heavy_share
         self.light_share = light_share
 
-    def __call__(self, rainy, clean, seed):
+    def __call__(self, rainy: np.ndarray, clean: np.ndarray, seed: int):
         rng = np.random.default_rng(int(seed) % 2**63)
         choice = rng.random()
         if choice < self.clean_share:
@@ -270,7 +270,7 @@ class RainMixer:
         rainy = self._rain(clean, rng, self._kind(rng))
         return _camera(rainy, rng, self.ranges), clean
 
-    def at_night(self, clean, rng):
+    def at_night(self, clean: np.ndarray, rng: np.random.Generator):
         """`(rainy, clean)` of the scene at night."""
         return self._weather(clean, rng, "night")
 

@@ -14,6 +14,8 @@ Used by `scores`, `comparison`, `regions` and `niqe`; imports no TensorFlow.
 
 import os
 import time
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -23,7 +25,7 @@ from tfderain.data import pipeline
 from tfderain.files import stem
 
 
-def check(pairs) -> list[str]:
+def check(pairs: pipeline.Pairs) -> list[str]:
     """Looks at all file headers and returns the name of each pair.
 
     Returns:
@@ -38,19 +40,19 @@ def check(pairs) -> list[str]:
     return names_of(pairs)
 
 
-def names_of(pairs) -> list[str]:
+def names_of(pairs: pipeline.Pairs) -> list[str]:
     """Returns the rainy files, relative to the folder of them all, `/` in between."""
     return _relative(pairs.rainy)
 
 
-def name_of(model) -> str:
+def name_of(model: Any) -> str:
     """Returns what a model is called in results: its path, `name` or class."""
     if isinstance(model, (str, os.PathLike)):
         return os.fspath(model)
     return str(getattr(model, "name", None) or type(model).__name__)
 
 
-def derainer(model, pairs):
+def derainer(model: Any, pairs: pipeline.Pairs):
     """Returns a function that derains the image of a pair.
 
     Args:
@@ -82,7 +84,7 @@ def derainer(model, pairs):
     return derain
 
 
-def find_derained(folder, pairs) -> tuple[str, ...]:
+def find_derained(folder: str | os.PathLike, pairs: pipeline.Pairs) -> tuple[str, ...]:
     """Finds the derained image of each pair in a folder that some program wrote.
 
     The image has the name of the rainy file, relative to the folder of all rainy files,
@@ -101,7 +103,9 @@ def find_derained(folder, pairs) -> tuple[str, ...]:
     return find_partners(folder, wanted, "derained image")
 
 
-def find_partners(folder, wanted, what) -> tuple[str, ...]:
+def find_partners(
+    folder: str | os.PathLike, wanted: Sequence[Sequence[str]], what: str
+) -> tuple[str, ...]:
     """Finds one file for each image in a folder and its subfolders.
 
     Args:
@@ -127,7 +131,7 @@ def find_partners(folder, wanted, what) -> tuple[str, ...]:
     return tuple(os.path.join(folder, file) for file in found if file)
 
 
-def read_pair(pairs, index):
+def read_pair(pairs: pipeline.Pairs, index: int):
     """Returns the rainy and the clean image of a pair, uint8 `(height, width, 3)`."""
     rainy, clean = pipeline.read_pair(pairs, index)
     if rainy.shape != clean.shape:  # headers may promise another size than the pixels
@@ -139,7 +143,7 @@ def read_pair(pairs, index):
     return rainy, clean
 
 
-def common_folder(paths) -> str:
+def common_folder(paths: Sequence[str | os.PathLike]) -> str:
     """Returns the folder that holds all the files."""
     return os.path.commonpath([os.path.dirname(path) or "." for path in paths])
 

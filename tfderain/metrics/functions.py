@@ -3,6 +3,7 @@
 import functools
 import operator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -165,14 +166,14 @@ def _check_values(name, image, low=-np.inf, high=np.inf):
 # agree in names, and `derained` and `clean` are int32 RGB `(n, h, w, 3)`.
 
 
-def psnr_of(xp, derained, clean, protocol):
+def psnr_of(xp: Any, derained: Any, clean: Any, protocol: Protocol):
     difference = _planes(xp, derained, protocol) - _planes(xp, clean, protocol)
     error = _mean(xp, difference * difference)
     floor = 255**2 / 10 ** (PSNR_CAP / 10)
     return 10 * xp.log10(255**2 / xp.maximum(error, floor))
 
 
-def ssim_of(xp, derained, clean, protocol):
+def ssim_of(xp: Any, derained: Any, clean: Any, protocol: Protocol):
     _check_window(xp.shape(clean)[1:3], len(protocol.taps))
     x, y = (_planes(xp, rgb, protocol) - _CENTRE for rgb in (derained, clean))
     if protocol.scaled_down:

@@ -8,7 +8,11 @@ derained = restorer.derain(rainy)  # the kind, size and dtype of `rainy`
 ```
 """
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
+from PIL import Image
 
 from tfderain import images
 from tfderain.runtime import engines, tiling
@@ -56,7 +60,12 @@ class Restorer:
     """
 
     def __init__(
-        self, model="menet", runtime="litert", threads=None, tile="auto", overlap=None
+        self,
+        model: Any = "menet",
+        runtime: str = "litert",
+        threads: int | None = None,
+        tile: int | str | None = "auto",
+        overlap: int | None = None,
     ):
         if runtime not in RUNTIMES:
             raise ValueError(
@@ -74,7 +83,7 @@ class Restorer:
         # Says now whether tile and overlap fit, rather than at the first image.
         tiling.plan_tiles((self.stride, self.stride), tile, overlap, self.stride)
 
-    def derain(self, image, progress=None):
+    def derain(self, image: np.ndarray | Image.Image, progress: Callable | None = None):
         """Derains one image or a batch, returned in the kind it came in.
 
         Args:

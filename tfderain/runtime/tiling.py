@@ -7,6 +7,7 @@ down, across = tiles.weights()  # add up to 1 at every pixel
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -37,7 +38,7 @@ def round_up(length: int, multiple: int) -> int:
     return -(-length // multiple) * multiple
 
 
-def pad_to_multiple(array, multiple: int) -> np.ndarray:
+def pad_to_multiple(array: np.ndarray, multiple: int) -> np.ndarray:
     """Pads bottom and right by reflection until both sides are multiples.
 
     Args:
@@ -86,7 +87,9 @@ class Tiles:
         )
 
 
-def plan_tiles(size, tile, overlap: int | None, stride: int) -> Tiles:
+def plan_tiles(
+    size: tuple[int, int], tile: int | str | None, overlap: int | None, stride: int
+) -> Tiles:
     """Covers an image with overlapping tiles of one size, as few as will do.
 
     Args:
@@ -131,7 +134,7 @@ def plan_tiles(size, tile, overlap: int | None, stride: int) -> Tiles:
     return Tiles(tuple(size), tuple(sides), rows, columns, shared)
 
 
-def blend_weights(starts, tile: int, overlap: int) -> np.ndarray:
+def blend_weights(starts: Sequence[int], tile: int, overlap: int) -> np.ndarray:
     """Returns weights `(len(starts), tile)` that add up to 1 wherever tiles meet.
 
     In the middle of the pixels that two neighbours share lies a raised-cosine ramp a

@@ -6,6 +6,7 @@ against TensorFlow Serving with the folder that `tfderain export` writes.
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -37,7 +38,9 @@ class Signature:
     restore: Callable
 
 
-def restore_file(restorer, data: bytes, max_pixels: int, progress) -> bytes:
+def restore_file(
+    restorer: Any, data: bytes, max_pixels: int, progress: Callable | None
+) -> bytes:
     """Derains an image file as the SavedModel's graph does.
 
     Like TensorFlow's `decode_image`, it gives 8-bit RGB in the order stored: alpha is
@@ -71,7 +74,9 @@ def _as_rgb(picture):
     return replace(picture, pixels=images.to_rgb(pixels), alpha=None, icc=None)
 
 
-def restore_tensor(restorer, rainy: np.ndarray, max_pixels: int, progress):
+def restore_tensor(
+    restorer: Any, rainy: np.ndarray, max_pixels: int, progress: Callable | None
+):
     """Derains a float32 image `(height, width, 3)` in [0, 1]; returns the same."""
     height, width = rainy.shape[:2]
     if height * width > max_pixels:
