@@ -155,7 +155,9 @@ def synthesize_files(
     planned = plan.plan_pairs(inputs, output, recursive=recursive, copies=copies)
 
     def prepare():
-        pool = streaks and rain.streak_pool(POOL_COUNT, POOL_SIZE, seed, streaks)
+        pool = None
+        if streaks:
+            pool = rain.streak_pool(POOL_COUNT, POOL_SIZE, seed, streaks)
         if maker is not None:
             make = maker(pool)
             return lambda clean, rng, _: (make(clean, rng), clean)

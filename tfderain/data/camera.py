@@ -85,10 +85,11 @@ def hidden(shape: tuple[int, int], rng: np.random.Generator):
             mask[-thick:], mask[:, -thick:] = True, True
     else:  # the edge of something cut out: a random curve
         x = np.arange(width) / width
-        edge = 0.5 + sum(
+        waves = (
             rng.uniform(0.02, 0.2) * np.sin(2 * np.pi * (k * x + rng.random()))
             for k in (1, 2, 3)
         )
+        edge = 0.5 + functools.reduce(operator.add, waves)
         mask = np.arange(height)[:, None] / height < edge[None] - rng.uniform(0, 0.4)
     mask = mask[:: rng.choice((-1, 1)), :: rng.choice((-1, 1))]
     return np.ascontiguousarray(mask)

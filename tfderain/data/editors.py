@@ -79,9 +79,10 @@ def render_noise(shape, rng, look=LOOK):
 def _direction(shape, rng, look):
     """A layer that falls in one direction."""
     length, grain = log_uniform(rng, look.length), log_uniform(rng, look.grain)
-    canvas = tuple(
+    height, width = (
         32 * math.ceil(max(side, 1.5 * length + 8 * grain) / 32) for side in shape
     )
+    canvas = height, width
     coarse = [max(2, round(side / grain)) for side in canvas]
     noise = rng.standard_normal(coarse, np.float32)
     density = log_uniform(rng, look.density)

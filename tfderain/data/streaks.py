@@ -351,12 +351,12 @@ class Pool:
         layer = _crop(self.layers[self.order[rank]], shape, rng)
         if rng.random() < 0.5:
             layer = layer[::-1, ::-1]  # half a turn keeps the angle
-        angle = self.angles[rank]
+        drawn = self.angles[rank]
         if mirror:
-            layer, angle = layer[:, ::-1], -angle
+            layer, drawn = layer[:, ::-1], -drawn
         layer = layer.astype(np.float32)
         layer *= np.float32(1 / 255)
-        return layer, angle, rank
+        return layer, drawn, rank
 
 
 def _crop(layer, shape, rng):

@@ -57,7 +57,8 @@ def store(pixels: np.ndarray, derained: np.ndarray):
 
 def _check(rainy):
     """Refuses arrays that are not images; cheap for `uint8`."""
-    if rainy.dtype.kind != "f" and rainy.dtype not in (np.uint8, np.uint16):
+    floating = rainy.dtype.kind == "f"
+    if not floating and rainy.dtype not in (np.uint8, np.uint16):
         raise ValueError(
             "Images must be uint8, uint16 or floats in [0, 1]. "
             f"Received: dtype={rainy.dtype}."
@@ -68,7 +69,7 @@ def _check(rainy):
             "Images must have the shape (height, width, 3), (height, width) or "
             f"(batch, height, width, 3), none of them 0. Received: shape={rainy.shape}."
         )
-    if rainy.dtype.kind == "f":
+    if floating:
         low, high = rainy.min(), rainy.max()
         # 1e-6: rounding of float32, as resizing leaves it. NaN fails both.
         if not (low >= -1e-6 and high <= 1 + 1e-6):

@@ -1,5 +1,7 @@
 """Contract of all de-raining networks (`Derainer`): rainy image in, derained out."""
 
+from typing import TYPE_CHECKING
+
 import keras
 from keras import ops
 
@@ -7,7 +9,7 @@ from tfderain import images
 from tfderain import weighting as weightings
 from tfderain.models.layers import pad_to_multiple
 
-if keras.backend.backend() == "tensorflow":
+if TYPE_CHECKING or keras.backend.backend() == "tensorflow":
     from tfderain.models.tape import TapeTraining
 else:
 

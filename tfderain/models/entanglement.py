@@ -15,6 +15,8 @@ model.fit(batches)
 ```
 """
 
+from typing import Any
+
 import keras
 from keras import ops
 
@@ -196,7 +198,7 @@ class Entangled(Derainer):
             dtype=self.dtype_policy,
             name="network",
         )
-        self.teacher = None
+        self.teacher: Any = None
         if has_features:
             self.teacher = twin(encoder, "teacher")
             self.has_learned = self.add_weight(
@@ -281,11 +283,11 @@ class Entangled(Derainer):
     def feature_loss(self, branches, clean):
         """L1 distance of the entangled features to the teacher's, summed (Eq. 4)."""
         clean = pad_to_multiple(ops.cast(clean, "float32"), self.stride)
-        wanted = self.teacher(clean, training=False)
+        targets = self.teacher(clean, training=False)
         return sum(
-            ops.mean(ops.abs(ops.cast(f, "float32") - ops.cast(w, "float32")))
-            for f, w, r in zip(
-                branches["entangled"], wanted, branches["residual"], strict=True
+            ops.mean(ops.abs(ops.cast(f, "float32") - ops.cast(t, "float32")))
+            for f, t, r in zip(
+                branches["entangled"], targets, branches["residual"], strict=True
             )
             if r is not None
         )
@@ -339,7 +341,7 @@ def _parts(stage, entanglement):
             f"`stage` must be None or one of {', '.join(STAGES)}. "
             f"Received: stage={stage!r}."
         )
-    parts, has_features = STAGES.get(stage, (STAGES["direct"][0], False))
+    parts, has_features = STAGES.get(stage or "", (STAGES["direct"][0], False))
     if entanglement is None and (has_features or stage == "refine"):
         raise ValueError(
             f"The stage {stage!r} needs a residual encoder. "

@@ -14,6 +14,8 @@ real      -> derained + rain -> rain made synthetic -> derained, and back again
 ```
 """
 
+from typing import TYPE_CHECKING
+
 import keras
 from keras import ops
 
@@ -28,7 +30,7 @@ from tfderain.models.base import Derainer, take_over
 from tfderain.models.layers import pad_to_multiple
 from tfderain.models.translators import ResNetGenerator, UNet
 
-if keras.backend.backend() == "tensorflow":
+if TYPE_CHECKING or keras.backend.backend() == "tensorflow":
     from tfderain.models.tape import AdversarialTraining
 else:
 

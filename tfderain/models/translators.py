@@ -191,14 +191,18 @@ class UNet(Translator):
             above = widths[level - 1] if level else 3
             # Normalising single pixels at the bottom would leave nothing of them.
             plain = level in (0, last)
-            halve = {"padding": "same", "name": f"down_{level}"}
-            self.downs.append(self.convolution(above, width, 4, 2, **halve))
+            self.downs.append(
+                self.convolution(
+                    above, width, 4, 2, padding="same", name=f"down_{level}"
+                )
+            )
             self.down_norms.append(
                 None if plain else self.norm(f"down_norm_{level}", width)
             )
             below = width if level == last else 2 * width
-            double = {"padding": "same", "name": f"up_{level}", "bias": level == 0}
-            self.ups.append(self.convolution(below, above, 4, 2, up=True, **double))
+            options: dict = {"padding": "same", "name": f"up_{level}"}
+            options["bias"] = level == 0
+            self.ups.append(self.convolution(below, above, 4, 2, up=True, **options))
             self.up_norms.append(
                 self.norm(f"up_norm_{level}", above) if level else None
             )
