@@ -199,12 +199,13 @@ def train(path, run_dir, config, workers=0):
     from tfderain.training import run_folder, strategies
 
     if config.strategy is not None:
-        _, stage, config = strategies.stages_of(config)[0]
-        if stage == "joint":
-            raise ValueError(
-                "Only TensorFlow trains JRGR's networks together. "
-                "Received: a recipe without pre-training."
-            )
+        stages = strategies.stages_of(config)
+        config = next(own for stage, own in stages if not stage.teaches)
+    if strategies.takes_photos(config):
+        raise ValueError(
+            "Only TensorFlow trains JRGR's networks together. "
+            "Received: a recipe without pre-training."
+        )
     sha256 = hashlib.sha256(pathlib.Path(path).read_bytes()).hexdigest()
     run_dir = run_folder.prepare_run(config, run_dir, {"data": sha256})
     with np.load(path) as packed:

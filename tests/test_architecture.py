@@ -23,7 +23,7 @@ ORDER = (
     ("data",),
     ("models",),
     ("training", "evaluation", "runtime"),
-    ("analysis", "batch", "benchmarks", "export", "serving"),
+    ("analysis", "batch", "benchmarks", "convert", "export", "serving"),
     ("cli",),
 )
 FLOOR = {room: floor for floor, rooms in enumerate(ORDER) for room in rooms}

@@ -1,8 +1,8 @@
-"""Lazy faces of packages: names that load their module when they are first used."""
+"""Lazy faces of packages and registries: names that load their module when used."""
 
 import importlib
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 
@@ -33,3 +33,36 @@ def face(
 
     public = sorted([*modules, *homes])
     return load, names, public
+
+
+class Registry(Mapping):
+    """A mapping from names to objects whose modules are loaded on access.
+
+    Its names and its length can be read without loading anything.
+
+    Args:
+        package: where the modules lie.
+        homes: `{name: "module:object"}`.
+
+    Example: `lazy.Registry("tfderain.models", {"menet": "menet:MENET"})["menet"]`
+    """
+
+    def __init__(self, package: str, homes: dict[str, str]):
+        self.package = package
+        self.homes = {name: tuple(home.split(":")) for name, home in homes.items()}
+
+    def __getitem__(self, name):
+        module, attribute = self.homes[name]
+        return getattr(importlib.import_module(f"{self.package}.{module}"), attribute)
+
+    def __contains__(self, name):  # Mapping's own would load the module
+        return name in self.homes
+
+    def __iter__(self):
+        return iter(self.homes)
+
+    def __len__(self):
+        return len(self.homes)
+
+    def __repr__(self):
+        return f"Registry({self.package!r}, {', '.join(self)})"

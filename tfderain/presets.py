@@ -17,17 +17,83 @@ and in `tfderain/savedmodels/` of an installed wheel. Nothing is ever downloaded
 import hashlib
 import json
 import os
+from dataclasses import dataclass, field
 from pathlib import Path
 
 PACKAGE = Path(__file__).resolve().parent
 
-# Every name that `tfderain.models.PRESETS` can build, with the command that trains it.
-# Written out here because this module must not import the networks (TensorFlow).
-TRAINING = {
-    "erlnet": "tfderain train erlnet --data PAIRS --run RUN",
-    "jrgr": "tfderain train jrgr --synthetic PAIRS --real PHOTOS --run RUN",
-    "menet": "tfderain train menet --data PAIRS --run RUN",
-    "rainmer": "tfderain train rainmer --data PAIRS --run RUN",
+
+@dataclass(frozen=True)
+class Form:
+    """How a network that ships is made, trained and shipped.
+
+    Args:
+        model: its name in `tfderain.models.MODELS`.
+        model_config: constructor arguments, of its recipe and of its preset alike.
+        training: the command that trains it.
+    """
+
+    model: str
+    model_config: dict = field(default_factory=dict)
+    training: str = ""
+
+
+# The only home of these numbers: recipes and `tfderain.models.PRESETS` read them here.
+FORMS = {
+    # A quarter of the paper's work, for two cores.
+    "erlnet": Form(
+        "erlnet",
+        {"stem": 16, "growth": 8, "entanglement": "mlgd"},
+        "tfderain train erlnet --data PAIRS --run RUN",
+    ),
+    # For two cores; starts as the identity, so that sharp backgrounds need not be
+    # learned anew.
+    "jrgr": Form(
+        "jrgr",
+        {
+            "variant": "paper",
+            "filters": 20,
+            "num_levels": 4,
+            "critic_filters": 24,
+            "normalization": None,
+            "residual": True,
+        },
+        "tfderain train jrgr --synthetic PAIRS --real PHOTOS --run RUN",
+    ),
+    # No normalisation, images in [0, 1], between MENET and MENET deep.
+    "menet": Form(
+        "menet",
+        {
+            "num_blocks": 13,
+            "normalization": None,
+            "value_range": 1.0,
+            "clip_training": False,
+        },
+        "tfderain train menet --data PAIRS --run RUN",
+    ),
+    # For two cores: half the sizes inside, a quarter of the authors' channels, one
+    # stage of experts; 662,864 weights.
+    "rainmer": Form(
+        "rainmer",
+        {
+            "dim": 12,
+            "num_blocks": [1, 1, 1, 1],
+            "num_heads": [1, 2, 4, 8],
+            "expansion": 2.0,
+            "num_stages": 1,
+            "patch": 2,
+            "filters": 48,
+            "gate_ratio": 4,
+            "encoder_size": 64,
+            # The authors' 0.999 is for 300,000 steps. After a few thousand the key
+            # encoder would still be the untrained one, which sees no rain: the
+            # degradation view did not learn at all (its loss stayed at 1.37 for 800
+            # steps; with 0.9 it left after 120).
+            "momentum": 0.9,
+        },
+        "tfderain train rainmer --data PAIRS --run RUN",
+    ),
+    "resunet": Form("resunet", {}, "tfderain train resunet --data PAIRS --run RUN"),
 }
 
 
@@ -61,13 +127,13 @@ def folder(name: str) -> Path:
     here = [root / name for root in roots() if (root / name / "card.json").is_file()]
     if is_name(name) and here:
         return here[0]
-    if name in TRAINING:
+    if name in FORMS:
         raise ValueError(
             f"No weights of the preset {name!r} are installed; train it with "
-            f"`{TRAINING[name]}` and give the run folder instead. Received: "
+            f"`{FORMS[name].training}` and give the run folder instead. Received: "
             f"name={name!r}."
         )
-    known = ", ".join(sorted({*available(), *TRAINING}))
+    known = ", ".join(sorted({*available(), *FORMS}))
     raise ValueError(f"The preset must be one of {known}. Received: name={name!r}.")
 
 

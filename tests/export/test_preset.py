@@ -12,6 +12,7 @@ from export_model import TOLERANCE, make_model
 
 from tfderain import export, models, presets
 from tfderain.export import preset as writing
+from tfderain.training import recipes
 
 SCRIPT = Path(__file__).parents[2] / "scripts" / "make_preset.py"
 
@@ -82,8 +83,23 @@ def test_a_preset_that_is_too_large_is_not_written(model, tmp_path, monkeypatch,
     assert list(tmp_path.iterdir()) == []
 
 
-def test_every_preset_says_how_it_is_trained():
-    assert set(presets.TRAINING) == set(models.PRESETS)
+def test_every_form_names_its_network_and_its_recipe():
+    for name, form in presets.FORMS.items():
+        assert form.model in models.MODELS
+        assert models.PRESETS[name] is form.model_config
+        assert f"tfderain train {name} " in form.training
+        recipe = recipes.RECIPES[name]
+        assert recipe.model == form.model
+        assert recipe.model_config.items() >= form.model_config.items()
+
+
+@pytest.mark.parametrize("name", presets.available())
+def test_what_ships_has_its_form(name):
+    model = models.load(name)
+    assert type(model) is models.MODELS[presets.FORMS[name].model]
+    config = model.get_config() | {"momentum": 0.9}  # of training alone
+    form = presets.FORMS[name].model_config
+    assert {key: config[key] for key in form} == form
 
 
 # scripts/make_preset.py

@@ -10,11 +10,12 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from helpers import images
 from keras import ops
 from PIL import Image
 
 from tfderain import models
-from tfderain.runtime import Restorer
+from tfderain.runtime import Restorer, restorer
 
 # Float32 sums in another order, in networks with outputs around 1; measured 4e-7.
 ROUNDING = 1e-5
@@ -154,7 +155,7 @@ def test_progress_counts_tiles(identity):
 
 
 def test_memory_does_not_grow_with_the_height(identity):
-    restorer = Restorer(identity, tile=128, overlap=16)
+    restorer = Restorer(identity, tile=128, overlap=16, scales=1)
     peaks = []
     for height in (512, 2048):
         rainy = np.zeros((height, 1024, 3), np.uint8)
@@ -308,3 +309,85 @@ print(derained.shape, sorted({"tensorflow", "keras"} & set(sys.modules)))
     )
     assert done.stdout == "(30, 41, 3) []\n"
     assert done.stderr == ""
+
+
+# Scales
+
+
+class Smooth:
+    """A stand-in for an engine: takes off what differs from the mean of 5x5 pixels."""
+
+    stride, global_operations = 2, False
+
+    def __call__(self, tile):
+        padded = np.pad(tile, ((2, 2), (2, 2), (0, 0)), mode="reflect")
+        windows = np.lib.stride_tricks.sliding_window_view(padded, (5, 5), (0, 1))
+        return windows.mean((-2, -1))
+
+
+@pytest.fixture
+def smoothing(monkeypatch):
+    """A `Restorer` of `Smooth` for given settings."""
+    monkeypatch.setitem(restorer.RUNTIMES, "litert", lambda model, threads: Smooth())
+    return lambda **settings: Restorer("smooth", **settings)
+
+
+def test_reduced_copies_take_off_what_is_too_large_for_the_network(smoothing):
+    # 16 pixels are far more than the network sees: alone it leaves them.
+    waves = 0.5 + 0.2 * np.sin(np.arange(256) * (2 * np.pi / 16))
+    rainy = np.broadcast_to(waves.astype("f4")[:, None, None], (256, 64, 3))
+    left = {n: smoothing(scales=n).derain(rainy)[32:-32].std() for n in (1, 2, 3)}
+    before = rainy[32:-32].std()
+    assert left[1] > 0.6 * before
+    assert left[3] < left[2] < 0.6 * left[1]
+
+
+def test_small_images_have_one_scale_and_large_ones_several(smoothing):
+    small, large = images(100, 480, 3), images(64, 1000, 3)
+    for rainy, count in ((small, 1), (large, 2)):
+        expected = smoothing(scales=count).derain(rainy)
+        np.testing.assert_array_equal(smoothing().derain(rainy), expected)
+    assert np.abs(smoothing(scales=1).derain(large) - expected).max() > 0.01
+
+
+@pytest.mark.parametrize("shape", [(97, 61, 3), (97, 61), (2, 97, 61, 3), (1, 1, 3)])
+@pytest.mark.parametrize("dtype", [np.uint8, np.float32])
+def test_scales_change_nothing_where_the_network_changes_nothing(
+    identity, shape, dtype
+):
+    rainy = images(*shape)
+    rainy = (rainy * 255).astype(dtype) if dtype == np.uint8 else rainy
+    derained = Restorer(identity, scales=3, tile=48, overlap=16).derain(rainy)
+    # Weights of tiles add up to 1 within 1e-7.
+    np.testing.assert_allclose(derained, rainy, atol=0 if dtype == np.uint8 else 1e-6)
+
+
+def test_progress_counts_the_tiles_of_all_scales(smoothing):
+    seen = []
+    settings = {"tile": 64, "overlap": 16, "scales": 2, "best": True}
+    smoothing(**settings).derain(images(100, 100, 3), lambda *done: seen.append(done))
+    # 2x2 tiles, one of the half, each twice
+    assert seen == [(n + 1, 10) for n in range(10)]
+
+
+def test_best_is_the_mean_of_the_image_and_its_mirror_image(tiny):
+    _, folder = tiny
+    rainy = images(40, 50, 3)
+    plain = Restorer(folder, tile=None)
+    both = (plain.derain(rainy), plain.derain(rainy[:, ::-1])[:, ::-1])
+    best = Restorer(folder, tile=None, best=True).derain(rainy)
+    # float32 sums in another order
+    np.testing.assert_allclose(best, np.mean(both, axis=0), atol=1e-6)
+    assert np.abs(best - both[0]).max() > 1e-3
+
+
+def test_reduced_copies_take_little_memory(identity):
+    rainy = np.zeros((2048, 1024, 3), np.uint8)
+    restorer = Restorer(identity, tile=128, overlap=16, scales=3)
+    tracemalloc.start()
+    restorer.derain(rainy)
+    peak = tracemalloc.get_traced_memory()[1] - rainy.nbytes
+    tracemalloc.stop()
+    # Two float16 copies of half the size and of a quarter: 4 bytes a pixel, 8 MB; a
+    # strip and its temporaries: 7 MB. The image in float32 would be 25 MB more.
+    assert peak < 16e6

@@ -67,6 +67,8 @@ def test_paper_recipe_has_the_schedule_of_the_paper():
         (("menet", None, ["epochs.first=3"]), "dicts have entries"),
         (("menet", None, ["schedule=zigzag"]), "cosine"),
         (("menet", None, ["crop=0"]), "positive"),
+        (("menet", None, ["milestones=[30, 20]"]), "rising order"),
+        (("menet", None, ["milestones=30"]), "type list"),
         (("menet", None, ["ema=1"]), "ema=1.0"),
     ],
 )

@@ -10,7 +10,7 @@ import pytest
 from short_runs import SHORT, read_history, stored_weights, write_pairs
 
 from tfderain import models, training
-from tfderain.training import loop, run_folder, strategies
+from tfderain.training import ablations, loop, run_folder, strategies
 
 TINY = [
     "model_config.stem=4",
@@ -102,9 +102,13 @@ def test_a_stage_goes_on_where_it_was_interrupted(run_dir, data, tmp_path):
     found = []
     for name, pieces in (("whole", [2]), ("resumed", [1, 2])):
         for epochs in pieces:
-            config = strategies.stage_config(
-                tiny("schedule=constant"), "residual", "residual", epochs=epochs
-            )
+            own = {"residual": {"epochs": epochs}}
+            config = dict(
+                (stage.name, settings)
+                for stage, settings in strategies.stages_of(
+                    tiny("schedule=constant", f"stages={json.dumps(own)}")
+                )
+            )["residual"]
             loop.train_stage(
                 config, tmp_path / name, sources, start, teacher, verbose=0
             )
@@ -150,10 +154,20 @@ def test_paper_recipe_is_section_4_1():
 
 def test_stages_may_have_settings_of_their_own():
     config = tiny('stages={"residual": {"epochs": 7}, "clean_to_clean": {"epochs": 3}}')
-    epochs = [settings.epochs for _, _, settings in strategies.stages_of(config)]
-    assert epochs == [1, 7, 1]
+    stages = strategies.stages_of(config)
+    epochs = {stage.name: settings.epochs for stage, settings in stages}
+    assert list(epochs) == ["main", "clean_to_clean", "residual", "refine"]
+    assert list(epochs.values()) == [1, 3, 7, 1]
     with pytest.raises(ValueError, match="strategy='MA_D'"):
         strategies.stages_of(tiny("model_config.entanglement=null"))
+
+
+def test_strategies_are_those_of_the_network():
+    with pytest.raises(ValueError, match="of menet must be one of none.*'MA_A'"):
+        strategies.stages_of(training.resolve("menet", overrides=["strategy=MA_A"]))
+    rows = {row.partition("+")[0] for row in training.ABLATIONS["erlnet"]}
+    assert rows - {"MEMD--", "MEMD-", "MEMD"} == set(models.ERLNet.strategies)
+    assert set(ablations.JRGR_STARTS) == set(models.JRGR.strategies)
 
 
 def test_plateau_divides_the_rate_and_survives_an_interruption(tmp_path):

@@ -100,16 +100,15 @@ def _encoder(model):
             return {"degradation": ops.convert_to_numpy(vectors)}
 
         return encode
-    views = model.network.views if isinstance(model, models.Rainmer) else ()
+    views = getattr(model, "views", ())
     if not views:
         raise ValueError(
             "Only a Rainmer with a view and AirNet have representations. "
             f"Received: {type(model).__name__}{', views=[]' * (views == [])}."
         )
-    encoder = model.network.encoder
 
     def encode(image):
-        made = encoder(encoder.resize(image), views=views)
+        made = model.represent(image)
         return {view: ops.convert_to_numpy(made[view]) for view in views}
 
     return encode

@@ -30,6 +30,8 @@ class Ranges:
 
     Attributes:
         heavy, light, editor: PSNR in dB between rainy and clean.
+        thin: share of light rain that is a layer of few, thin lines.
+        fine: share of editors' rain with the look `editors.FINE`; the rest is broad.
         given: share of line rain whose layer is one of `layers`, if there are any.
         soft: share of line rain that is soft streaks alone.
         second: share of layers of lines with a second direction on top.
@@ -38,6 +40,7 @@ class Ranges:
         enlarge, enlarge_layer: shares of crops enlarged whole, and of those whose
             streaks alone are, by at most `largest`.
         jpeg, quality: share of rainy crops that pass through JPEG, and its quality.
+        editor_jpeg: share of those with editors' rain, whose sets come as JPEG.
         noise, deviation: share with noise, and its standard deviation.
         blur, sigma: share that is blurred, and by how many pixels.
         hide: share with bars, frames or cut-outs.
@@ -46,15 +49,18 @@ class Ranges:
     heavy: tuple = (8.0, 20.0)
     light: tuple = (20.0, 34.0)
     editor: tuple = (15.0, 30.0)
+    thin: float = 0.65
+    fine: float = 0.6
     given: float = 0.2
     soft: float = 0.12
     second: float = 0.15
-    under: tuple = (0.5, 4.0)
+    under: tuple = (0.5, 5.0)
     most: float = 1.2
     enlarge: float = 0.1
     enlarge_layer: float = 0.08
     largest: float = 4.0
     jpeg: float = 0.12
+    editor_jpeg: float = 0.5
     quality: tuple = (60, 95)
     noise: float = 0.08
     deviation: tuple = (0.002, 0.012)
@@ -77,13 +83,15 @@ def render_pools(seed, streaks=None, layers=None, layout="auto", count=600, size
         count, size: number of layers of each kind, and their side in pixels.
 
     Returns:
-        dict of uint8 arrays `(count, size, size)`: `"lines"`, `"noise"`, `"streaks"`,
-        `"soft"`; and with `layers` `"given"`, one layer for each pair, cut or repeated
-        to this size. A minute for the defaults.
+        dict of uint8 arrays `(count, size, size)`: `"lines"`, `"thin"`, `"fine"`,
+        `"broad"`, `"streaks"`, `"soft"`; and with `layers` `"given"`, one layer for
+        each pair, cut or repeated to this size. A minute for the defaults.
     """
     pools = {
         "lines": lines.line_pool(count, size, seed),
-        "noise": editors.noise_pool(count, size, seed + 1),
+        "thin": lines.line_pool(count, size, seed + 4, lines.LIGHT),
+        "fine": editors.noise_pool(count, size, seed + 1, editors.FINE),
+        "broad": editors.noise_pool(count // 2, size, seed + 5, editors.BROAD),
         "streaks": streak_pool(count, size, seed + 2, streaks),
     }
     if streaks is None:
@@ -185,31 +193,50 @@ class KindMixer:
         if kind == "clean":
             return clean, clean
         if kind in ("heavy", "light"):
-            return self._lines(clean, rng, getattr(self.ranges, kind)), clean
+            return self._lines(clean, rng, kind), clean
         if kind == "editor":
-            layer = self._layer("noise", clean.shape[:2], rng)
-            psnr = rng.uniform(*self.ranges.editor)
-            return editors.blend(clean, layer, rng, psnr), clean
+            return self._edited(clean, rng), clean
         if kind == "varied":
             return self.varied(clean, clean, int(rng.integers(2**62)))
         return self.varied.at_night(clean, rng)
 
-    def _lines(self, clean, rng, strength):
+    def _lines(self, clean, rng, kind):
         """Line rain, soft streaks, or a layer from `layers`, of a drawn strength."""
-        shape, ranges = clean.shape[:2], self.ranges
-        choice, psnr = rng.random(), rng.uniform(*strength)
-        if choice < ranges.given and "given" in self.pools:
-            layer = self._layer("given", shape, rng)
-        elif choice > 1 - ranges.soft:
-            layer = self._layer("soft", shape, rng)
+        ranges = self.ranges
+        psnr = rng.uniform(*getattr(ranges, kind))
+        if kind == "light" and rng.random() < ranges.thin:
+            layer = self._unit_lines("thin", clean.shape[:2], rng)
         else:
-            unit = np.float32(255 / lines.LEVEL)
-            layer = unit * self._layer("lines", shape, rng)
-            if rng.random() < ranges.second:
-                layer = layer + unit * self._layer("lines", shape, rng)
-            under = np.float32(rng.uniform(*ranges.under))
-            layer = layer + under * self._layer("soft", shape, rng)
+            layer = self._dense(clean.shape[:2], rng)
         return composition.at_strength(clean, layer, psnr, ranges.most)
+
+    def _dense(self, shape, rng):
+        """A layer of many lines over soft streaks, of these alone, or a given one."""
+        ranges, choice = self.ranges, rng.random()
+        if choice < ranges.given and "given" in self.pools:
+            return self._layer("given", shape, rng)
+        soft = self._layer("soft", shape, rng)
+        if choice > 1 - ranges.soft:
+            return soft
+        layer = self._unit_lines("lines", shape, rng)
+        if rng.random() < ranges.second:
+            layer = layer + self._unit_lines("lines", shape, rng)
+        return layer + np.float32(rng.uniform(*ranges.under)) * soft
+
+    def _unit_lines(self, name, shape, rng):
+        """A crop of a layer of lines, 1 under a single line."""
+        return np.float32(255 / lines.LEVEL) * self._layer(name, shape, rng)
+
+    def _edited(self, clean, rng):
+        """Rain of picture editors, half of it after JPEG, as its sets come."""
+        ranges, fine = self.ranges, rng.random() < self.ranges.fine
+        layer = self._layer("fine" if fine else "broad", clean.shape[:2], rng)
+        look = editors.FINE if fine else editors.BROAD
+        rainy = editors.blend(clean, layer, rng, rng.uniform(*ranges.editor), look)
+        if rng.random() < ranges.editor_jpeg:
+            low, high = ranges.quality
+            rainy = camera.jpeg(rainy, rng.integers(low, high + 1))
+        return rainy
 
     def _layer(self, name, shape, rng):
         """A random crop of a random layer, float32, 1 for 255; perhaps enlarged."""

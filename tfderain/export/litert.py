@@ -18,7 +18,6 @@ from tfderain.export.artefact import (
     staged,
 )
 from tfderain.export.saved_model import TENSOR, write_saved_model
-from tfderain.models.layers import ExpertStage
 from tfderain.runtime.engines import METADATA
 
 QUANTIZATIONS = (None, "float16", "dynamic_int8", "int8")
@@ -70,9 +69,7 @@ def to_litert(
     keep = model.float_operations if quantization == "int8" else ()
     _check(stride, size, quantization, representative, interface, keep)
     model = deployable(model)
-    for layer in model.network._flatten_layers():
-        if isinstance(layer, ExpertStage):
-            layer.few_taps = True
+    model.prepare_for_litert()
 
     def derain(rainy):
         return {"derained": ops.clip(model.network(rainy, training=False), 0.0, 1.0)}
@@ -177,7 +174,7 @@ def _describe(model):
     return {
         "model": type(model).__name__,
         "stride": model.stride,
-        "global_operations": bool(getattr(model, "global_operations", False)),
+        "global_operations": bool(model.global_operations),
         "input": "rainy image, RGB; float: [0, 1], uint8: 0..255",
         "output": "derained image, like the input",
     }

@@ -96,7 +96,7 @@ def _write(model, path, opset):
     about = {
         "model": type(model).__name__,
         "stride": model.stride,
-        "global_operations": bool(getattr(model, "global_operations", False)),
+        "global_operations": bool(model.global_operations),
     }
     entry = proto.metadata_props.add()
     entry.key, entry.value = METADATA, json.dumps(about)

@@ -120,7 +120,7 @@ def preset_card(model, name, folder, artefacts, card) -> dict:
         **card,
         "parameters": int(sum(np.prod(w.shape) for w in model.trainable_variables)),
         "stride": model.stride,
-        "global_operations": bool(getattr(model, "global_operations", False)),
+        "global_operations": bool(model.global_operations),
         "files": files,
         "versions": {
             "python": platform.python_version(),

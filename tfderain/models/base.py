@@ -41,11 +41,54 @@ class Derainer(TapeTraining, keras.Model):
     images of the same size, float32 in [0, 1].
     """
 
+    # What a network tells those who train, ship and export it; subclasses change it.
+
     # Names of the layers whose kernels Muon leaves to Adam: those at the pixels.
     outer_layers = ()
 
+    # Constructor arguments that default to the field of `TrainConfig` of that name.
+    config_arguments = ()
+
+    # Names of the ways to train it stage by stage, see `training_stages`.
+    strategies = ()
+
+    # Names of the representations that `represent` returns.
+    views = ()
+
+    # Whether the derained pixels depend on all of the image.
+    global_operations = False
+
     # LiteRT's names of the operations that int8 exports keep in float32.
     float_operations = ()
+
+    @classmethod
+    def training_stages(cls, strategy, model_config):
+        """The stages of a strategy, in order.
+
+        Args:
+            strategy: one of `strategies`.
+            model_config: constructor arguments of a recipe.
+
+        Returns:
+            List of `tfderain.models.stages.Stage`.
+
+        Raises:
+            ValueError: when networks of these arguments cannot be trained in this way.
+        """
+        raise NotImplementedError(f"{cls.__name__} is trained in one go.")
+
+    @classmethod
+    def takes_photos(cls, model_config):
+        """Whether networks of these arguments train with pairs and real photos."""
+        return False
+
+    @classmethod
+    def shipped(cls, model_config):
+        """The constructor arguments of what is left after training with these."""
+        return dict(model_config)
+
+    def prepare_for_litert(self):
+        """Chooses among equal computations those that LiteRT does faster."""
 
     def __init__(
         self,

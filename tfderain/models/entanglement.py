@@ -24,6 +24,7 @@ from tfderain import losses
 from tfderain import weighting as weightings
 from tfderain.models.base import Derainer, take_over
 from tfderain.models.layers import pad_to_multiple
+from tfderain.models.stages import Stage
 
 # Parts that a stage trains, and whether the features have a loss of their own.
 STAGES = {
@@ -164,6 +165,37 @@ class Entangled(Derainer):
         ValueError: for an unknown stage, or one that trains a residual encoder when
             there is none.
     """
+
+    strategies = tuple(STRATEGIES)
+
+    @classmethod
+    def training_stages(cls, strategy, model_config):
+        form = model_config.get("entanglement")
+        if form is None:
+            raise ValueError(
+                "A strategy needs a network with entanglement (`model_config`). "
+                f"Received: strategy={strategy!r}."
+            )
+        main = {**model_config, "stage": "main", "entanglement": None}
+        clean = {"inputs": "clean"}
+        teacher = Stage("clean_to_clean", "clean_to_clean", main, clean, teaches=True)
+        stages = []
+        for name in STRATEGIES[strategy]:
+            if name == "main":
+                stages.append(Stage("MEMD", name, main))
+                continue
+            learns = STAGES[name][1]
+            if learns and teacher not in stages:
+                stages.append(teacher)
+            # The same second stage serves MA_A, MA_C and MA_D.
+            folder = f"{'MA_A' if name == 'residual' else strategy}-{form}"
+            arguments = {**model_config, "stage": name}
+            stages.append(Stage(folder, name, arguments, learns=learns))
+        return stages
+
+    @classmethod
+    def shipped(cls, model_config):
+        return {name: v for name, v in model_config.items() if name != "stage"}
 
     def __init__(
         self,

@@ -314,6 +314,8 @@ class ERLNet(Entangled):
         ValueError: for `"mlgd"` without skip connections.
     """
 
+    outer_layers = ("stem", "output")
+
     def __init__(
         self,
         stem=32,
@@ -367,9 +369,3 @@ class ERLNet(Entangled):
         for name in ("encoder", "decoder", "stride", "global_skip"):
             del config[name]
         return {**config, **self.options}
-
-
-PRESETS = {
-    # A quarter of the paper's work, for two cores.
-    "erlnet": {"stem": 16, "growth": 8, "entanglement": "mlgd"},
-}

@@ -21,13 +21,10 @@ from keras import ops
 from tfderain import losses
 from tfderain import weighting as weightings
 from tfderain.models.contrast import Contrast, unit
-from tfderain.models.drsformer import DRSformer, DRSformerNetwork, SparseBlock
-from tfderain.models.layers import (
-    built,
-    convolution,
-    pad_to_multiple,
-)
+from tfderain.models.drsformer import DRSformerNetwork, SparseTransformer
+from tfderain.models.layers import built, convolution, pad_to_multiple
 from tfderain.models.representation import SLOPE, RepresentationEncoder
+from tfderain.models.sparse import SparseBlock
 
 
 @keras.saving.register_keras_serializable("tfderain")
@@ -284,13 +281,32 @@ class RainmerNetwork(DRSformerNetwork):
         return self.interaction(self.encoder.locate(rainy), features)
 
 
+def contrastive_terms(chromatic, degradation):
+    """Names of the losses of the views that there are."""
+    terms = {"contrast_chromatic": chromatic, "contrast_detail": degradation}
+    return [term for term, has_view in terms.items() if has_view]
+
+
+def weighed(tasks, terms, contrast_weight):
+    """`(tasks, fixed weights)`: the given tasks or Rainmer's, and contrastive terms."""
+    weights = dict.fromkeys(terms, contrast_weight)
+    if tasks is not None:
+        return tasks, weights
+    ssim = losses.StructuralDissimilarity()
+    return {"charbonnier": losses.Charbonnier(), "ssim": ssim}, {"ssim": 0.1, **weights}
+
+
 @keras.saving.register_keras_serializable("tfderain")
-class Rainmer(DRSformer):
+class Rainmer(SparseTransformer):
     """Rainmer with the contrastive training of its representations.
 
     The key encoder and the archives are parts of `contrast`, beside `network`.
 
     Args:
+        dim, num_blocks, num_heads, expansion, num_stages, variant, cumulative, patch:
+            see `DRSformerNetwork`.
+        filters, encoder_size, chromatic, degradation, interaction, mixing, gate_ratio:
+            see `RainmerNetwork`.
         contrast_weight: float. Of each contrastive term. `0.0` leaves out the contrast
             with its key encoder and archives, as for a model to be shipped:
             `Rainmer(**options, contrast_weight=0.0).adopt(trained)`.
@@ -299,18 +315,34 @@ class Rainmer(DRSformer):
         weighting: `tfderain.weighting.Weighting`. Defaults to 0.1 for 1 - SSIM and
             `contrast_weight` for each contrastive term.
         clip_training: bool. See `Derainer`. Defaults to `False` as the authors.
-        **kwargs: the options of `RainmerNetwork` and `DRSformerNetwork`, `name`,
-            `dtype` and the other `keras.Model` options.
+        **kwargs: `name`, `dtype` and the other `keras.Model` options.
 
     35,825,344 weights with the authors' widths, the defaults. The paper's ablations are
     without chromatic view, without degradation view, without interaction, and without
     all three (the baseline, DRSformer).
     """
 
-    network_class = RainmerNetwork
+    @classmethod
+    def shipped(cls, model_config):
+        return {**model_config, "contrast_weight": 0.0}  # without the key encoder
 
     def __init__(
         self,
+        dim=48,
+        num_blocks=(4, 6, 6, 8),
+        num_heads=(1, 2, 4, 8),
+        expansion=2.66,
+        num_stages=4,
+        variant="code",
+        cumulative=False,
+        patch=1,
+        filters=128,
+        encoder_size=128,
+        chromatic=True,
+        degradation=True,
+        interaction=True,
+        mixing="alpha",
+        gate_ratio=16,
         contrast_weight=0.1,
         num_negatives=4,
         num_archived=256,
@@ -318,37 +350,42 @@ class Rainmer(DRSformer):
         temperature=1.0,
         tasks=None,
         weighting=None,
+        clip_training=False,
         **kwargs,
     ):
-        views = {"chromatic": "contrast_chromatic", "degradation": "contrast_detail"}
-        terms = [term for view, term in views.items() if kwargs.get(view, True)]
-        terms = terms if contrast_weight else []
-        if tasks is None:
-            tasks = {
-                "charbonnier": losses.Charbonnier(),
-                "ssim": losses.StructuralDissimilarity(),
-            }
-            weights = {"ssim": 0.1, **dict.fromkeys(terms, contrast_weight)}
-        else:
-            weights = dict.fromkeys(terms, contrast_weight)
+        terms = contrastive_terms(chromatic, degradation) if contrast_weight else []
+        tasks, weights = weighed(tasks, terms, contrast_weight)
         super().__init__(
+            patch,
             tasks=tasks,
             weighting=weighting or weightings.Fixed(weights),
+            clip_training=clip_training,
             more_losses=terms,
             **kwargs,
         )
-        self.contrast_options = {
-            "num_negatives": num_negatives,
-            "num_archived": num_archived,
-            "momentum": momentum,
-            "temperature": temperature,
-        }
+        self.network = RainmerNetwork(
+            *(filters, encoder_size, chromatic, degradation, interaction),
+            *(mixing, gate_ratio),
+            dim=dim,
+            num_blocks=num_blocks,
+            num_heads=num_heads,
+            expansion=expansion,
+            num_stages=num_stages,
+            variant=variant,
+            cumulative=cumulative,
+            patch=patch,
+            dtype=self.dtype_policy,
+            name="network",
+        )
         self.contrast_weight = contrast_weight
-        self.contrast = None
-        if terms:
-            self.contrast = Contrast(
-                self.network.encoder, **self.contrast_options, name="contrast"
-            )
+        names = ("num_negatives", "num_archived", "momentum", "temperature")
+        values = (num_negatives, num_archived, momentum, temperature)
+        self.contrast_options = dict(zip(names, values, strict=True))
+        self.contrast = self.make_contrast() if terms else None
+
+    def make_contrast(self):
+        encoder = self.network.encoder
+        return Contrast(encoder, **self.contrast_options, name="contrast")
 
     def build(self, input_shape):
         super().build(input_shape)
@@ -377,6 +414,23 @@ class Rainmer(DRSformer):
             *seen, representations, everyone, training=training
         )
         return derained, task_losses
+
+    @property
+    def views(self):
+        """Names of the representations that prompt the decoder."""
+        return self.network.views
+
+    def represent(self, images):
+        """Where images lie on the unit spheres of the views.
+
+        Args:
+            images: `(batch, height, width, 3)` in [0, 1].
+
+        Returns:
+            `{view: float32 (batch, filters)}`, rows of length 1.
+        """
+        encoder = self.network.encoder
+        return encoder(encoder.resize(images), views=self.views)
 
     def seen(self, *images):
         """Images at the size of the encoder."""
@@ -408,22 +462,3 @@ class Rainmer(DRSformer):
             **self.contrast_options,
             "contrast_weight": self.contrast_weight,
         }
-
-
-PRESETS = {
-    # For two cores: half the sizes inside, a quarter of the authors' channels, one
-    # stage of experts; 662,864 weights. The key encoder follows faster, as fewer steps
-    # need.
-    "rainmer": {
-        "dim": 12,
-        "num_blocks": (1, 1, 1, 1),
-        "num_heads": (1, 2, 4, 8),
-        "expansion": 2.0,
-        "num_stages": 1,
-        "patch": 2,
-        "filters": 48,
-        "gate_ratio": 4,
-        "encoder_size": 64,
-        "momentum": 0.9,
-    },
-}

@@ -220,6 +220,3 @@ class ResUNet(Derainer):
             "up": network.up,
             "stem": network.stem,
         }
-
-
-PRESETS = {"resunet": {}}

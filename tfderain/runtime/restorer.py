@@ -15,7 +15,7 @@ import numpy as np
 from PIL import Image
 
 from tfderain import images
-from tfderain.runtime import engines, tiling
+from tfderain.runtime import engines, scales, tiling
 
 RUNTIMES = {
     "litert": engines.LiteRT,
@@ -36,6 +36,9 @@ class Restorer:
     the tiles differ slightly from the whole image: keep them large, or give
     `tile=None`.
 
+    Rain that is larger than that of the training, as in photos of many megapixels, is
+    first taken off reduced copies, see `tfderain.runtime.scales`.
+
     One thread at a time may use a `Restorer`.
 
     Args:
@@ -50,6 +53,9 @@ class Restorer:
         tile: `"auto"`, int or `None`; see `tfderain.runtime.tiling.plan_tiles`.
         overlap: int. Pixels that neighbouring tiles share, at most `tile / 2`, or
             `None` for 128, less for small tiles.
+        scales: int or `"auto"`. Number of sizes at which the image is derained, each
+            half of the next; `1` for its own alone. A third more work at most.
+        best: bool. Derains the mirror image as well and averages: twice the time.
 
     Attributes:
         stride: int. Images are padded to multiples of it, and tiles start at them.
@@ -66,6 +72,8 @@ class Restorer:
         threads: int | None = None,
         tile: int | str | None = "auto",
         overlap: int | None = None,
+        scales: Any = "auto",
+        best: bool = False,
     ):
         if runtime not in RUNTIMES:
             raise ValueError(
@@ -77,11 +85,13 @@ class Restorer:
         self.runtime = runtime
         self.tile = tile
         self.overlap = overlap
+        self.scales = scales
+        self.best = best
         self._network = RUNTIMES[runtime](model, threads)
         self.stride = self._network.stride
         self.global_operations = self._network.global_operations
-        # Says now whether tile and overlap fit, rather than at the first image.
-        tiling.plan_tiles((self.stride, self.stride), tile, overlap, self.stride)
+        # Says now whether the settings fit, rather than at the first image.
+        self._plan((self.stride, self.stride))
 
     def derain(self, image: np.ndarray | Image.Image, progress: Callable | None = None):
         """Derains one image or a batch, returned in the kind it came in.
@@ -102,22 +112,54 @@ class Restorer:
             ValueError: if shape, dtype or values do not fit.
         """
         like = images.Like(image)
-        size = like.pairs[0][0].shape[:2]
-        padded = tuple(tiling.round_up(side, self.stride) for side in size)
-        tiles = tiling.plan_tiles(padded, self.tile, self.overlap, self.stride)
-        tick = _ticker(progress, len(tiles) * len(like.pairs))
+        plans = self._plan(like.pairs[0][0].shape[:2])
+        views = 1 + self.best
+        total = sum(len(tiles) for tiles in plans) * views * len(like.pairs)
+        tick = _ticker(progress, total)
         for rainy, derained in like.pairs:
-            self._derain(rainy, derained, tiles, tick)
+            if not self.best:
+                self._derain(rainy, derained, plans, tick)
+                continue
+            mean = np.zeros((*rainy.shape[:2], 3), np.float32)
+            for step in (1, -1):  # the image, and its mirror image
+                view = np.empty_like(mean)
+                self._derain(rainy[:, ::step], view, plans, tick)
+                mean += view[:, ::step]
+            images.store(mean / views, derained)
         return like.finished()
 
-    def _derain(self, rainy, derained, tiles, tick):
-        """Derains `rainy` into `derained`, strip by strip."""
+    def _plan(self, size):
+        """Tiles of the image and of its reduced copies, largest first."""
+        copies = scales.sizes(size, scales.count_scales(size, self.scales))
+        return [
+            tiling.plan_tiles(
+                tuple(tiling.round_up(side, self.stride) for side in copy),
+                self.tile,
+                self.overlap,
+                self.stride,
+            )
+            for copy in copies
+        ]
+
+    def _derain(self, rainy, derained, plans, tick):
+        """Derains `rainy` into `derained`, its reduced copies first."""
+        tiles, *coarser = plans
+        change = None
+        if coarser:
+            half = _halved(rainy)
+            change = np.empty_like(half)
+            self._derain(half, change, coarser, tick)
+            change -= half
+        self._derain_tiles(rainy, derained, tiles, change, tick)
+
+    def _derain_tiles(self, rainy, derained, tiles, change, tick):
+        """Derains `rainy`, with `change` of half its size added, strip by strip."""
         tall, wide = tiles.tile
         down, across = tiles.weights()
         strip = np.zeros((tall, tiles.size[1], 3), np.float32)
         for i, top in enumerate(tiles.rows):
             for j, left in enumerate(tiles.columns):
-                tile = self._network(_cut(rainy, tiles, top, left))
+                tile = self._network(_cut(rainy, tiles, top, left, change))
                 tile *= down[i][:, None, None] * across[j][:, None]
                 strip[:, left : left + wide] += tile
                 tick()
@@ -126,6 +168,17 @@ class Restorer:
             images.store(strip[:done], derained[top : top + done])
             strip[: tall - done] = strip[done:]
             strip[tall - done :] = 0
+
+
+def _halved(rainy):
+    """A copy of half the size, float16 RGB, made without a float copy of the whole."""
+    height, width = (-(-side // 2) for side in rainy.shape[:2])
+    # float16 is 0.06 of 255 levels off at most, which the difference does not see.
+    half = np.empty((height, width, 3), np.float16)
+    for top in range(0, height, 128):
+        rows = images.to_rgb(images.to_float(rainy[2 * top : 2 * top + 256]))
+        half[top : top + 128] = scales.halved(rows)
+    return half
 
 
 def _ticker(progress, total):
@@ -140,15 +193,17 @@ def _ticker(progress, total):
     return tick
 
 
-def _cut(rainy, tiles, top, left):
+def _cut(rainy, tiles, top, left, change):
     """Returns one tile as float32 RGB; beyond the image, its mirror image."""
     (height, width), (tall, wide) = rainy.shape[:2], tiles.tile
+    rows = tiling.reflect_index(height, tiles.size[0])[top : top + tall]
+    columns = tiling.reflect_index(width, tiles.size[1])[left : left + wide]
     if top + tall <= height and left + wide <= width:
         tile = rainy[top : top + tall, left : left + wide]
     else:
-        rows = tiling.reflect_index(height, tiles.size[0])[top : top + tall]
-        columns = tiling.reflect_index(width, tiles.size[1])[left : left + wide]
         tile = rainy[np.ix_(rows, columns)]
-    tile = images.to_float(tile)
     # A grey image is shown to the network as three equal channels.
-    return np.ascontiguousarray(images.to_rgb(tile))
+    tile = images.to_rgb(images.to_float(tile))
+    if change is not None:
+        tile = np.clip(tile + scales.doubled(change, rows, columns), 0, 1)
+    return np.ascontiguousarray(tile)

@@ -2,8 +2,9 @@
 
 import dataclasses
 
-from tfderain.training.config import JRGR_STRATEGIES, TrainConfig
+from tfderain.training.config import TrainConfig
 
+JRGR_STARTS = ("Init-1", "Init-2", "proposed")  # its strategies
 ABLATIONS = {
     "menet": (
         # Table I of Fan et al., 2020, https://arxiv.org/abs/2003.09689
@@ -38,7 +39,8 @@ ABLATIONS = {
     "rainmer": ("wochr", "wodetg", "wolocf", "baseline"),
     # Table 2 of Ye et al., CVPR 2021: losses left out, and how training starts
     "jrgr": (
-        *("no_adv_B", "no_adv_O", "no_cyc", "no_MSE", "Init-1", "Init-2", "proposed"),
+        *("no_adv_B", "no_adv_O", "no_cyc", "no_MSE"),
+        *JRGR_STARTS,
         "CycleGAN",  # Figure 9
     ),
 }
@@ -118,7 +120,7 @@ def _ablate_rainmer(config, ablation):
 
 
 def _ablate_jrgr(config, ablation):
-    if ablation in JRGR_STRATEGIES:
+    if ablation in JRGR_STARTS:
         return dataclasses.replace(config, strategy=ablation)
     if ablation == "CycleGAN":
         model_config = {**config.model_config, "translation": "image"}

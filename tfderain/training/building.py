@@ -33,32 +33,17 @@ def build_model(config, mixed_precision=None):
         }
     if "weighting" in arguments:
         arguments["weighting"] = _weighting(arguments["weighting"])
-    if config.model == "jrgr":
-        arguments.setdefault("crop", config.crop)
-    classes = {
-        "menet": models.MENET,
-        "erlnet": models.ERLNet,
-        "jrgr": models.JRGR,
-        "rainmer": models.Rainmer,
-        "drsformer": models.DRSformer,
-        "resunet": models.ResUNet,
-    }
-    model = classes[config.model](dtype=mixed_precision or "float32", **arguments)
+    network = models.MODELS[config.model]
+    for name in network.config_arguments:
+        arguments.setdefault(name, getattr(config, name))
+    model = network(dtype=mixed_precision or "float32", **arguments)
     model.build((None, None, None, 3))
     return model
 
 
 def shipped(config):
-    """The config of the network that is left after training: without a stage.
-
-    JRGR keeps all four of its networks, but no critics; Rainmer no key encoder.
-    """
-    model_config = dict(config.model_config)
-    stage = model_config.pop("stage", None)
-    if config.model == "jrgr":
-        model_config["stage"] = "pretrain" if stage == "pretrain" else "deploy"
-    if config.model == "rainmer":
-        model_config["contrast_weight"] = 0.0
+    """The config of the network that is left after training."""
+    model_config = models.MODELS[config.model].shipped(config.model_config)
     return dataclasses.replace(config, model_config=model_config)
 
 

@@ -16,10 +16,12 @@ def learning_rate(config, steps_per_epoch):
         return rate
     if config.schedule == "steps":
         # Keras goes on with the old value at a boundary itself, hence the -1.
-        boundaries = [epoch * steps_per_epoch - 1 for epoch in (40, 80)]
-        return schedules.PiecewiseConstantDecay(
-            boundaries, [rate, rate / 10, rate / 100]
-        )
+        boundaries = [epoch * steps_per_epoch - 1 for epoch in config.milestones]
+        rates = [
+            rate * config.milestone_factor**count
+            for count in range(len(boundaries) + 1)
+        ]
+        return schedules.PiecewiseConstantDecay(boundaries, rates)
     if config.schedule == "linear":
         half = max(1, total // 2)
         return optimizers.LinearDecay(rate, constant_steps=total - half, steps=half)

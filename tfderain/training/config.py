@@ -5,18 +5,13 @@ settings at once.
 """
 
 import dataclasses
+import itertools
 import json
 import types
 import typing
 from dataclasses import dataclass, field
 
-# Which removal networks start from the pre-trained one, and what part of the learning
-# rate each network has in joint training (section 3.3 and 4.4 of the paper).
-JRGR_STRATEGIES = {
-    "proposed": {"derain_synthetic": 0.01, "derain_real": 0.1},
-    "Init-2": {"derain_synthetic": 0.01},
-    "Init-1": {},
-}
+from tfderain import models
 
 
 @dataclass(frozen=True)
@@ -24,14 +19,14 @@ class TrainConfig:
     """Everything that decides what a training run computes, but for its data.
 
     Args:
-        model: class of `tfderain.models`, in lower case.
+        model: a name in `tfderain.models.MODELS`.
         model_config: constructor arguments of it. `tasks` maps a task
             (`reconstruction`, `edge`, `texture`, `perceptual`) to the arguments of its
             loss; `weighting` is `"GB"`, `"LB"` or a dict of fixed weights. Both may
             also be what Keras serialises.
-        strategy: `None`, or how a network is trained stage by stage: with
-            entanglement a name in `tfderain.models.entanglement.STRATEGIES`, JRGR one
-            in `JRGR_STRATEGIES`.
+        strategy: `None`, or how a network is trained stage by stage: one of its
+            `strategies` (`MA_A` to `MA_D` and `DT` with entanglement; `proposed`,
+            `Init-1` and `Init-2` of JRGR).
         stages: for each stage of a strategy by name (also `"clean_to_clean"`),
             settings that differ from these: `{"residual": {"epochs": 5}}`.
         inputs: `"rainy"`, or `"clean"`: the clean image is input and target, which
@@ -43,14 +38,17 @@ class TrainConfig:
         steps_per_epoch: `None` for the whole data set once.
         epochs: how often. The only field that may grow when a run goes on.
         learning_rate: of the optimizer, at its highest.
-        schedule: `"constant"`; `"steps"`: a tenth from epoch 40 and a hundredth from
-            epoch 80; `"cosine"`: from 0 up during the first 2 %, at most 500 steps,
-            then down to 0 along a cosine; `"linear"`: down to 0 on a line during the
-            second half; `"plateau"`: a tenth whenever the training loss has not fallen
-            for ten epochs; `"cycles"`: Rainmer's two cosines, to a third during the
-            first 92 of 300 steps, from the top to a 300th during the others; `"hold"`:
-            DRSformer's, constant during the first 92 of 300, then along that cosine;
-            `"stable"`: constant, then down to 0 along a cosine in the last quarter.
+        schedule: `"constant"`; `"steps"`: multiplied by `milestone_factor` at each of
+            the `milestones`; `"cosine"`: from 0 up during the first 2 %, at most 500
+            steps, then down to 0 along a cosine; `"linear"`: down to 0 on a line during
+            the second half; `"plateau"`: a tenth whenever the training loss has not
+            fallen for ten epochs; `"cycles"`: Rainmer's two cosines, to a third during
+            the first 92 of 300 steps, from the top to a 300th during the others;
+            `"hold"`: DRSformer's, constant during the first 92 of 300, then along that
+            cosine; `"stable"`: constant, then down to 0 along a cosine in the last
+            quarter.
+        milestones, milestone_factor: of the schedule `"steps"`: epochs in rising order
+            at whose start the learning rate is multiplied, and by what.
         optimizer: `"adam"`, `"muon"` (`tfderain.optimizers.ConvMuon`; biases and the
             network's `outer_layers` are left to Adam), `"adamw"`, or
             `"two_groups"` (`tfderain.optimizers.TwoGroupAdamW`: the representation
@@ -97,6 +95,8 @@ class TrainConfig:
     epochs: int = 100
     learning_rate: float = 1e-3
     schedule: str = "constant"
+    milestones: list = field(default_factory=lambda: [40, 80])
+    milestone_factor: float = 0.1
     optimizer: str = "adam"
     beta_1: float = 0.9
     rates: dict | None = None
@@ -126,12 +126,17 @@ class TrainConfig:
                     f"Received: {name}={getattr(self, name)!r}."
                 )
         positive = ("crop", "batch_size", "epochs", "learning_rate", "max_bad_steps")
-        for name in (*positive, "accumulate"):
+        for name in (*positive, "accumulate", "milestone_factor"):
             if not getattr(self, name) > 0:
                 raise ValueError(
                     f"`{name}` must be positive. "
                     f"Received: {name}={getattr(self, name)}."
                 )
+        if any(b <= a for a, b in itertools.pairwise([0, *self.milestones])):
+            raise ValueError(
+                "`milestones` must be epochs in rising order, the first above 0. "
+                f"Received: milestones={self.milestones}."
+            )
         if self.winograd and self.jit:
             raise ValueError(
                 "XLA cannot compile Winograd's convolutions; choose one. "
@@ -142,8 +147,7 @@ class TrainConfig:
 
 
 CHOICES = {
-    "model": ("menet", "erlnet", "jrgr", "rainmer", "drsformer", "resunet"),
-    "strategy": (None, "MA_A", "MA_B", "MA_C", "MA_D", "DT", *JRGR_STRATEGIES),
+    "model": tuple(models.MODELS),
     "inputs": ("rainy", "clean"),
     "crops": ("random", "five_crop"),
     "schedule": (
@@ -212,9 +216,9 @@ def _parse(text, kind, setting):
     try:
         if kind is bool:
             return {"true": True, "1": True, "false": False, "0": False}[text.lower()]
-        if kind is dict:
+        if kind in (dict, list):
             value = json.loads(text)
-            if not isinstance(value, dict):
+            if not isinstance(value, kind):
                 raise ValueError
             return value
         return kind(text)

@@ -20,11 +20,10 @@ import numpy as np
 from tfderain import files, models
 from tfderain.data import pairs as pairing
 from tfderain.data import pipeline, rain
-from tfderain.models.entanglement import STAGES
 from tfderain.training import run_folder
 from tfderain.training.building import build_model, shipped
 from tfderain.training.compiling import compile_model, policy, set_up
-from tfderain.training.strategies import stage_config, stages_of
+from tfderain.training.strategies import stages_of, takes_photos
 
 
 class Pictures(keras.callbacks.Callback):
@@ -158,28 +157,22 @@ def train(
     }
     if real is not None:
         sources["real"] = os.path.abspath(real)
-    if (config.model == "jrgr") != (real is not None):
+    stages = [] if config.strategy is None else stages_of(config)
+    if takes_photos(config) != (real is not None):
         raise ValueError(
             "JRGR is trained with real rainy photos (`real`), other networks without. "
             f"Received: model={config.model!r}, real={real}."
         )
-    if config.strategy is None:
+    if not stages:
         return train_stage(config, run_dir, sources, start, verbose=verbose)
     run_dir, teacher = pathlib.Path(run_dir), None
-    for name, stage, settings in stages_of(config):
-        reads_features = config.model == "erlnet" and STAGES[stage][1]
-        if reads_features and teacher is None:
-            clean = stage_config(config, "clean_to_clean", "main", inputs="clean")
-            folder = run_dir / "clean_to_clean"
-            teacher = train_stage(clean, folder, sources, verbose=verbose)
-        start = train_stage(
-            settings,
-            run_dir / name,
-            sources,
-            start,
-            teacher if reads_features else None,
-            verbose,
-        )
+    for stage, settings in stages:
+        folder = run_dir / stage.folder
+        if stage.teaches:
+            teacher = train_stage(settings, folder, sources, verbose=verbose)
+        else:
+            taught = teacher if stage.learns else None
+            start = train_stage(settings, folder, sources, start, taught, verbose)
     return start
 
 
@@ -219,7 +212,7 @@ def train_stage(config, run_dir, sources, start=None, teacher=None, verbose="aut
     def batches(first):
         options = {"start": first, "flips": config.flips, "degrade": mixer}
         sizes = (config.crop, config.batch_size, config.seed)
-        if config.model_config.get("stage") == "joint":
+        if takes_photos(config):
             photos = pairing.find_images(sources["real"], recursive=True)
             return pipeline.unpaired_dataset(training, photos, *sizes, **options)
         options["crops"] = config.crops

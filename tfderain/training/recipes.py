@@ -9,6 +9,9 @@ Neither Keras nor TensorFlow is imported here, so that the command line can list
 check recipes at once.
 """
 
+import dataclasses
+
+from tfderain.presets import FORMS
 from tfderain.training.ablations import (
     ABLATIONS,
     PAPER_TASKS,
@@ -20,24 +23,10 @@ from tfderain.training.config import TrainConfig, override
 
 __all__ = ["ABLATIONS", "RECIPES", "TrainConfig", "ablate", "override", "resolve"]
 
-# Rainmer for two cores, see `tfderain.models.rainmer.PRESETS`.
+# DRSformer at the widths of the small Rainmer, whose baseline it is.
 SMALL_TRANSFORMER = {
-    "dim": 12,
-    "num_blocks": [1, 1, 1, 1],
-    "num_heads": [1, 2, 4, 8],
-    "expansion": 2.0,
-    "num_stages": 1,
-    "patch": 2,
-}
-SMALL_RAINMER = {
-    **SMALL_TRANSFORMER,
-    "filters": 48,
-    "gate_ratio": 4,
-    "encoder_size": 64,
-    # The authors' 0.999 is for 300,000 steps. After a few thousand the key encoder
-    # would still be the untrained one, which sees no rain: the degradation view did not
-    # learn at all (its loss stayed at 1.37 for 800 steps; with 0.9 it left after 120).
-    "momentum": 0.9,
+    name: FORMS["rainmer"].model_config[name]
+    for name in ("dim", "num_blocks", "num_heads", "expansion", "num_stages", "patch")
 }
 
 DAY_AND_NIGHT = {
@@ -49,16 +38,31 @@ DAY_AND_NIGHT = {
     "light_share": 0.35,
 }
 
+RESUNET = TrainConfig(
+    model="resunet",
+    model_config={
+        **FORMS["resunet"].model_config,
+        "tasks": {**tasks_of(UNIT_TASKS, "reconstruction"), "log_error": {}},
+        "weighting": {"reconstruction": 0.5, "log_error": 0.02},
+    },
+    optimizer="muon",
+    crop=128,
+    batch_size=8,
+    steps_per_epoch=500,
+    epochs=40,
+    learning_rate=7e-4,
+    schedule="stable",
+    clip_norm=1.0,
+    ema=0.999,
+)
+
 RECIPES = {
     # tfderain train menet --data DIR --streaks DIR --run DIR: the shipped preset. One
     # network for light, heavy and real rain. Its last parts had fixed weights, see its
     # card.
     "menet": TrainConfig(
         model_config={
-            "num_blocks": 13,
-            "normalization": None,
-            "value_range": 1.0,
-            "clip_training": False,
+            **FORMS["menet"].model_config,
             "tasks": tasks_of(UNIT_TASKS, "reconstruction", "edge", "texture"),
             "weighting": "LB",
         },
@@ -99,7 +103,7 @@ RECIPES = {
     # the paper's width, all stages of MA_D.
     "erlnet": TrainConfig(
         model="erlnet",
-        model_config={"stem": 16, "growth": 8, "entanglement": "mlgd"},
+        model_config=FORMS["erlnet"].model_config,
         strategy="MA_D",
         stages={
             # Short stages: an average over 1,000 steps would be their start.
@@ -137,18 +141,10 @@ RECIPES = {
         learning_rate=4e-4,
         schedule="plateau",
     ),
-    # tfderain train jrgr --synthetic DIR --real DIR --streaks DIR: small networks that
-    # start as the identity, so that sharp backgrounds need not be learned anew.
+    # tfderain train jrgr --synthetic DIR --real DIR --streaks DIR: the shipped preset.
     "jrgr": TrainConfig(
         model="jrgr",
-        model_config={
-            "variant": "paper",
-            "filters": 20,
-            "num_levels": 4,
-            "critic_filters": 24,
-            "normalization": None,
-            "residual": True,
-        },
+        model_config=FORMS["jrgr"].model_config,
         strategy="proposed",
         stages={
             # XLA would take minutes to compile the joint step.
@@ -226,7 +222,7 @@ RECIPES = {
     # give `--data` several times and `--set degrade=none`.
     "rainmer": TrainConfig(
         model="rainmer",
-        model_config=SMALL_RAINMER,
+        model_config=FORMS["rainmer"].model_config,
         optimizer="two_groups",
         weight_decay=0.01,
         crop=112,
@@ -265,7 +261,7 @@ RECIPES = {
     # drops on the lens and snow. With AllWeather: --data DIR --set degrade=none.
     "all_in_one": TrainConfig(
         model="rainmer",
-        model_config=SMALL_RAINMER,
+        model_config=FORMS["rainmer"].model_config,
         optimizer="two_groups",
         weight_decay=0.01,
         crop=112,
@@ -315,6 +311,31 @@ RECIPES = {
         schedule="hold",
         clip_norm=0.01,
         seed=100,
+    ),
+    # tfderain train resunet --data DIR --run DIR
+    "resunet": RESUNET,
+    # tfderain train resunet_fast --data DIR --run DIR: half the channels and fewer
+    # blocks, for phones and browsers.
+    "resunet_fast": dataclasses.replace(
+        RESUNET,
+        model_config={
+            **RESUNET.model_config,
+            "filters": [24, 48, 96],
+            "down": [1, 2, 4],
+            "up": [1, 1],
+        },
+    ),
+    # tfderain train prenet_paper --data RAINTRAINH: section 4 and the authors' code
+    # (train_PReNet.py). Its loss, the negative SSIM, is the network's default.
+    "prenet_paper": TrainConfig(
+        model="prenet",
+        crop=100,
+        batch_size=18,
+        epochs=100,
+        learning_rate=1e-3,
+        schedule="steps",
+        milestones=[30, 50, 80],
+        milestone_factor=0.2,
     ),
     # tfderain train smoke --data DIR: seconds; proves that data, training, checkpoints
     # and logs work together.

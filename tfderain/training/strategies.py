@@ -2,60 +2,44 @@
 
 import dataclasses
 
-from tfderain.models.entanglement import STRATEGIES
-from tfderain.training.config import JRGR_STRATEGIES
+from tfderain import models
 
 
 def stages_of(config):
-    """`(folder, stage, TrainConfig)` of each stage of a strategy, in order."""
-    if config.model == "jrgr":
-        return _stages_of_jrgr(config)
-    form = config.model_config.get("entanglement")
-    if form is None:
+    """The stages of a config with a strategy, in order, as its network tells them.
+
+    Args:
+        config: `TrainConfig` with a `strategy`.
+
+    Returns:
+        List of pairs: `tfderain.models.stages.Stage`, and the `TrainConfig` without
+        strategy that trains it.
+
+    Raises:
+        ValueError: for a strategy that its network does not have.
+    """
+    network = models.MODELS[config.model]
+    if config.strategy not in network.strategies:
+        known = ", ".join(network.strategies) or "none"
         raise ValueError(
-            "A strategy needs a network with entanglement (`model_config`). "
+            f"`strategy` of {config.model} must be one of {known}. "
             f"Received: strategy={config.strategy!r}."
         )
-    found = []
-    for stage in STRATEGIES[config.strategy]:
-        # The same second stage serves MA_A, MA_C and MA_D.
-        strategy = "MA_A" if stage == "residual" else config.strategy
-        name = "MEMD" if stage == "main" else f"{strategy}-{form}"
-        found.append((name, stage, stage_config(config, stage, stage)))
-    return found
+    stages = network.training_stages(config.strategy, config.model_config)
+    return [(stage, _config_of(config, stage)) for stage in stages]
 
 
-def _stages_of_jrgr(config):
-    """Pre-training of the removal network, unless nothing starts from it; then all."""
-    rates = JRGR_STRATEGIES.get(config.strategy)
-    if rates is None:
-        raise ValueError(
-            f"JRGR's strategies are {', '.join(JRGR_STRATEGIES)}. "
-            f"Received: strategy={config.strategy!r}."
-        )
-    lambdas = config.model_config.get("lambdas", {})
-    left_out = [f"no_{name}" for name, weight in lambdas.items() if not weight]
-    if config.model_config.get("translation", "rain") == "image":
-        left_out.append("CycleGAN")
-    joint = stage_config(config, "joint", "joint", rates={**rates} or None)
-    model_config = {**joint.model_config, "start": list(rates)}
-    joint = dataclasses.replace(joint, model_config=model_config)
-    stages = [("-".join(["joint", config.strategy, *left_out]), "joint", joint)]
-    if rates:
-        pretrain = stage_config(config, "pretrain", "pretrain")
-        stages.insert(0, ("pretrained", "pretrain", pretrain))
-    return stages
+def _config_of(config, stage):
+    """The config of one stage, with the settings that the recipe makes for it."""
+    changes = {**stage.settings, **(config.stages or {}).get(stage.name, {})}
+    alone = {"strategy": None, "stages": None, "model_config": stage.model_config}
+    return dataclasses.replace(config, **alone, **changes)
 
 
-def stage_config(config, name, stage, **changes):
-    """The config of one stage: its parts and loss, and the settings made for it."""
-    changes |= (config.stages or {}).get(name, {})
-    model_config = {**config.model_config, "stage": stage}
-    if stage == "main":
-        model_config["entanglement"] = None
-    if stage == "pretrain":  # the same for all ways to go on
-        for name in ("lambdas", "translation"):
-            model_config.pop(name, None)
-    return dataclasses.replace(
-        config, strategy=None, stages=None, model_config=model_config, **changes
-    )
+def takes_photos(config):
+    """Whether training of a config reads real rainy photos, in any of its stages."""
+    network = models.MODELS[config.model]
+    if config.strategy is None:
+        return network.takes_photos(config.model_config)
+    stages = network.training_stages(config.strategy, config.model_config)
+    return any(network.takes_photos(stage.model_config) for stage in stages)
