@@ -75,7 +75,7 @@ BROAD = Look(
 )
 
 
-def render_noise(shape, rng, look=FINE):
+def render_noise(shape: tuple[int, int], rng: np.random.Generator, look: Look = FINE):
     """Renders one layer of motion-blurred noise.
 
     Args:
@@ -121,7 +121,7 @@ def _direction(shape, rng, look):
     return (layer ** log_uniform(rng, look.gamma)).astype(np.float32)
 
 
-def noise_pool(count, size, seed, look=FINE):
+def noise_pool(count: int, size: int, seed: int, look: Look = FINE):
     """Renders layers once, to be cropped from during training.
 
     Args:
@@ -141,7 +141,13 @@ def noise_pool(count, size, seed, look=FINE):
     return pool
 
 
-def blend(clean, layer, rng, psnr, look=FINE):
+def blend(
+    clean: np.ndarray,
+    layer: np.ndarray,
+    rng: np.random.Generator,
+    psnr: float,
+    look: Look = FINE,
+):
     """Blends a layer into an image by one of `MODES`.
 
     Args:

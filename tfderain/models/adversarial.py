@@ -1,5 +1,7 @@
 """Adversarial training: the critic, its losses, the pool of generated images."""
 
+from typing import Any
+
 import keras
 from keras import ops
 
@@ -64,7 +66,7 @@ class PatchCritic(keras.layers.Layer):
         return {**super().get_config(), "filters": self.filters}
 
 
-def adversarial_loss(logits, real, form="least_squares"):
+def adversarial_loss(logits: Any, real: bool, form: str = "least_squares"):
     """How far a critic's answers are from calling everything real, or generated.
 
     Args:

@@ -1,6 +1,6 @@
 """Contract of all de-raining networks (`Derainer`): rainy image in, derained out."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import keras
 from keras import ops
@@ -276,7 +276,7 @@ class Derainer(TapeTraining, keras.Model):
         return cls(**config)
 
 
-def take_over(mine, theirs):
+def take_over(mine: Any, theirs: Any):
     """Gives each variable of `mine` the value of its counterpart in `theirs`."""
     shapes = [[tuple(weight.shape) for weight in part] for part in (mine, theirs)]
     if shapes[0] != shapes[1]:

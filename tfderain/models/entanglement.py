@@ -46,7 +46,7 @@ STRATEGIES = {
 ENTANGLEMENTS = (None, "clgd", "mlgd")
 
 
-def twin(encoder, name):
+def twin(encoder: Any, name: str):
     """An encoder of the same structure with weights of its own."""
     return type(encoder).from_config({**encoder.get_config(), "name": name})
 

@@ -12,6 +12,7 @@ https://arxiv.org/abs/2204.04676), desubpixel steps as in MENET.
 """
 
 import itertools
+from typing import Any
 
 import keras
 from keras import ops
@@ -23,7 +24,14 @@ from tfderain.models.layers import Convolution
 RESIDUAL_GAIN = 0.3  # of the second kernels' start: blocks begin near the identity
 
 
-def convolution(filters, kernel_size, name, gain=2.0, dtype=None, **options):
+def convolution(
+    filters: int,
+    kernel_size: int,
+    name: str,
+    gain: float = 2.0,
+    dtype: Any = None,
+    **options,
+):
     """A convolution with bias whose kernel starts with variance `gain / fan_in`."""
     return Convolution(
         filters,

@@ -5,11 +5,13 @@ Works as a graph under `fit`, with `jit_compile=True`, with loss scaling, and un
 batch. A step whose loss or gradients are not finite changes nothing and is counted.
 """
 
+from typing import Any
+
 import keras
 import tensorflow as tf
 
 
-def mean_over_replicas(tensors):
+def mean_over_replicas(tensors: Any):
     """Means of a nest of tensors over all replicas; the nest itself on one device."""
     if tf.distribute.get_strategy().num_replicas_in_sync == 1:
         return tensors
@@ -17,7 +19,7 @@ def mean_over_replicas(tensors):
     return context.all_reduce(tf.distribute.ReduceOp.MEAN, tensors)
 
 
-def shared_gradient_norms(tape, losses, kernel):
+def shared_gradient_norms(tape: Any, losses: Any, kernel: Any):
     """`{task: l2 norm of d loss / d kernel}` of the whole batch over all replicas."""
     kernel = kernel.value if hasattr(kernel, "value") else kernel
     gradients = {task: tape.gradient(loss, kernel) for task, loss in losses.items()}
@@ -25,14 +27,14 @@ def shared_gradient_norms(tape, losses, kernel):
     return {task: tf.norm(tf.cast(g, tf.float32)) for task, g in gradients.items()}
 
 
-def all_finite(loss, gradients):
+def all_finite(loss: Any, gradients: Any):
     """Whether loss and gradients are finite on every replica, a scalar bool."""
     checks = [tf.reduce_all(tf.math.is_finite(t)) for t in (loss, *gradients)]
     finite = tf.cast(tf.reduce_all(tf.stack(checks)), tf.float32)
     return mean_over_replicas(finite) >= 1.0
 
 
-def apply_if(finite, optimizer, gradients, variables):
+def apply_if(finite: Any, optimizer: Any, gradients: Any, variables: Any):
     """Lets the optimizer step where `finite` is true, and changes nothing elsewhere.
 
     Under a strategy the condition has to be outside the replicas, because

@@ -5,6 +5,8 @@ a fork of pytorch-CycleGAN-and-pix2pix); equal outputs are proven in
 tests/models/test_translators.py. They work on images in [-1, 1], or on rain layers.
 """
 
+from typing import Any
+
 import keras
 from keras import ops
 
@@ -12,7 +14,7 @@ NORMALIZATIONS = ("batch", "instance", None)
 STATISTICS = ("moving", "image")
 
 
-def normal(mean=0.0):
+def normal(mean: float = 0.0):
     """The initialisation of both papers: a normal distribution, deviation 0.02."""
     return keras.initializers.RandomNormal(mean, 0.02)
 
@@ -299,7 +301,7 @@ class ResNetGenerator(Translator):
         return {**super().get_config(), "num_blocks": self.num_blocks}
 
 
-def mirrored(features, width):
+def mirrored(features: Any, width: int):
     """Reflection padding on all four sides."""
     return ops.pad(
         features, ((0, 0), (width, width), (width, width), (0, 0)), mode="reflect"

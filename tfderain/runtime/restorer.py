@@ -72,7 +72,7 @@ class Restorer:
         threads: int | None = None,
         tile: int | str | None = "auto",
         overlap: int | None = None,
-        scales: Any = "auto",
+        scales: int | str = "auto",
         best: bool = False,
     ):
         if runtime not in RUNTIMES:
