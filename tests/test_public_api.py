@@ -34,8 +34,8 @@ PUBLIC = {
     "losses": "Charbonnier Edge ImageLoss Perceptual Reconstruction "
     "StructuralDissimilarity Texture",
     "metrics": "PROTOCOLS PSNR SSIM luma psnr ssim",
-    "models": "MENET ERLNet JRGR Entangled DRSformer ResUNet "
-    "Rainmer AirNet MODELS PRESETS Derainer load register",
+    "models": "AirNet DRSformer Derainer ERLNet Entangled JRGR MENET MODELS PRESETS "
+    "PReNet Rainmer ResUNet load register",
     "models.layers": "ConvNorm Convolution ExpertStage MixtureOfExperts "
     "SqueezeExcitation mirror_indices pad_to_multiple",
     "models.winograd": "compiled convolve suits use",
