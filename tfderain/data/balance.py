@@ -18,6 +18,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from tfderain import images
 from tfderain.data import pipeline
@@ -84,7 +85,7 @@ def mean_proportions(
 
 def choose(
     found: np.ndarray,
-    target: Sequence[float] = GTAV_BALANCE,
+    target: ArrayLike = GTAV_BALANCE,
     seed: int = 0,
     bounds: Sequence[float] = BOUNDS,
 ):
@@ -156,7 +157,7 @@ def write_folder(pairs: Pairs, folder: str | os.PathLike, copy: bool = False):
 def table(
     before: np.ndarray,
     after: np.ndarray,
-    target: Sequence[float],
+    target: ArrayLike,
     bounds: Sequence[float] = BOUNDS,
 ):
     """Text: number and proportion of the pairs in each bin, before and after."""
@@ -176,7 +177,7 @@ def table(
 
 def balanced(
     pairs: Pairs,
-    target: Sequence[float] = GTAV_BALANCE,
+    target: ArrayLike = GTAV_BALANCE,
     seed: int = 0,
     bounds: Sequence[float] = BOUNDS,
     progress: Callable | None = None,

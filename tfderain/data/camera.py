@@ -35,7 +35,9 @@ def resized(
     planes = image[..., None] if image.ndim == 2 else image
     made = [
         np.asarray(
-            Image.fromarray(np.ascontiguousarray(plane)).resize(size[::-1], resample)
+            Image.fromarray(np.ascontiguousarray(plane)).resize(
+                (size[1], size[0]), resample
+            )
         )
         for plane in np.moveaxis(planes, -1, 0)
     ]

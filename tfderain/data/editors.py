@@ -109,7 +109,7 @@ def _direction(shape, rng, look):
     if density < 0.5:  # single drops instead of grain all over
         noise *= rng.random(coarse, np.float32) < 2 * density
     picture = Image.fromarray(noise)
-    noise = np.asarray(picture.resize(canvas[::-1], Image.Resampling.BICUBIC))
+    noise = np.asarray(picture.resize((width, height), Image.Resampling.BICUBIC))
     angle = np.clip(rng.normal(0, look.angle), -60, 60)
     width, softness = rng.uniform(*look.width), rng.uniform(*look.softness)
     kernel = line_kernel(length, width, angle, softness)

@@ -9,7 +9,7 @@ derained = restorer.derain(rainy)  # the kind, size and dtype of `rainy`
 """
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from PIL import Image
@@ -70,7 +70,7 @@ class Restorer:
         model: Any = "menet",
         runtime: str = "litert",
         threads: int | None = None,
-        tile: int | str | None = "auto",
+        tile: int | Literal["auto"] | None = "auto",
         overlap: int | None = None,
         scales: int | str = "auto",
         best: bool = False,

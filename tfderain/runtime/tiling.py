@@ -9,8 +9,10 @@ down, across = tiles.weights()  # add up to 1 at every pixel
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 # Whole images up to here: MENET takes about 300 bytes per pixel of a tile in LiteRT.
 AUTO_PIXELS = 1_500_000
@@ -88,7 +90,10 @@ class Tiles:
 
 
 def plan_tiles(
-    size: tuple[int, int], tile: int | str | None, overlap: int | None, stride: int
+    size: Sequence[int],
+    tile: int | Literal["auto"] | None,
+    overlap: int | None,
+    stride: int,
 ) -> Tiles:
     """Covers an image with overlapping tiles of one size, as few as will do.
 
@@ -134,7 +139,7 @@ def plan_tiles(
     return Tiles(tuple(size), tuple(sides), rows, columns, shared)
 
 
-def blend_weights(starts: Sequence[int], tile: int, overlap: int) -> np.ndarray:
+def blend_weights(starts: ArrayLike, tile: int, overlap: int) -> np.ndarray:
     """Returns weights `(len(starts), tile)` that add up to 1 wherever tiles meet.
 
     In the middle of the pixels that two neighbours share lies a raised-cosine ramp a

@@ -5,7 +5,6 @@
 
 import logging
 import time
-from collections.abc import Sequence
 from concurrent.futures import CancelledError, ThreadPoolExecutor
 from typing import Any
 
@@ -228,7 +227,7 @@ def _floats(tensor, shape, limit):
     )
 
 
-def write_tensor(tensor: Any, derained: list, rainy: Sequence, messages: Any):
+def write_tensor(tensor: Any, derained: list, rainy: Any, messages: Any):
     """Writes the images of an answer, in the shape of the images that came."""
     tensor.dtype = rainy.dtype
     tensor.tensor_shape.CopyFrom(rainy.tensor_shape)
