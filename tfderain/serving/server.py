@@ -10,6 +10,7 @@ import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
@@ -58,7 +59,7 @@ class Settings:
     max_pixels: int = 50_000_000
     timeout: float = 60.0
     grace: float = 30.0
-    tile: str | int | None = "auto"
+    tile: int | Literal["auto"] | None = "auto"
     runtime: str | None = None
     ui: str | os.PathLike | None = None
 
