@@ -50,6 +50,7 @@ def distance(difference: Any, norm: str):
 
 
 def check_norm(norm: str):
+    """Returns the norm if it is `"l1"` or `"l2"`, else raises a `ValueError`."""
     if norm not in ("l1", "l2"):
         raise ValueError(f'`norm` must be "l1" or "l2". Received: norm={norm!r}.')
     return norm

@@ -12,12 +12,10 @@ __getattr__, __dir__, __all__ = lazy.face(
     {
         "charts": (
             "improvement_bars",
-            "psnr_histogram",
             "score_distributions",
-            "ssim_boxplot",
             "task_weights",
         ),
-        "features": ("correlation_table", "feature_maps"),
+        "features": ("Correlations", "feature_maps"),
         "relations": (),
         "translations": (),
     },

@@ -10,7 +10,7 @@ analysis.task_weights("runs/menet/history.csv", "weights.png")
 
 The plots need Matplotlib (`pip install "tfderain[analysis]"`), which is imported when
 one is drawn. Their functions return the `matplotlib.figure.Figure` they have saved; the
-suffix of the path chooses the format (PNG, PDF, SVG, ...). Nothing touches pyplot,
+suffix of the path chooses the format (PNG, PDF, SVG, ...). None of them is pyplot's,
 so figures of a notebook or of another thread stay as they are.
 """
 
@@ -21,7 +21,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tfderain import evaluation, files, metrics
+from tfderain import evaluation, extras, files, metrics
 
 BINS = 15  # of a histogram, over the range of all runs
 _RAINY = "rainy"  # name of the distribution of the images before deraining
@@ -48,22 +48,6 @@ def score_distributions(results, path, rainy=True):
     left, right = figure.subplots(1, 2)
     _draw_psnr(left, results, rainy)
     _draw_ssim(right, results, rainy)
-    return save_figure(figure, path)
-
-
-def psnr_histogram(results, path, rainy=True):
-    """Draws the left half of `score_distributions` alone (Figure 8)."""
-    results = _load(results)
-    figure = new_figure(width=6.5, height=4.5)
-    _draw_psnr(figure.subplots(), results, rainy)
-    return save_figure(figure, path)
-
-
-def ssim_boxplot(results, path, rainy=True):
-    """Draws the right half of `score_distributions` alone (Figure 9)."""
-    results = _load(results)
-    figure = new_figure(width=6.5, height=4.5)
-    _draw_ssim(figure.subplots(), results, rainy)
     return save_figure(figure, path)
 
 
@@ -267,15 +251,8 @@ def _read_columns(path):
 
 
 def new_figure(width, height):
-    try:
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise ImportError(
-            "Plots need Matplotlib; install it with "
-            '`pip install "tfderain[analysis]"`. '
-            f"Received: {error}."
-        ) from error
-    return Figure(figsize=(width, height), layout="constrained")
+    figures = extras.require("matplotlib.figure", extra="analysis")
+    return figures.Figure(figsize=(width, height), layout="constrained")
 
 
 def save_figure(figure, path):

@@ -10,7 +10,7 @@ translations.draw_layers(positions, "figure_8.png")
 
 import numpy as np
 
-from tfderain import images
+from tfderain import extras, images
 from tfderain.analysis import charts
 
 # The pictures of Figure 6 in its order: input, then its translations.
@@ -146,21 +146,16 @@ def tsne(layers, seed=0):
         ValueError: for fewer than five layers in all.
         ImportError: without scikit-learn.
     """
-    try:
-        import threadpoolctl
-        from sklearn.manifold import TSNE
-    except ImportError as error:
-        raise ImportError(
-            "t-SNE needs scikit-learn; install it with "
-            f'`pip install "tfderain[analysis]"`. Received: {error}.'
-        ) from error
+    manifold = extras.require("sklearn.manifold", "threadpoolctl", extra="analysis")
+    import threadpoolctl
+
     counts = [len(layer) for layer in layers.values()]
     total = sum(counts)
     if total < 5:
         raise ValueError(f"There must be at least five layers. Received: {total}.")
     features = np.concatenate([x.reshape(len(x), -1) for x in layers.values()])
     # The authors' settings; the perplexity must stay below the number of layers.
-    method = TSNE(
+    method = manifold.TSNE(
         perplexity=min(10, (total - 1) / 3),
         init="pca",
         learning_rate=100,

@@ -3,7 +3,7 @@
 ```python
 from tfderain.benchmarks import profiling
 
-print(profiling.table(profiling.profile("menet", size=(320, 320))))
+print(profiling.profile("menet", size=(320, 320)).table())
 ```
 
 LiteRT's Python interface has no profiler; its C interface has one, and ai-edge-litert
@@ -34,7 +34,7 @@ ELEMENT_TYPES = {np.float32: 1, np.uint8: 3}
 
 
 @dataclass(frozen=True)
-class Profile:
+class Profile(reports.Report):
     """Seconds that each operation of a LiteRT file takes for one tile.
 
     Args:
@@ -57,6 +57,21 @@ class Profile:
             kinds[kind] = count + 1, total + seconds
         return dict(sorted(kinds.items(), key=lambda item: -item[1][1]))
 
+    def table(self) -> str:
+        """Returns a fixed-width text: a line per kind of operation, slowest first."""
+        total = sum(seconds for _, seconds in self.operations)
+        rows = [
+            (kind, str(count), f"{seconds:.4f}", f"{seconds / total:.1%}")
+            for kind, (count, seconds) in self.by_kind().items()
+        ]
+        tile = "x".join(map(str, self.tile))
+        about = (
+            f"one tile of {tile} ({self.tiles} for the image): {self.seconds:.4f} s, "
+            f"of which the operations take {total:.4f} s"
+        )
+        titles = ("operation", "number", "seconds", "share")
+        return f"{about}\n\n{reports.text_table(titles, rows)}"
+
 
 def profile(model, size=(320, 320), threads=None) -> Profile:
     """Profiles a LiteRT model in a process of its own.
@@ -74,22 +89,6 @@ def profile(model, size=(320, 320), threads=None) -> Profile:
     return fresh_process.call(
         _profile, model, tuple(size), threads or engines.processors()
     )
-
-
-def table(profile: Profile) -> str:
-    """Returns a fixed-width text: a line per kind of operation, the slowest first."""
-    total = sum(seconds for _, seconds in profile.operations)
-    rows = [
-        (kind, str(count), f"{seconds:.4f}", f"{seconds / total:.1%}")
-        for kind, (count, seconds) in profile.by_kind().items()
-    ]
-    tile = "x".join(map(str, profile.tile))
-    about = (
-        f"one tile of {tile} ({profile.tiles} for the image): {profile.seconds:.4f} s, "
-        f"of which the operations take {total:.4f} s"
-    )
-    titles = ("operation", "number", "seconds", "share")
-    return f"{about}\n\n{reports.text_table(titles, rows)}"
 
 
 # In the other process, which ends soon: nothing is freed.

@@ -5,7 +5,7 @@ from tfderain import runtime
 from tfderain.benchmarks import timing
 
 models = {name: runtime.Restorer(name) for name in ("menet", "exported/model.tflite")}
-print(timing.table(timing.time_models(models)))
+print(timing.Timings(timing.time_models(models)).table())
 ```
 """
 
@@ -13,7 +13,7 @@ import dataclasses
 import math
 import statistics
 import time
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -77,6 +77,44 @@ class Timing:
         return {**dataclasses.asdict(self), "median": self.median, "p90": self.p90}
 
 
+@dataclass(frozen=True)
+class Timings(reports.Report):
+    """Times of several models on this machine.
+
+    Args:
+        timings: of each model.
+        threads: int or `None`, to be named beside them.
+    """
+
+    timings: Sequence[Timing]
+    threads: int | None = None
+
+    def table(self) -> str:
+        """Returns a fixed-width text: a line per model, the machine, the profiles."""
+        titles = ("model", "runtime", "size", "images", "median", "p90", "least")
+        titles += ("first", "loaded MB", "peak MB")
+        about = "seconds per image (after the first one, and of it); resident memory "
+        one = self.threads == 1
+        using = [f"{self.threads} thread{'s' * (not one)}"] if self.threads else []
+        where = "; ".join([*using, reports.machine()])
+        rows = reports.text_table(titles, [_row(timing) for timing in self.timings])
+        profiles = [
+            f"{timing.model}: {timing.profile.table()}"
+            for timing in self.timings
+            if timing.profile
+        ]
+        return "\n\n".join([f"{about}added\n{where}", rows, *profiles])
+
+    def as_dict(self) -> dict:
+        """Returns all of it, machine and versions as values that JSON knows."""
+        return {
+            "machine": reports.machine(),
+            "versions": reports.versions(),
+            "threads": self.threads,
+            "timings": [timing.as_dict() for timing in self.timings],
+        }
+
+
 def time_models(models, size=(320, 320), repeats=None, progress=None) -> list[Timing]:
     """Times models on one image, turn by turn, so that all meet the same machine.
 
@@ -85,7 +123,7 @@ def time_models(models, size=(320, 320), repeats=None, progress=None) -> list[Ti
         size: `(height, width)`; the ERL-Net rebuttal's Table R1 is for 320x320.
         repeats: int, timed images per model after the first one; by default 20, but no
             more than 5 for a model that has taken 30 seconds by then.
-        progress: callable that is given the numbers of images done and to do.
+        progress: called with `(done, total)`, in images, or `None`.
 
     Raises:
         ValueError: there is no model, or `repeats` is not positive.
@@ -99,18 +137,14 @@ def time_models(models, size=(320, 320), repeats=None, progress=None) -> list[Ti
         )
     image = _noise(size)
     seconds = {name: [] for name in models}
-    done, total = 0, len(models) * (repeats + 1)
-    for _ in range(repeats + 1):
-        for name, model in models.items():
-            done += 1
-            taken = seconds[name][1:]
-            if len(taken) >= LEAST and sum(taken) >= patience:
-                continue
-            start = time.perf_counter()
-            getattr(model, "derain", model)(image)
-            seconds[name].append(time.perf_counter() - start)
-            if progress:
-                progress(done, total)
+    turns = [name for _ in range(repeats + 1) for name in models]
+    for name in reports.tracked(turns, progress):
+        taken = seconds[name][1:]
+        if len(taken) >= LEAST and sum(taken) >= patience:
+            continue
+        start = time.perf_counter()
+        getattr(models[name], "derain", models[name])(image)
+        seconds[name].append(time.perf_counter() - start)
     return [
         Timing(
             name, getattr(models[name], "runtime", ""), tuple(size), first, tuple(rest)
@@ -167,21 +201,6 @@ def _noise(size):
     return np.random.default_rng(0).integers(0, 256, (*size, 3), dtype=np.uint8)
 
 
-def table(timings: Iterable[Timing], threads=None) -> str:
-    """Returns a fixed-width text: a line per model, and the machine.
-
-    Args:
-        timings: what `time_models` returns.
-        threads: int, to be named above the table.
-    """
-    titles = ("model", "runtime", "size", "images", "median", "p90", "least", "first")
-    titles += ("loaded MB", "peak MB")
-    about = "seconds per image (after the first one, and of it); resident memory added"
-    using = [f"{threads} thread{'s' * (threads > 1)}"] if threads else []
-    heading = f"{about}\n{'; '.join([*using, reports.machine()])}"
-    return f"{heading}\n\n{reports.text_table(titles, [_row(one) for one in timings])}"
-
-
 def _row(one):
     seconds = (one.median, one.p90, min(one.seconds), one.first)
     memory = (one.memory.loaded, one.memory.peak) if one.memory else ()
@@ -193,11 +212,3 @@ def _row(one):
         *(f"{second:.4f}" for second in seconds),
         *([f"{size / 1e6:.0f}" for size in memory] or "--"),
     )
-
-
-def to_json(timings, path=None, threads=None) -> str:
-    """Returns times as JSON text, and writes it to `path` if one is given."""
-    content = {"machine": reports.machine(), "versions": reports.versions()}
-    content["threads"] = threads
-    content["timings"] = [one.as_dict() for one in timings]
-    return reports.json_text(content, path)

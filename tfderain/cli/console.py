@@ -18,6 +18,8 @@ import traceback
 
 import typer
 
+from tfderain import errors
+
 DELAY = 2.0  # seconds of work before a bar appears; shorter work needs none
 EVERY = 30.0  # seconds between lines where stderr is a file or a pipe
 
@@ -163,5 +165,5 @@ def run(app: typer.Typer, arguments: list[str]) -> int:
 def _stop(message, code):
     if os.environ.get("TFDERAIN_DEBUG") and sys.exception():
         traceback.print_exc()
-    print(" ".join(message.split()), file=sys.stderr)
+    print(errors.one_line(message), file=sys.stderr)
     return code

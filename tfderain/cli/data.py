@@ -21,16 +21,11 @@ def group():
 def balance(
     data: options.Data,
     out: Annotated[
-        Path, Option(metavar="DIR", help="New folder, gets links to the chosen pairs.")
+        Path, options.out("DIR", "New folder, gets links to the chosen pairs.")
     ],
     like: Annotated[
         list[Path] | None,
-        Option(
-            metavar="DIR",
-            exists=True,
-            file_okay=False,
-            help="Take the mean of these pairs' proportions; repeatable.",
-        ),
+        options.folder("Take the mean of these pairs' proportions; repeatable."),
     ] = None,
     target: Annotated[
         str | None,

@@ -87,6 +87,41 @@ class Improvement:
         return content
 
 
+@dataclass(frozen=True)
+class Improvements(reports.Report):
+    """Improvements over the references of one or more data sets; a sequence of them.
+
+    Args:
+        each: tuple of `Improvement`, one at least, all under one protocol.
+    """
+
+    each: tuple[Improvement, ...]
+
+    def __len__(self):
+        return len(self.each)
+
+    def __getitem__(self, place):
+        return self.each[place]
+
+    def as_dict(self) -> dict:
+        """Returns `improvements`, a list of what `Improvement.as_dict` returns."""
+        return {"improvements": [one.as_dict() for one in self.each]}
+
+    def table(self) -> str:
+        """Returns a fixed-width text with a line per `Improvement`."""
+        titles = ("data", "reference", "model", "all", "hard", "easy")
+        titles += ("mean psnr", "gain")
+        rows = [
+            (one.data, one.reference, one.model)
+            + (str(one.all), str(one.hard), str(one.easy))
+            + (f"{one.mean_psnr:.2f}", f"{one.gain:+.2f}")
+            for one in self.each
+        ]
+        about = "images improved over the reference model; hard (easy): its PSNR is "
+        about += f"below (above) its mean, {self.each[0].protocol}"
+        return f"{about}\n\n{reports.text_table(titles, rows)}"
+
+
 def improvement(reference, result) -> Improvement:
     """Counts the images that improved, as Figure 3 of the ERL-Net paper does.
 
@@ -118,7 +153,7 @@ def improvement(reference, result) -> Improvement:
     )
 
 
-def improvements(results) -> tuple[Improvement, ...]:
+def improvements(results) -> Improvements:
     """Compares each result with the first one on the same images.
 
     Args:
@@ -145,25 +180,13 @@ def improvements(results) -> tuple[Improvement, ...]:
                 f"only those of {first.model}."
             )
     names = labels([first.data for first, *_ in groups.values()])
-    return tuple(
-        dataclasses.replace(improvement(first, other), data=name)
-        for name, (first, *others) in zip(names, groups.values(), strict=True)
-        for other in others
+    return Improvements(
+        tuple(
+            dataclasses.replace(improvement(first, other), data=name)
+            for name, (first, *others) in zip(names, groups.values(), strict=True)
+            for other in others
+        )
     )
-
-
-def improvement_table(found) -> str:
-    """Returns a fixed-width text with a line per `Improvement`."""
-    titles = ("data", "reference", "model", "all", "hard", "easy")
-    titles += ("mean psnr", "gain")
-    rows = [
-        (one.data, one.reference, one.model, *map(str, (one.all, one.hard, one.easy)))
-        + (f"{one.mean_psnr:.2f}", f"{one.gain:+.2f}")
-        for one in found
-    ]
-    about = "images improved over the reference model; hard (easy): its PSNR is below "
-    about += f"(above) its mean, {found[0].protocol}"
-    return f"{about}\n\n{reports.text_table(titles, rows)}"
 
 
 def read(paths) -> tuple[scores.Result, ...]:
@@ -231,7 +254,7 @@ def _check_alike(reference, result):
 
 
 @dataclass(frozen=True)
-class Comparison:
+class Comparison(reports.Report):
     """Scores of several models on several data sets under one protocol.
 
     Args:
@@ -263,13 +286,10 @@ class Comparison:
         about = f"psnr_{channel}/ssim_{channel}, {protocol} (number of images)"
         return f"{about}\n\n{reports.text_table(titles, [before], rows)}"
 
-    def to_json(self, path=None) -> str:
-        """Returns all of it as JSON text, and writes it to `path` if one is given.
-
-        `means` are the numbers of the table; `results` has the scores of each image.
-        """
+    def as_dict(self) -> dict:
+        """Returns `means`, the table's numbers, and `results`, those of each image."""
         first = next(iter(self.results.values()))
-        content = {
+        return {
             "protocol": self.flat()[0].protocol,
             "models": list(self.results),
             "data": list(first),
@@ -282,27 +302,25 @@ class Comparison:
                 for model, row in self.results.items()
             },
         }
-        return reports.json_text(content, path)
 
     @classmethod
     def from_json(cls, path) -> "Comparison":
         """Reads what `to_json` wrote; a `ValueError` names a file that is not that."""
-        try:
-            content = json.loads(Path(path).read_text(encoding="utf-8"))
-            results = {
+        rule = "A comparison must be a JSON file that `tfderain evaluate --json` wrote."
+        return reports.read_json(path, cls.from_dict, rule)
+
+    @classmethod
+    def from_dict(cls, content) -> "Comparison":
+        """Makes a comparison of what `as_dict` returned."""
+        return cls(
+            {
                 model: {
                     name: scores.Result.from_dict(result)
                     for name, result in row.items()
                 }
                 for model, row in content["results"].items()
             }
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise ValueError(
-                "A comparison must be a JSON file that `tfderain evaluate --json` "
-                f"wrote. Received: path={str(path)!r} "
-                f"({type(error).__name__}: {error})."
-            ) from error
-        return cls(results)
+        )
 
 
 def compare(
@@ -316,7 +334,7 @@ def compare(
             of the name of each.
         data: dict from a name to `data.pipeline.Pairs`. GT-Rain is averaged by scene.
         protocol: one of `metrics.PROTOCOLS`.
-        progress: callable that is given the numbers of images done and to do, over all.
+        progress: called with `(done, total)`, in images over all, or `None`.
         identity: give the models the clean images.
 
     Raises:
@@ -339,7 +357,7 @@ def compare(
                 _for_data(model, data_name, data),
                 pairs,
                 protocol,
-                progress=_shifted(progress, done, total),
+                progress=reports.part(progress, done, total),
                 groups=scores.scenes_of(pairs),
                 identity=identity,
                 name=model_name,
@@ -357,10 +375,6 @@ def _for_data(model, name, data):
     if len(data) > 1 and isinstance(model, (str, os.PathLike)):
         return Path(model, name)
     return model
-
-
-def _shifted(progress, before, total):
-    return progress and (lambda done, _: progress(before + done, total))
 
 
 def _cell(means, which=""):

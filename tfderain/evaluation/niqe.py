@@ -27,7 +27,7 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
-from tfderain import images, metrics, reports
+from tfderain import extras, images, metrics, reports
 
 BLOCK = 96  # pixels; half as many at the second scale
 SHARPNESS = 0.75  # of the sharpest block: what the blocks of clean photos must have
@@ -53,7 +53,7 @@ class Pristine:
 
 
 @dataclass(frozen=True)
-class Result:
+class Result(reports.Report):
     """NIQE of images, as they were and as models made them.
 
     Args:
@@ -157,11 +157,11 @@ def compare(models, files, pristine, progress=None, keep=None) -> Result:
         models: dict from a name to a model, see `scores.evaluate`.
         files: paths of rainy images.
         pristine: `Pristine`.
-        progress: callable that is given the numbers of images done and to do.
+        progress: called with `(done, total)`, in images, or `None`.
         keep: list that is given a tuple of arrays per image: rainy, then of each model.
     """
     scores = {"rainy": [], **{name: [] for name in models}}
-    for done, file in enumerate(files, 1):
+    for file in reports.tracked(files, progress):
         rainy = images.read_rgb(file)
         made = [rainy, *(getattr(m, "derain", m)(rainy) for m in models.values())]
         try:
@@ -172,8 +172,6 @@ def compare(models, files, pristine, progress=None, keep=None) -> Result:
             scores[name].append(score)
         if keep is not None:
             keep.append(tuple(made))
-        if progress:
-            progress(done, len(files))
     return Result(
         tuple(map(str, files)),
         {name: tuple(each) for name, each in scores.items()},
@@ -223,13 +221,7 @@ def features(image):
 
 def _divide_by_contrast(luma):
     """Luma less its local mean, divided by its local deviation; and that, eqs. 1-3."""
-    try:
-        from scipy import ndimage
-    except ImportError as error:
-        raise ImportError(
-            'NIQE needs scipy; install it with `pip install "tfderain[analysis]"`. '
-            f"Received: {error}."
-        ) from error
+    ndimage = extras.require("scipy.ndimage", extra="analysis")
 
     def smooth(values):
         return ndimage.gaussian_filter(values, 7 / 6, mode="nearest", radius=3)

@@ -101,7 +101,7 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Result:
+class Result(reports.Report):
     """Scores of a model against a reference on one data set.
 
     Args:
@@ -141,15 +141,11 @@ class Result:
         """Number of images without background, which `miob` leaves out."""
         return sum(row.iob is None for row in self.rows)
 
-    def to_json(self, path=None) -> str:
-        """Returns the result as JSON text, and writes it to `path` if one is given."""
+    def as_dict(self) -> dict:
+        """Returns the result and its means as values that JSON knows."""
         names = ("mior", "miob", "without_rain", "without_background")
-        content = {
-            field.name: getattr(self, field.name) for field in dataclasses.fields(self)
-        }
-        content |= {"count": len(self.rows)} | {n: getattr(self, n) for n in names}
-        content["rows"] = [dataclasses.asdict(row) for row in self.rows]
-        return reports.json_text(content, path)
+        means = {name: getattr(self, name) for name in names}
+        return {**dataclasses.asdict(self), "count": len(self.rows), **means}
 
     def table(self) -> str:
         """Returns a fixed-width text: a line per image, means, what was left out."""
@@ -310,29 +306,23 @@ def evaluate(
         maps_dir: folder for pictures, or `None`: `rain/`, `background/` and
             `indicator/` get the maps (white is 1; those of `rain/` can be `masks`
             again), `overview/` what `overview` returns.
-        progress: callable that is given the numbers of images done and to do.
+        progress: called with `(done, total)`, in images, or `None`.
         variant: of `binary_maps`.
         names: `(reference, model)`, what the result calls them.
         overwrite: allow `maps_dir` to replace existing files.
-
-    Returns:
-        A `Result`.
 
     Raises:
         ValueError: as `scores.evaluate`; also if masks are missing or differ in
             size from their image, or the protocol scores R, G and B.
         FileExistsError: a picture to be saved exists.
     """
-    if metrics.channel(protocol) != "y":
-        raise ValueError(f"The protocol must score luma (Y). Received: {protocol!r}.")
+    _check_luma(protocol)
     files = subjects.check(pairs)
     derain = [subjects.derainer(each, pairs) for each in (reference, model)]
     mask_paths = find_masks(masks, pairs) if masks else None
     targets = _targets(files, maps_dir, overwrite)
     rows = []
-    for index, name in enumerate(files):
-        if progress:
-            progress(index, len(files))
+    for index in reports.tracked(range(len(files)), progress):
         rainy, clean = subjects.read_pair(pairs, index)
         before, after = (function(index, rainy)[0] for function in derain)
         if mask_paths:
@@ -341,12 +331,9 @@ def evaluate(
             regions = binary_maps(rainy, clean, variant)
         rain, background = regions
         maps = Maps(rain, background, indicator_map(before, after, clean, protocol))
-        shares = (float(region.mean()) for region in regions)
-        rows.append(Row(name, maps.ior, maps.iob, *shares))
+        rows.append(_row(files[index], maps))
         if targets:
             _save(targets[index], maps, overview(rainy, before, after, clean, maps))
-    if progress:
-        progress(len(files), len(files))
     return Result(
         *(names or map(subjects.name_of, (reference, model))),
         protocol=protocol,
@@ -355,6 +342,16 @@ def evaluate(
         rows=tuple(rows),
         versions=reports.versions(),
     )
+
+
+def _check_luma(protocol):
+    if metrics.channel(protocol) != "y":
+        raise ValueError(f"The protocol must score luma (Y). Received: {protocol!r}.")
+
+
+def _row(name, maps):
+    shares = (float(region.mean()) for region in (maps.rain, maps.background))
+    return Row(name, maps.ior, maps.iob, *shares)
 
 
 def find_masks(folder, pairs) -> tuple[str, ...]:

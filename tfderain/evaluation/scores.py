@@ -24,7 +24,6 @@ brings it, a `runtime.Restorer` does not.
 """
 
 import dataclasses
-import json
 import os
 import statistics
 from dataclasses import dataclass
@@ -61,7 +60,7 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Result:
+class Result(reports.Report):
     """Scores of one model on one data set under one protocol.
 
     Args:
@@ -129,24 +128,26 @@ class Result:
         names = ("model", "protocol", "data", "versions", "identity")
         return cls(rows=rows, **{name: content[name] for name in names})
 
-    def to_json(self, path=None) -> str:
-        """Returns the result as JSON text, and writes it to `path` if one is given."""
-        return reports.json_text(self.as_dict(), path)
-
     @classmethod
     def from_json(cls, path) -> "Result":
         """Reads what `to_json` wrote; a `ValueError` names a file that is not that."""
-        try:
-            return cls.from_dict(json.loads(Path(path).read_text(encoding="utf-8")))
-        except (ValueError, KeyError, TypeError) as error:
-            raise ValueError(
-                "Scores must be a JSON file that `tfderain evaluate --json` wrote. "
-                f"Received: path={str(path)!r} ({type(error).__name__}: {error})."
-            ) from error
+        rule = "Scores must be a JSON file that `tfderain evaluate --json` wrote."
+        return reports.read_json(path, cls.from_dict, rule)
 
     def table(self) -> str:
         """Returns a fixed-width text: a line per image, group means, means."""
-        return _table(self)
+        channel = metrics.channel(self.protocol)
+        given = "clean" if self.identity else "rainy"
+        titles = [f"{given} psnr_{channel}", "derained", "gain"]
+        titles += [f"{given} ssim_{channel}", "derained", "gain", "seconds"]
+        over = f"{len(self.groups)} groups" if self.groups else f"{self.count} images"
+        means = [(f"mean of {name}", group) for name, group in self.groups.items()]
+        means.append((f"mean of {over}", self.means))
+        about = f"{self.model}, {self.protocol}, {self.count} images of {self.data}"
+        about += ", clean images given" if self.identity else ""
+        rows = [(row.name, *_cells(dataclasses.asdict(row))) for row in self.rows]
+        feet = [(name, *_cells(scores)) for name, scores in means]
+        return f"{about}\n\n{reports.text_table(['image', *titles], rows, feet)}"
 
 
 def evaluate(
@@ -172,15 +173,12 @@ def evaluate(
         pairs: `data.pipeline.Pairs`, in any of its three layouts.
         protocol: one of `metrics.PROTOCOLS`.
         save_images: folder for the derained images as PNG files, or `None`.
-        progress: callable that is given the numbers of images done and to do.
+        progress: called with `(done, total)`, in images, or `None`.
         groups: sequence with the scene of each pair, to average by scene first.
         identity: give the model the clean images instead of the rainy ones, to see what
             it does to a photo without rain.
         name: name of the model in the result; by default its own `name` or class name.
         overwrite: allow `save_images` to replace existing files.
-
-    Returns:
-        A `Result`.
 
     Raises:
         ValueError: for no pairs, files that cannot be read or differ in size (they are
@@ -189,33 +187,20 @@ def evaluate(
         FileExistsError: an image to be saved exists.
     """
     metrics.channel(protocol)
-    if identity and isinstance(model, (str, os.PathLike)):
-        raise ValueError(
-            "`identity` needs a model, which can be given clean images. "
-            f"Received: the folder {str(model)!r}."
-        )
+    _check_identity(identity, model)
     groups = _check_groups(pairs, groups)
     names = subjects.check(pairs)
     derain = subjects.derainer(model, pairs)
     targets = _targets(names, save_images, overwrite)
     rows = []
-    for index, row_name in enumerate(names):
-        if progress:
-            progress(index, len(names))
+    for index in reports.tracked(range(len(names)), progress):
         rainy, clean = subjects.read_pair(pairs, index)
         given = clean if identity else rainy
         derained, seconds = derain(index, given)
-        scores = {
-            "psnr": metrics.psnr(derained, clean, protocol),
-            "ssim": metrics.ssim(derained, clean, protocol),
-            "input_psnr": metrics.psnr(given, clean, protocol),
-            "input_ssim": metrics.ssim(given, clean, protocol),
-        }
-        rows.append(Row(row_name, **scores, seconds=seconds, group=groups[index]))
+        scores = _scores(given, derained, clean, protocol)
+        rows.append(Row(names[index], **scores, seconds=seconds, group=groups[index]))
         if targets:
             _save(targets[index], derained)
-    if progress:
-        progress(len(names), len(names))
     return Result(
         model=name or subjects.name_of(model),
         protocol=protocol,
@@ -249,6 +234,14 @@ def scenes_of(pairs):
     return tuple(Path(path).parent.name for path in pairs.rainy)
 
 
+def _check_identity(identity, model):
+    if identity and isinstance(model, (str, os.PathLike)):
+        raise ValueError(
+            "`identity` needs a model, which can be given clean images. "
+            f"Received: the folder {str(model)!r}."
+        )
+
+
 def _check_groups(pairs, groups):
     if groups is not None and len(groups) != len(pairs):
         raise ValueError(
@@ -278,23 +271,17 @@ def _save(target, derained):
     images.write(target, images.Picture(derained))
 
 
+def _scores(given, derained, clean, protocol):
+    return {
+        "psnr": metrics.psnr(derained, clean, protocol),
+        "ssim": metrics.ssim(derained, clean, protocol),
+        "input_psnr": metrics.psnr(given, clean, protocol),
+        "input_ssim": metrics.ssim(given, clean, protocol),
+    }
+
+
 def _means(rows):
     return {score: statistics.fmean(row[score] for row in rows) for score in SCORES}
-
-
-def _table(result):
-    channel = metrics.channel(result.protocol)
-    given = "clean" if result.identity else "rainy"
-    titles = [f"{given} psnr_{channel}", "derained", "gain"]
-    titles += [f"{given} ssim_{channel}", "derained", "gain", "seconds"]
-    over = f"{len(result.groups)} groups" if result.groups else f"{result.count} images"
-    means = [(f"mean of {name}", group) for name, group in result.groups.items()]
-    means.append((f"mean of {over}", result.means))
-    about = f"{result.model}, {result.protocol}, {result.count} images of {result.data}"
-    about += ", clean images given" if result.identity else ""
-    rows = [(row.name, *_cells(dataclasses.asdict(row))) for row in result.rows]
-    feet = [(name, *_cells(scores)) for name, scores in means]
-    return f"{about}\n\n{reports.text_table(['image', *titles], rows, feet)}"
 
 
 def _cells(scores):

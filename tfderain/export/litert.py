@@ -1,5 +1,6 @@
 """LiteRT (TFLite) files for phones, browsers and small processors."""
 
+import contextlib
 import json
 import tempfile
 import time
@@ -40,8 +41,7 @@ def to_litert(
     Input and output are `(1, height, width, 3)`: float32 in [0, 1], or `uint8` grey
     levels. The size is fixed to `size`, because on CPUs files of a dynamic size run on
     one thread only. A runtime resizes the fixed input to any other multiples of
-    `model.stride` and keeps all threads; a file for accelerators, which cannot be
-    resized, is written in the size wanted.
+    `model.stride` and keeps all threads; accelerators need the size they are used in.
 
     Args:
         model: a `tfderain.models.Derainer`.
@@ -75,28 +75,15 @@ def to_litert(
         return {"derained": ops.clip(model.network(rainy, training=False), 0.0, 1.0)}
 
     with staged(path, overwrite) as temporary:
-        with tempfile.TemporaryDirectory() as scratch:
-            write_saved_model(derain, (1, *(size or (None, None))), scratch)
-            converter = tf.lite.TFLiteConverter.from_saved_model(
-                scratch, signature_keys=[TENSOR]
-            )
+        with _converter(derain, size) as converter:
             known = _prepare(converter, quantization, representative, interface, size)
-            with warnings.catch_warnings():
-                # TensorFlow's converter measures ranges with its own interpreter.
-                warnings.filterwarnings("ignore", ".*tf.lite.Interpreter is deprecated")
-                content = _convert(converter, keep)
+            content = _convert(converter, keep)
         about = {**(metadata or {}), **_describe(model)}
         temporary.write_bytes(with_metadata(content, about))
-        if not known:  # of ranges measured for photos, noise would show nothing
-            sizes = ((6 * stride, 5 * stride), (stride, 9 * stride))
-            known = [random_image(s) for s in ((size,) if size else ()) + sizes]
-        pairs = [
-            (run_litert(temporary, rainy), derain(rainy)["derained"].numpy())
-            for rainy in known
-        ]
-        sizes = [rainy.shape[1:3] for rainy in known]
+        # of ranges measured for photos, noise would show nothing
+        known = known or _noise(size, stride)
         precision = quantization or "float32"
-        artefact = measure(temporary, pairs, sizes, started, "litert", precision)
+        artefact = _compare(temporary, derain, known, started, precision)
     return artefact.moved(path)
 
 
@@ -129,6 +116,14 @@ def _check(stride, size, quantization, representative, interface, keep):
         )
 
 
+@contextlib.contextmanager
+def _converter(derain, size):
+    """Gives TensorFlow's converter of a function from rainy images of a size."""
+    with tempfile.TemporaryDirectory() as scratch:
+        write_saved_model(derain, (1, *(size or (None, None))), scratch)
+        yield tf.lite.TFLiteConverter.from_saved_model(scratch, signature_keys=[TENSOR])
+
+
 def _prepare(converter, quantization, representative, interface, size):
     """Sets the converter; returns images that the result must be right for."""
     if quantization:
@@ -148,14 +143,31 @@ def _prepare(converter, quantization, representative, interface, size):
 
 def _convert(converter, keep):
     """Converts; operations of the names `keep` stay in float32 inside an int8 file."""
-    if not keep:
-        return converter.convert()
-    tools = tf.lite.experimental  # where TensorFlow has selective quantization
-    options = tools.QuantizationDebugOptions(denylisted_ops=list(keep))
-    images = converter.representative_dataset
-    return tools.QuantizationDebugger(
-        converter=converter, debug_dataset=images, debug_options=options
-    ).get_nondebug_quantized_model()
+    with warnings.catch_warnings():
+        # TensorFlow's converter measures ranges with its own interpreter.
+        warnings.filterwarnings("ignore", ".*tf.lite.Interpreter is deprecated")
+        if not keep:
+            return converter.convert()
+        tools = tf.lite.experimental  # where TensorFlow has selective quantization
+        options = tools.QuantizationDebugOptions(denylisted_ops=list(keep))
+        images = converter.representative_dataset
+        return tools.QuantizationDebugger(
+            converter=converter, debug_dataset=images, debug_options=options
+        ).get_nondebug_quantized_model()
+
+
+def _compare(path, derain, images, started, precision):
+    pairs = [
+        (run_litert(path, rainy), derain(rainy)["derained"].numpy()) for rainy in images
+    ]
+    sizes = [rainy.shape[1:3] for rainy in images]
+    return measure(path, pairs, sizes, started, "litert", precision)
+
+
+def _noise(size, stride):
+    """Images to compare the file with Keras on: of its size, and two to resize to."""
+    sizes = ((6 * stride, 5 * stride), (stride, 9 * stride))
+    return [random_image(each) for each in ((size,) if size else ()) + sizes]
 
 
 def _cut(image, size):

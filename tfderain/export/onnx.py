@@ -1,7 +1,6 @@
 """ONNX files, for ONNX Runtime, OpenVINO and what else reads them."""
 
 import dataclasses
-import importlib.util
 import json
 import time
 from pathlib import Path
@@ -9,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
+from tfderain import extras
 from tfderain.export.artefact import (
     Artefact,
     deployable,
@@ -39,8 +39,8 @@ def to_onnx(
         opset: of ONNX, 17 or later.
 
     Raises:
-        ValueError: if `path` exists, if tf2onnx or onnxruntime are not installed
-            (extra `onnx`), or if the written file gives other results.
+        ValueError: if `path` exists, or if the written file gives other results.
+        ImportError: if tf2onnx or onnxruntime are not installed (extra `onnx`).
     """
     started = time.perf_counter()
     model = deployable(model)
@@ -49,7 +49,7 @@ def to_onnx(
         images = [random_image(size, batch=2) for size in sizes]
         wanted = [model(rainy).numpy() for rainy in images]
         runs = {"onnxruntime": run_onnx}
-        if has_package("openvino"):
+        if extras.installed("openvino"):
             runs["openvino"] = run_openvino
         made = {
             name: measure(
@@ -70,15 +70,10 @@ def to_onnx(
 
 
 def _write(model, path, opset):
-    try:
-        import onnx
-        import onnxruntime  # noqa: F401  (said now rather than after the conversion)
-        import tf2onnx
-    except ImportError as error:
-        raise ValueError(
-            "ONNX files need the extra `onnx`: pip install 'tfderain[onnx]'. "
-            f"Received: {error}."
-        ) from error
+    # ONNX Runtime: missing, it is named now rather than after the conversion
+    onnx = extras.require("onnx", "tf2onnx", "onnxruntime", extra="onnx")
+    import tf2onnx
+
     rainy = tf.TensorSpec((None, None, None, 3), tf.float32, name="rainy")
 
     def derain(rainy):
@@ -122,8 +117,3 @@ def run_openvino(path, rainy):
         str(path), "CPU", {"INFERENCE_PRECISION_HINT": "f32"}
     )
     return np.array(model(rainy)["derained"])
-
-
-def has_package(name):
-    """Whether a package is installed."""
-    return importlib.util.find_spec(name) is not None

@@ -12,7 +12,7 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from tfderain import presets
+from tfderain import extras, presets
 from tfderain.export.artefact import (
     Artefact,
     deployable,
@@ -22,7 +22,7 @@ from tfderain.export.artefact import (
     total_bytes,
 )
 from tfderain.export.litert import to_litert
-from tfderain.export.onnx import has_package, to_onnx
+from tfderain.export.onnx import to_onnx
 from tfderain.export.saved_model import to_saved_model
 
 MAX_PRESET_BYTES = 15_000_000
@@ -78,7 +78,7 @@ def export_preset(
                 representative=representative,
             )
         content = preset_card(model, name, temporary, artefacts, card or {})
-        if has_package("tf2onnx") and has_package("onnxruntime"):
+        if extras.installed("tf2onnx", "onnxruntime"):
             content["onnx"] = try_onnx(model)
         text = json.dumps(content, indent=2, ensure_ascii=False) + "\n"
         (temporary / "card.json").write_text(text, encoding="utf-8")

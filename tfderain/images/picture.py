@@ -50,9 +50,3 @@ class Picture:
     icc: bytes | None = None
     dpi: tuple | None = None
     notes: tuple = ()
-
-
-def one_line(error: BaseException) -> str:
-    """Returns the reason that an error gives, in one line without a full stop."""
-    text = " ".join(str(getattr(error, "strerror", None) or error).split())
-    return text.rstrip(".") or type(error).__name__

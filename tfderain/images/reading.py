@@ -10,7 +10,8 @@ import warnings
 import numpy as np
 from PIL import Image, ImageCms, UnidentifiedImageError
 
-from tfderain.images.picture import MAX_PIXELS, ImageError, Picture, TooLarge, one_line
+from tfderain import errors
+from tfderain.images.picture import MAX_PIXELS, ImageError, Picture, TooLarge
 from tfderain.images.pixels import from_float, to_rgb, to_uint8
 
 # Tried in this order, whatever the suffix says. No EPS: reading it runs a program.
@@ -101,7 +102,7 @@ def _explained(beginning):
     # Decoders raise nearly anything on damaged files: OSError, SyntaxError,
     # struct.error, zlib.error, EOFError, KeyError, TypeError, MemoryError.
     except Exception as error:
-        reason, cause = one_line(error), error
+        reason, cause = errors.reason(error), error
         if isinstance(error, ImageError):
             kind = type(error)
         elif not isinstance(error, (ValueError, OSError)):

@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 from PIL import Image
 
-from tfderain import files
-from tfderain.images.picture import FORMATS, ImageError, Picture, one_line
+from tfderain import errors, files
+from tfderain.images.picture import FORMATS, ImageError, Picture
 from tfderain.images.pixels import from_float, to_float, to_uint8
 
 
@@ -94,7 +94,7 @@ def _moved_into_place(path):
             yield file
     # Pillow's encoders raise OSError, ValueError, struct.error and others.
     except Exception as error:
-        raise ImageError(f"Cannot write {path}: {one_line(error)}.") from error
+        raise ImageError(f"Cannot write {path}: {errors.reason(error)}.") from error
 
 
 def _with_pixels(picture, derained):

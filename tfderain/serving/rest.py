@@ -22,16 +22,29 @@ def application(service: Service, ui=None):
         service: what answers.
         ui: folder of the built page, or `None` for no page.
     """
-    from fastapi import FastAPI, Request, Response
-    from fastapi.concurrency import run_in_threadpool
-    from fastapi.responses import JSONResponse
-    from starlette.exceptions import HTTPException
+    from fastapi import FastAPI, Request
 
     # Without the pages of documentation: they would load scripts from elsewhere.
     app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None)
-    # JSON of floats takes 16 times its size as Python's lists; Python's lock lets no
-    # more than one thread work on it anyway.
-    turns = asyncio.Semaphore(2)
+    _add_errors(app)
+    _add_health(app, service)
+    _add_models(app, service)
+    _add_predict(app, service)
+
+    @app.api_route("/v1/{path:path}", methods=["GET", "POST"])
+    async def malformed(request: Request, path: str):
+        raise invalid(f"Malformed request: {request.method} /v1/{path}")
+
+    if ui:
+        app.mount("/", page.files(ui))
+    return app
+
+
+def _add_errors(app):
+    """Answers that say what went wrong."""
+    from fastapi import Request
+    from fastapi.responses import JSONResponse
+    from starlette.exceptions import HTTPException
 
     @app.exception_handler(Refusal)
     async def refused(request: Request, error: Refusal):
@@ -46,6 +59,13 @@ def application(service: Service, ui=None):
     async def broken(request: Request, error: Exception):
         return JSONResponse({"error": f"Internal error: {type(error).__name__}"}, 500)
 
+
+def _add_health(app, service):
+    """`/healthz` and `/metrics`."""
+    from fastapi import Response
+    from fastapi.concurrency import run_in_threadpool
+    from fastapi.responses import JSONResponse
+
     @app.get("/healthz")
     async def healthz():
         if service.stopping:
@@ -56,6 +76,10 @@ def application(service: Service, ui=None):
     async def metrics():
         numbers, kind = await run_in_threadpool(service.metrics.page)
         return Response(numbers, media_type=kind)
+
+
+def _add_models(app, service):
+    """What is served: its name, state and signatures."""
 
     @app.get("/v1/models")
     async def models():
@@ -75,17 +99,22 @@ def application(service: Service, ui=None):
             service.check(name, version)
             return model_metadata(service)
 
+
+def _add_predict(app, service):
+    """Images to derained images."""
+    from fastapi import Request, Response
+    from fastapi.concurrency import run_in_threadpool
+
+    # JSON of floats takes 16 times its size as Python's lists; Python's lock lets no
+    # more than one thread work on it anyway.
+    turns = asyncio.Semaphore(2)
+
     @app.post("/v1/models/{name}:predict")
     @app.post("/v1/models/{name}/versions/{version:int}:predict")
     async def predict(request: Request, name: str, version: int | None = None):
         until = time.monotonic() + service.limits.seconds
         with service.metrics.call("rest", "Predict"), service.admitted():
-            try:
-                async with asyncio.timeout(service.limits.seconds):
-                    body = await read_body(request, service.limits.body)
-            except TimeoutError as error:
-                message = "The request did not arrive in time."
-                raise Refusal("DEADLINE_EXCEEDED", message, 408) from error
+            body = await body_in_time(request, service.limits)
             # Megabytes of JSON would hold up the other connections.
             async with turns:
                 signature, images, row = await run_in_threadpool(
@@ -101,13 +130,19 @@ def application(service: Service, ui=None):
                 )
         return Response(answer, media_type="application/json")
 
-    @app.api_route("/v1/{path:path}", methods=["GET", "POST"])
-    async def malformed(request: Request, path: str):
-        raise invalid(f"Malformed request: {request.method} /v1/{path}")
 
-    if ui:
-        app.mount("/", page.files(ui))
-    return app
+async def body_in_time(request, limits) -> bytes:
+    """Returns the body of a request that must arrive within `limits.seconds`.
+
+    Raises:
+        Refusal: if it does not, or as `read_body`.
+    """
+    try:
+        async with asyncio.timeout(limits.seconds):
+            return await read_body(request, limits.body)
+    except TimeoutError as error:
+        message = "The request did not arrive in time."
+        raise Refusal("DEADLINE_EXCEEDED", message, 408) from error
 
 
 async def read_body(request, limit: int) -> bytes:

@@ -14,9 +14,9 @@ from typing import Literal
 
 import numpy as np
 
-from tfderain import presets, runtime
+from tfderain import extras, presets, runtime
 from tfderain.runtime import engines
-from tfderain.serving import page
+from tfderain.serving import page, protos
 from tfderain.serving.engine import Engine
 from tfderain.serving.metrics import Metrics
 from tfderain.serving.service import Limits, Service
@@ -245,22 +245,10 @@ def require_packages(grpc: bool):
     Raises:
         ImportError: if a package of the extra `serve` is not installed.
     """
-    try:
-        import fastapi  # noqa: F401
-        import prometheus_client  # noqa: F401
-        import uvicorn  # noqa: F401
-
-        if grpc:
-            import grpc as _  # noqa: F401
-
-            from tfderain.serving import protos
-
-            protos.load()
-    except ImportError as error:
-        raise ImportError(
-            'Serving needs `pip install "tfderain[serve]"`. '
-            f"Received: {' '.join(str(error).split())}."
-        ) from error
+    extras.require("fastapi", "prometheus_client", "uvicorn", extra="serve")
+    if grpc:
+        extras.require("grpc", extra="serve")
+        protos.load()
 
 
 def name_and_version(model, name: str | None = None) -> tuple[str, int]:

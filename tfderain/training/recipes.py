@@ -58,7 +58,7 @@ RESUNET = TrainConfig(
 )
 
 RECIPES = {
-    # tfderain train menet --data DIR --streaks DIR --run DIR: the shipped preset. One
+    # tfderain train menet --data DIR --streaks DIR --out DIR: the shipped preset. One
     # network for light, heavy and real rain. Its last parts had fixed weights, see its
     # card.
     "menet": TrainConfig(
@@ -100,7 +100,7 @@ RECIPES = {
         epochs=100,
         schedule="steps",
     ),
-    # tfderain train erlnet --data DIR --streaks DIR --run DIR: ERL-Net at a quarter of
+    # tfderain train erlnet --data DIR --streaks DIR --out DIR: ERL-Net at a quarter of
     # the paper's width, all stages of MA_D.
     "erlnet": TrainConfig(
         model="erlnet",
@@ -142,7 +142,7 @@ RECIPES = {
         learning_rate=4e-4,
         schedule="plateau",
     ),
-    # tfderain train jrgr --synthetic DIR --real DIR --streaks DIR: the shipped preset.
+    # tfderain train jrgr --data DIR --photos DIR --streaks DIR: the shipped preset.
     "jrgr": TrainConfig(
         model="jrgr",
         model_config=FORMS["jrgr"].model_config,
@@ -177,7 +177,7 @@ RECIPES = {
         },
         keep="last",
     ),
-    # tfderain train jrgr_paper --synthetic DIR --real DIR: section 3.3; weights of the
+    # tfderain train jrgr_paper --data DIR --photos DIR: section 3.3; weights of the
     # losses as printed.
     "jrgr_paper": TrainConfig(
         model="jrgr",
@@ -202,7 +202,7 @@ RECIPES = {
         beta_1=0.5,
         keep="last",
     ),
-    # tfderain train jrgr_code --synthetic DIR --real DIR: as the authors really ran it.
+    # tfderain train jrgr_code --data DIR --photos DIR: as the authors really ran it.
     "jrgr_code": TrainConfig(
         model="jrgr",
         model_config={"variant": "code", "lambdas": {"mse": 50.0}},
@@ -217,7 +217,7 @@ RECIPES = {
         beta_1=0.5,
         keep="last",
     ),
-    # tfderain train rainmer --data DIR --streaks DIR --run DIR: a quarter of the
+    # tfderain train rainmer --data DIR --streaks DIR --out DIR: a quarter of the
     # paper's channels. The data set's rain, synthetic rain by day and by night in one
     # mixture take the place of the paper's three data sets; with folders of real ones
     # give `--data` several times and `--set degrade=none`.
@@ -313,9 +313,9 @@ RECIPES = {
         clip_norm=0.01,
         seed=100,
     ),
-    # tfderain train resunet --data DIR --run DIR
+    # tfderain train resunet --data DIR --out DIR
     "resunet": RESUNET,
-    # tfderain train resunet_fast --data DIR --run DIR: half the channels and fewer
+    # tfderain train resunet_fast --data DIR --out DIR: half the channels and fewer
     # blocks, for phones and browsers.
     "resunet_fast": dataclasses.replace(
         RESUNET,
