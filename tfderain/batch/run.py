@@ -19,6 +19,7 @@ import time
 import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -58,7 +59,7 @@ class Summary(reports.Report):
 def derain_files(
     inputs: Sequence[str | os.PathLike],
     output: str | os.PathLike,
-    restorer,
+    restorer: Any,
     *,
     recursive: bool = False,
     skip_existing: bool = False,

@@ -73,7 +73,11 @@ class Profile(reports.Report):
         return f"{about}\n\n{reports.text_table(titles, rows)}"
 
 
-def profile(model, size=(320, 320), threads=None) -> Profile:
+def profile(
+    model: str | os.PathLike,
+    size: tuple[int, int] = (320, 320),
+    threads: int | None = None,
+) -> Profile:
     """Profiles a LiteRT model in a process of its own.
 
     Args:
@@ -113,7 +117,7 @@ def _profile(model, size, threads):
     return Profile(tiles.tile, len(tiles), statistics.fmean(seconds), operations)
 
 
-def read_summary(text, runs) -> list[tuple[str, float]]:
+def read_summary(text: str, runs: int) -> list[tuple[str, float]]:
     """Returns `(kind, seconds of one run)` of LiteRT's table in the order of the runs.
 
     Kinds have spaces in them, the cells after them none. Where LiteRT runs a network in

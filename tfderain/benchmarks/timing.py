@@ -13,7 +13,7 @@ import dataclasses
 import math
 import statistics
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -115,7 +115,12 @@ class Timings(reports.Report):
         }
 
 
-def time_models(models, size=(320, 320), repeats=None, progress=None) -> list[Timing]:
+def time_models(
+    models: dict,
+    size: tuple[int, int] = (320, 320),
+    repeats: int | None = None,
+    progress: Callable | None = None,
+) -> list[Timing]:
     """Times models on one image, turn by turn, so that all meet the same machine.
 
     Args:
@@ -153,7 +158,9 @@ def time_models(models, size=(320, 320), repeats=None, progress=None) -> list[Ti
     ]
 
 
-def add_memory(timing, runtime="litert", threads=None) -> Timing:
+def add_memory(
+    timing: Timing, runtime: str = "litert", threads: int | None = None
+) -> Timing:
     """Returns a `Timing` with the memory its model takes, in a process of its own.
 
     Resident memory is only known on Linux; elsewhere `memory` stays `None`.
@@ -168,7 +175,7 @@ def add_memory(timing, runtime="litert", threads=None) -> Timing:
     return dataclasses.replace(timing, memory=memory)
 
 
-def add_profile(timing, threads=None) -> Timing:
+def add_profile(timing: Timing, threads: int | None = None) -> Timing:
     """Returns a `Timing` with the profile of its model, a LiteRT file or preset.
 
     Raises:

@@ -103,26 +103,26 @@ def choose(
         ValueError: for a wrong number of proportions, or when the target asks for pairs
             of an empty bin.
     """
-    target = np.asarray(target, float)
-    if len(target) != len(bounds) + 1 or target.min() < 0 or not target.sum() > 0:
+    shares = np.asarray(target, float)
+    if len(shares) != len(bounds) + 1 or shares.min() < 0 or not shares.sum() > 0:
         raise ValueError(
             f"There must be {len(bounds) + 1} proportions, none negative. "
-            f"Received: target={tuple(target.tolist())}."
+            f"Received: target={tuple(shares.tolist())}."
         )
-    target = target / target.sum()
+    shares = shares / shares.sum()
     have = counts(found, bounds)
-    wanted = target > 0
-    total = float(np.min(have[wanted] / target[wanted]))
+    needed = shares > 0
+    total = float(np.min(have[needed] / shares[needed]))
     if total < 1:
         raise ValueError(
-            "Each bin that is wanted must have pairs. Received: "
-            f"counts={tuple(have.tolist())}, target={tuple(target.round(4).tolist())}."
+            "Each bin of the target must have pairs. Received: "
+            f"counts={tuple(have.tolist())}, target={tuple(shares.round(4).tolist())}."
         )
     places = np.searchsorted(bounds, found, side="left")
     rng = np.random.default_rng(seed)
     chosen = [
         rng.permutation(np.flatnonzero(places == index))[: round(total * share)]
-        for index, share in enumerate(target)
+        for index, share in enumerate(shares)
     ]
     return np.sort(np.concatenate(chosen))
 
@@ -163,13 +163,13 @@ def table(
     """Text: number and proportion of the pairs in each bin, before and after."""
     edges = ["0", *(f"{bound:g}" for bound in bounds), "1"]
     lines = [f"{'density':<12}{'before':>16}{'after':>16}{'target':>9}"]
-    target = np.asarray(target, float) / np.sum(target)
-    shares = zip(counts(before, bounds), counts(after, bounds), target, strict=True)
-    for index, (one, two, wanted) in enumerate(shares):
+    shares = np.asarray(target, float) / np.sum(target)
+    rows = zip(counts(before, bounds), counts(after, bounds), shares, strict=True)
+    for index, (one, two, share) in enumerate(rows):
         name = f"{edges[index]} .. {edges[index + 1]}"
         lines.append(
             f"{name:<12}{one:>8}{one / len(before):>8.3f}"
-            f"{two:>8}{two / max(len(after), 1):>8.3f}{wanted:>9.3f}"
+            f"{two:>8}{two / max(len(after), 1):>8.3f}{share:>9.3f}"
         )
     lines.append(f"{'pairs':<12}{len(before):>8}{len(after):>16}")
     return "\n".join(lines)

@@ -21,9 +21,10 @@ import json
 import os
 import statistics
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from tfderain import metrics, reports
 from tfderain.evaluation import scores, subjects
@@ -122,7 +123,7 @@ class Improvements(reports.Report):
         return f"{about}\n\n{reports.text_table(titles, rows)}"
 
 
-def improvement(reference, result) -> Improvement:
+def improvement(reference: scores.Result, result: scores.Result) -> Improvement:
     """Counts the images that improved, as Figure 3 of the ERL-Net paper does.
 
     Args:
@@ -153,7 +154,7 @@ def improvement(reference, result) -> Improvement:
     )
 
 
-def improvements(results) -> Improvements:
+def improvements(results: Sequence[scores.Result]) -> Improvements:
     """Compares each result with the first one on the same images.
 
     Args:
@@ -189,7 +190,7 @@ def improvements(results) -> Improvements:
     )
 
 
-def read(paths) -> tuple[scores.Result, ...]:
+def read(paths: Sequence[str | os.PathLike]) -> tuple[scores.Result, ...]:
     """Reads score files of `tfderain evaluate --json`, of one model or of several.
 
     Where a model occurs twice on the same images, the name of its file is added.
@@ -217,12 +218,12 @@ def read(paths) -> tuple[scores.Result, ...]:
     )
 
 
-def label(path) -> str:
+def label(path: str | os.PathLike) -> str:
     """Returns the last name of a path, as tables show it."""
     return Path(os.path.abspath(path)).name or os.fspath(path)
 
 
-def labels(paths) -> list[str]:
+def labels(paths: Sequence[str | os.PathLike]) -> list[str]:
     """Returns a name for each path: its last part, or all of it where these agree."""
     short = [label(path) for path in paths]
     return short if len(set(short)) == len(short) else [os.fspath(p) for p in paths]
@@ -304,13 +305,13 @@ class Comparison(reports.Report):
         }
 
     @classmethod
-    def from_json(cls, path) -> "Comparison":
+    def from_json(cls, path: str | os.PathLike) -> "Comparison":
         """Reads what `to_json` wrote; a `ValueError` names a file that is not that."""
         rule = "A comparison must be a JSON file that `tfderain evaluate --json` wrote."
         return reports.read_json(path, cls.from_dict, rule)
 
     @classmethod
-    def from_dict(cls, content) -> "Comparison":
+    def from_dict(cls, content: Any) -> "Comparison":
         """Makes a comparison of what `as_dict` returned."""
         return cls(
             {
@@ -324,7 +325,12 @@ class Comparison(reports.Report):
 
 
 def compare(
-    models, data, protocol="matlab_y_float", progress=None, *, identity=False
+    models: dict,
+    data: dict,
+    protocol: str = "matlab_y_float",
+    progress: Callable | None = None,
+    *,
+    identity: bool = False,
 ) -> Comparison:
     """Scores every model on every data set.
 

@@ -21,7 +21,9 @@ other, not with published ones.
 
 import dataclasses
 import math
+import os
 import statistics
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -105,7 +107,7 @@ class Result(reports.Report):
         return {**dataclasses.asdict(self), "means": self.rows()}
 
 
-def fit(images) -> Pristine:
+def fit(images: Iterable[np.ndarray]) -> Pristine:
     """Measures clean photos, by their sharp blocks.
 
     Args:
@@ -129,7 +131,7 @@ def fit(images) -> Pristine:
     return Pristine(numbers.mean(axis=0), np.cov(numbers.T), len(numbers))
 
 
-def niqe(image, pristine) -> float:
+def niqe(image: np.ndarray, pristine: Pristine) -> float:
     """Returns the distance of an image from clean photos, eq. 10.
 
     Args:
@@ -150,7 +152,13 @@ def niqe(image, pristine) -> float:
     return math.sqrt(max(0.0, float(difference @ spread @ difference)))
 
 
-def compare(models, files, pristine, progress=None, keep=None) -> Result:
+def compare(
+    models: dict,
+    files: Sequence[str | os.PathLike],
+    pristine: Pristine,
+    progress: Callable | None = None,
+    keep: list | None = None,
+) -> Result:
     """Scores images before and after models have derained them.
 
     Args:
@@ -179,7 +187,7 @@ def compare(models, files, pristine, progress=None, keep=None) -> Result:
     )
 
 
-def features(image):
+def features(image: np.ndarray):
     """The 36 numbers of each block, and how sharp it is.
 
     Args:

@@ -29,8 +29,10 @@ background), e.g. where rainy and clean image are equal. Here such an image has 
 import dataclasses
 import os
 import statistics
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -173,7 +175,7 @@ class Result(reports.Report):
 # Maps of one image
 
 
-def binary_maps(rainy, clean, variant="paper"):
+def binary_maps(rainy: np.ndarray, clean: np.ndarray, variant: str = "paper"):
     """Where rain is and where it is not: grey difference against its mean.
 
     Args:
@@ -207,7 +209,7 @@ def binary_maps(rainy, clean, variant="paper"):
     return difference * difference.size > total, difference * difference.size < total
 
 
-def mask_maps(mask):
+def mask_maps(mask: np.ndarray):
     """The binary maps of a region mask, as Rain100H ships them (`rainregion-*.png`).
 
     Args:
@@ -222,7 +224,12 @@ def mask_maps(mask):
     return rain, ~rain
 
 
-def indicator_map(reference, derained, clean, protocol="matlab_y_float"):
+def indicator_map(
+    reference: np.ndarray,
+    derained: np.ndarray,
+    clean: np.ndarray,
+    protocol: str = "matlab_y_float",
+):
     """Result indicator map (eq. 6): where `derained` is nearer than `reference`.
 
     Args:
@@ -244,7 +251,7 @@ def indicator_map(reference, derained, clean, protocol="matlab_y_float"):
     return np.abs(derained - clean) < np.abs(reference - clean)
 
 
-def intersection(region, indicator):
+def intersection(region: np.ndarray, indicator: np.ndarray):
     """Share of a region's pixels where the indicator is 1 (eq. 7).
 
     Args:
@@ -257,7 +264,13 @@ def intersection(region, indicator):
     return int(np.count_nonzero(region & indicator)) / count if count else None
 
 
-def overview(rainy, reference, derained, clean, maps):
+def overview(
+    rainy: np.ndarray,
+    reference: np.ndarray,
+    derained: np.ndarray,
+    clean: np.ndarray,
+    maps: Maps,
+):
     """Rows for `images.before_after`: four images above, four maps below.
 
     Args:
@@ -282,17 +295,17 @@ def overview(rainy, reference, derained, clean, maps):
 
 
 def evaluate(
-    reference,
-    model,
-    pairs,
-    protocol="matlab_y_float",
-    masks=None,
-    maps_dir=None,
-    progress=None,
+    reference: Any,
+    model: Any,
+    pairs: Any,
+    protocol: str = "matlab_y_float",
+    masks: str | os.PathLike | None = None,
+    maps_dir: str | os.PathLike | None = None,
+    progress: Callable | None = None,
     *,
-    variant="paper",
-    names=None,
-    overwrite=False,
+    variant: str = "paper",
+    names: tuple[str, str] | None = None,
+    overwrite: bool = False,
 ) -> Result:
     """Scores a model against a reference: IoR and IoB per image, mIoR and mIoB.
 
@@ -354,7 +367,7 @@ def _row(name, maps):
     return Row(name, maps.ior, maps.iob, *shares)
 
 
-def find_masks(folder, pairs) -> tuple[str, ...]:
+def find_masks(folder: str | os.PathLike, pairs: Any) -> tuple[str, ...]:
     """Finds the region mask of each rainy image in a folder.
 
     Args:

@@ -26,8 +26,10 @@ brings it, a `runtime.Restorer` does not.
 import dataclasses
 import os
 import statistics
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from tfderain import images, metrics, reports
 from tfderain.data import pipeline
@@ -122,14 +124,14 @@ class Result(reports.Report):
         }
 
     @classmethod
-    def from_dict(cls, content) -> "Result":
+    def from_dict(cls, content: dict) -> "Result":
         """Makes a result of what `as_dict` returned."""
         rows = tuple(Row(**row) for row in content["rows"])
         names = ("model", "protocol", "data", "versions", "identity")
         return cls(rows=rows, **{name: content[name] for name in names})
 
     @classmethod
-    def from_json(cls, path) -> "Result":
+    def from_json(cls, path: str | os.PathLike) -> "Result":
         """Reads what `to_json` wrote; a `ValueError` names a file that is not that."""
         rule = "Scores must be a JSON file that `tfderain evaluate --json` wrote."
         return reports.read_json(path, cls.from_dict, rule)
@@ -151,16 +153,16 @@ class Result(reports.Report):
 
 
 def evaluate(
-    model,
-    pairs,
-    protocol="matlab_y_float",
-    save_images=None,
-    progress=None,
+    model: Any,
+    pairs: pipeline.Pairs,
+    protocol: str = "matlab_y_float",
+    save_images: str | os.PathLike | None = None,
+    progress: Callable | None = None,
     *,
-    groups=None,
-    identity=False,
-    name=None,
-    overwrite=False,
+    groups: Sequence[str] | None = None,
+    identity: bool = False,
+    name: str | None = None,
+    overwrite: bool = False,
 ) -> Result:
     """Derains each rainy image and scores it against its clean image.
 
@@ -211,7 +213,7 @@ def evaluate(
     )
 
 
-def find_scenes(folder):
+def find_scenes(folder: str | os.PathLike):
     """Finds GT-Rain's `<scene>/<scene>-Webcam-R-<n>.png` and `...-C-000.png`.
 
     Returns:
@@ -224,7 +226,7 @@ def find_scenes(folder):
     return pairs, scenes_of(pairs)
 
 
-def scenes_of(pairs):
+def scenes_of(pairs: pipeline.Pairs):
     """Returns the scene of each pair, or `None` if these are not GT-Rain's scenes.
 
     GT-Rain names the one clean image of a scene folder `...-C-000.png`.

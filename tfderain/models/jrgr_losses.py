@@ -1,5 +1,6 @@
 """JRGR's losses of joint training: of the four networks, and of the three critics."""
 
+from collections.abc import Callable
 from typing import Any
 
 from keras import ops
@@ -26,6 +27,12 @@ BACKGROUNDS = (
 
 class JointLosses:
     """The losses of one step, for a model with `translate`, critics and pools."""
+
+    translate: Callable
+    adversary: str
+    lambdas: dict
+    pools: dict
+    alpha: float
 
     def loss_names(self):
         """Names of the losses of joint training, in the order of the equations."""

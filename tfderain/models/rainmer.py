@@ -227,7 +227,7 @@ class RainmerNetwork(DRSformerNetwork):
         chosen = {"chromatic": chromatic, "degradation": degradation}
         self.views = [view for view, wanted in chosen.items() if wanted]
         self.prompting = {"filters": filters, "views": self.views, "mixing": mixing}
-        self.encoder = None
+        self.encoder: Any = None
         if self.views or interaction:
             self.encoder = RepresentationEncoder(
                 self.dim,
@@ -240,7 +240,7 @@ class RainmerNetwork(DRSformerNetwork):
                 dtype=self.dtype_policy,
                 name="encoder",
             )
-        self.interaction = None
+        self.interaction: Any = None
         if interaction:
             self.interaction = SpatialChannelInteraction(
                 dtype=self.dtype_policy, name="interaction"
@@ -381,8 +381,8 @@ class Rainmer(SparseTransformer):
         self.contrast_weight = contrast_weight
         names = ("num_negatives", "num_archived", "momentum", "temperature")
         values = (num_negatives, num_archived, momentum, temperature)
-        self.contrast_options = dict(zip(names, values, strict=True))
-        self.contrast = self.make_contrast() if terms else None
+        self.contrast_options: dict[str, Any] = dict(zip(names, values, strict=True))
+        self.contrast: Any = self.make_contrast() if terms else None
 
     def make_contrast(self):
         encoder = self.network.encoder

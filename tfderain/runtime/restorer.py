@@ -83,7 +83,7 @@ class Restorer:
         if threads is not None and threads < 1:
             raise ValueError(f"`threads` must be positive. Received: {threads}.")
         self.runtime = runtime
-        self.tile = tile
+        self.tile: int | Literal["auto"] | None = tile
         self.overlap = overlap
         self.scales = scales
         self.best = best
