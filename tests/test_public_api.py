@@ -35,12 +35,12 @@ PUBLIC = {
     "read_representative run_litert run_onnx run_openvino run_saved_model staged "
     "to_litert to_onnx to_saved_model total_bytes write_saved_model",
     "images": "EXTENSIONS FORMATS ImageError Like MAX_PIXELS Picture TooLarge "
-    "before_after compare decode encode from_float from_pil read store to_float "
-    "to_pil to_rgb to_uint8 write",
+    "before_after compare decode encode find_images from_float from_pil natural_key "
+    "read read_rgb store to_float to_pil to_rgb to_uint8 write",
     "losses": "Charbonnier Edge ImageLoss LogError Perceptual Reconstruction "
     "StructuralDissimilarity Texture check_norm distance gaussian_band patch_gram "
     "sobel_edges",
-    "metrics": "PROTOCOLS PSNR PSNR_CAP SSIM channel luma psnr ssim",
+    "metrics": "PROTOCOLS PSNR PSNR_CAP SSIM channel classes functions luma psnr ssim",
     "models": "AirNet DRSformer Derainer ERLNet Entangled JRGR MENET MODELS PRESETS "
     "PReNet Rainmer ResUNet load register",
     "models.layers": "ConvNorm Convolution ExpertStage MixtureOfExperts "

@@ -9,6 +9,7 @@ import platform
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import tfderain
 from tfderain import files
@@ -68,7 +69,7 @@ def part(progress: Callable | None, before: float, total: float) -> Callable | N
     return progress and (lambda done, _: progress(before + done, total))
 
 
-def json_text(content, path=None) -> str:
+def json_text(content: Any, path: str | os.PathLike | None = None) -> str:
     """Returns `content` as JSON text, and writes it to `path` if one is given."""
     text = json.dumps(content, indent=1, allow_nan=False) + "\n"
     if path is not None:
@@ -77,7 +78,7 @@ def json_text(content, path=None) -> str:
     return text
 
 
-def text_table(titles, *blocks) -> str:
+def text_table(titles: Sequence[str], *blocks) -> str:
     """Returns a fixed-width text with a rule above each block of rows.
 
     Args:

@@ -1,7 +1,7 @@
-"""Pictures and numbers about results, training runs, features and data sets.
+"""Analysis: pictures and numbers about results, training runs and data sets.
 
 Modules: `charts` (scores, improvements, task weights), `features` (maps of an entangled
-network), `relations` (of data sets, in an encoder's eyes), `translations` (JRGR's).
+network), `relations` (of data sets, as an encoder sees them), `translations` (JRGR's).
 """
 
 from tfderain import lazy

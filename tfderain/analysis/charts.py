@@ -17,7 +17,9 @@ so figures of a notebook or of another thread stay as they are.
 import csv
 import math
 import os
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -28,7 +30,7 @@ _RAINY = "rainy"  # name of the distribution of the images before deraining
 _GREY = "0.6"
 
 
-def score_distributions(results, path, rainy=True):
+def score_distributions(results: dict, path: str | os.PathLike, rainy: bool = True):
     """Draws per-image PSNR histograms beside per-image SSIM box plots of several runs.
 
     This is Figures 8 and 9 of the MENET paper in one picture.
@@ -51,7 +53,7 @@ def score_distributions(results, path, rainy=True):
     return save_figure(figure, path)
 
 
-def task_weights(history_csv, path):
+def task_weights(history_csv: str | os.PathLike, path: str | os.PathLike):
     """Draws the weight of each task over training, and the gradient norms if logged.
 
     Args:
@@ -86,7 +88,7 @@ def task_weights(history_csv, path):
     return save_figure(figure, path)
 
 
-def improvement_bars(found, path):
+def improvement_bars(found: Sequence, path: str | os.PathLike):
     """Draws the shares of improved images: all on the left, hard and easy on the right.
 
     This is Figure 3 of the ERL-Net paper. Above a bar stand the numbers of images; the
@@ -250,12 +252,12 @@ def _read_columns(path):
     }
 
 
-def new_figure(width, height):
+def new_figure(width: float, height: float):
     figures = extras.require("matplotlib.figure", extra="analysis")
     return figures.Figure(figsize=(width, height), layout="constrained")
 
 
-def save_figure(figure, path):
+def save_figure(figure: Any, path: str | os.PathLike):
     """Saves the figure whole or not at all, and returns it."""
     path = Path(path)
     kind = path.suffix.removeprefix(".") or "png"

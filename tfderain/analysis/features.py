@@ -8,6 +8,7 @@ print(correlations.table())
 """
 
 import math
+import os
 from dataclasses import dataclass
 
 import numpy as np
@@ -60,7 +61,9 @@ def _cells(values):
     return [str(known.size), *cells]
 
 
-def feature_maps(features, path, scaling="own", largest=128) -> Correlations:
+def feature_maps(
+    features: dict, path: str | os.PathLike, scaling: str = "own", largest: int = 128
+) -> Correlations:
     """Draws every channel of three feature maps, and correlates the channels.
 
     This is Figure R1 of the ERL-Net rebuttal: from left to right a square of the main,

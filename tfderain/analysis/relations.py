@@ -1,8 +1,8 @@
-"""Relations of data sets in the eyes of a trained encoder: mean cosines, UMAP.
+"""Relations of data sets as a trained encoder sees them: mean cosines, UMAP.
 
 ```python
 found = relations.embed(model, {"day": day_pairs, "night": night_pairs}, count=500)
-scores = relations.score(found["chromatic"])  # mean cosine of each two sets
+scores = relations.score(found["chromatic"])  # mean cosine of every two sets
 relations.draw_scores(scores, list(found["chromatic"]), "chromatic.png")
 places = relations.sphere(found["chromatic"])  # UMAP, needs umap-learn
 relations.draw_sphere(places, "chromatic_sphere.png")
@@ -18,7 +18,9 @@ github.com/Schizophreni/Rainmer at 9db7c6b7eb15.
 
 import os
 import warnings
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -33,11 +35,13 @@ SEED = 42
 NEIGHBOURS = 50
 
 
-def rainy_pairs(folder, layout="auto", pattern=None):
+def rainy_pairs(
+    folder: str | os.PathLike, layout: str = "auto", pattern: str | None = None
+):
     """The rainy images of a folder of pairs, or all images of another folder.
 
     Returns:
-        `Pairs`, whose clean images are the rainy ones where there are no others.
+        `Pairs`; without clean images the rainy ones stand in for them.
 
     Raises:
         ValueError: for a folder without images, see also `find_pairs`.
@@ -54,13 +58,20 @@ def rainy_pairs(folder, layout="auto", pattern=None):
     return pairing.find_pairs(folder, layout, pattern)
 
 
-def embed(model, sets, count=COUNT, seed=SEED, progress=None):
+def embed(
+    model: Any,
+    sets: dict,
+    count: int = COUNT,
+    seed: int = SEED,
+    progress: Callable | None = None,
+):
     """Representations of random images of several sets.
 
     Args:
-        model: `tfderain.models.Rainmer` with a view at least, or `AirNet`.
+        model: `tfderain.models.Rainmer` with at least one view, or `AirNet`.
         sets: dict from the name of a set to its `Pairs`. Rainy images are drawn with
-            replacement, as the authors do, so that small sets weigh as much.
+            replacement, as the authors do, so that small sets weigh as much as large
+            ones.
         count: int. Images of each set.
         seed: int.
         progress: called with `(done, total)`, or `None`.
@@ -97,11 +108,11 @@ def _encoder(model):
 
     if isinstance(model, models.AirNet):
 
-        def encode(image):
+        def degradation(image):
             vectors = model(ops.image.resize(image, (SIZE, SIZE)))
             return {"degradation": ops.convert_to_numpy(vectors)}
 
-        return encode
+        return degradation
     views = getattr(model, "views", ())
     if not views:
         raise ValueError(
@@ -116,7 +127,7 @@ def _encoder(model):
     return encode
 
 
-def score(vectors):
+def score(vectors: dict):
     """Relationship scores: the mean cosine of all pairs of images of two sets.
 
     Args:
@@ -131,7 +142,7 @@ def score(vectors):
     return means @ means.T
 
 
-def sphere(vectors, seed=SEED, neighbours=NEIGHBOURS):
+def sphere(vectors: dict, seed: int = SEED, neighbours: int = NEIGHBOURS):
     """Places images on a sphere so that similar ones lie close (UMAP).
 
     Args:
@@ -176,7 +187,12 @@ def _umap(distances, seed, neighbours):
         return reducer.fit_transform(distances)
 
 
-def draw_scores(scores, names, path, title="Mean cosine similarity"):
+def draw_scores(
+    scores: np.ndarray,
+    names: Sequence[str],
+    path: str | os.PathLike,
+    title: str = "Mean cosine similarity",
+):
     """Draws relationship scores as a heat map from the smallest to the largest.
 
     Returns:
@@ -204,7 +220,9 @@ def draw_scores(scores, names, path, title="Mean cosine similarity"):
     return charts.save_figure(figure, path)
 
 
-def draw_sphere(places, path, title="UMAP on the sphere"):
+def draw_sphere(
+    places: dict, path: str | os.PathLike, title: str = "UMAP on the sphere"
+):
     """Draws what `sphere` returned: longitude across, latitude up, a colour a set.
 
     Returns:
@@ -276,7 +294,14 @@ class Relations(reports.Report):
             draw_sphere(places, path, f"UMAP, {space}")
 
 
-def relate(model, sets, count=COUNT, seed=SEED, umap=True, progress=None) -> Relations:
+def relate(
+    model: Any,
+    sets: dict,
+    count: int = COUNT,
+    seed: int = SEED,
+    umap: bool = True,
+    progress: Callable | None = None,
+) -> Relations:
     """Scores, and maps of the sphere, of several sets in each space of an encoder.
 
     Args:

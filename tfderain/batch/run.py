@@ -1,4 +1,4 @@
-"""Batches of pictures: files, folders and trees derained, or made rainy.
+"""Batch runs: files, folders and trees of pictures derained, or made rainy.
 
 ```python
 from tfderain import batch, runtime
@@ -19,6 +19,7 @@ import time
 import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -58,7 +59,7 @@ class Summary(reports.Report):
 def derain_files(
     inputs: Sequence[str | os.PathLike],
     output: str | os.PathLike,
-    restorer,
+    restorer: Any,
     *,
     recursive: bool = False,
     skip_existing: bool = False,
@@ -78,7 +79,7 @@ def derain_files(
             `runtime.Restorer`, or a function without arguments that returns one. It
             is called when the first picture needs it: bad usage fails before a model
             loads.
-        recursive: bool. Goes into the folders' folders and mirrors the tree.
+        recursive: bool. Also searches subfolders and mirrors the tree.
         skip_existing: bool. Leaves out pictures whose outputs are all there, and
             writes only the outputs that are missing.
         overwrite: bool. Replaces outputs that exist; otherwise such a picture fails.
@@ -129,14 +130,14 @@ def synthesize_files(
 ) -> Summary:
     """Adds synthetic weather to clean pictures, keeps the pairs (see `plan_pairs`).
 
-    The rain on a picture depends on `seed`, the picture's name below its folder and
-    the number of the copy alone, not on the other pictures. At night all copies show
+    The rain on a picture depends only on `seed`, the picture's name below its folder
+    and the number of the copy, not on the other pictures. At night all copies show
     one dark scene, which is then the clean picture.
 
     Args:
         inputs: paths of clean pictures and folders.
         output: path of a folder; `rainy/` and `clean/` appear in it.
-        kind: see `data.rain.add_weather`; a maker knows those of `add_rain` alone.
+        kind: see `data.rain.add_weather`; a maker knows only those of `add_rain`.
         seed: int, not negative.
         copies: int. Rainy pictures for each clean one.
         streaks: folder of streak pictures to mix in; None for rendered streaks alone.
@@ -159,7 +160,9 @@ def synthesize_files(
     planned = plan.plan_pairs(inputs, output, recursive=recursive, copies=copies)
 
     def prepare():
-        pool = streaks and rain.streak_pool(POOL_COUNT, POOL_SIZE, seed, streaks)
+        pool = None
+        if streaks:
+            pool = rain.streak_pool(POOL_COUNT, POOL_SIZE, seed, streaks)
         if maker is not None:
             make = maker(pool)
             return lambda clean, rng, _: (make(clean, rng), clean)
@@ -251,7 +254,7 @@ def _run(planned, prepare, work, summary, existing, progress, say):
 
 
 def _due(job, rule) -> tuple[str, ...]:
-    """Returns the outputs to write. Looked up late: two runs may share one tree."""
+    """Returns the outputs to write. Checked late: two runs may share a tree."""
     if job.problem:
         raise ValueError(job.problem)
     existing = [path for path in job.outputs if os.path.lexists(path)]

@@ -11,10 +11,9 @@ print(timing.Timings(timing.time_models(models)).table())
 
 import dataclasses
 import math
-import re
 import statistics
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,8 +22,8 @@ import numpy as np
 from tfderain import reports, runtime
 from tfderain.benchmarks import fresh_process, profiling
 
-REPEATS = 20  # so that nine of ten leave more than the slowest one out
-LEAST, PATIENCE = 5, 30.0  # fewer, but as many, once they have taken these seconds
+REPEATS = 20  # so that the 90th percentile excludes more than the slowest
+LEAST, PATIENCE = 5, 30.0  # at least as many, even after these seconds
 STATUS = Path("/proc/self/status")  # of Linux
 
 
@@ -34,7 +33,7 @@ class Memory:
 
     Args:
         loaded: after loading, the libraries of the model's runtime among them.
-        peak: the most up to the end of the first image.
+        peak: the maximum until the first image is done.
     """
 
     loaded: int
@@ -116,7 +115,12 @@ class Timings(reports.Report):
         }
 
 
-def time_models(models, size=(320, 320), repeats=None, progress=None) -> list[Timing]:
+def time_models(
+    models: dict,
+    size: tuple[int, int] = (320, 320),
+    repeats: int | None = None,
+    progress: Callable | None = None,
+) -> list[Timing]:
     """Times models on one image, turn by turn, so that all meet the same machine.
 
     Args:
@@ -154,10 +158,12 @@ def time_models(models, size=(320, 320), repeats=None, progress=None) -> list[Ti
     ]
 
 
-def add_memory(timing, runtime="litert", threads=None) -> Timing:
+def add_memory(
+    timing: Timing, runtime: str = "litert", threads: int | None = None
+) -> Timing:
     """Returns a `Timing` with the memory its model takes, in a process of its own.
 
-    Only Linux tells a process how much of it is resident; elsewhere it stays `None`.
+    Resident memory is only known on Linux; elsewhere `memory` stays `None`.
 
     Args:
         timing: `Timing` of a model that is called by its path or preset's name.
@@ -169,7 +175,7 @@ def add_memory(timing, runtime="litert", threads=None) -> Timing:
     return dataclasses.replace(timing, memory=memory)
 
 
-def add_profile(timing, threads=None) -> Timing:
+def add_profile(timing: Timing, threads: int | None = None) -> Timing:
     """Returns a `Timing` with the profile of its model, a LiteRT file or preset.
 
     Raises:
@@ -185,14 +191,16 @@ def _memory(model, engine, threads, size):
     restorer = runtime.Restorer(model, runtime=engine, threads=threads)
     loaded = _resident("VmRSS")
     restorer.derain(image)
-    # The kernel counts by processor and sums up late: some pages can be missing.
+    # The kernel counts per processor and adds up late: some pages can be missing.
     peak = max(loaded, _resident("VmHWM"))
     return Memory(loaded - before, peak - before)
 
 
 def _resident(field):
     """Bytes in memory: now (`VmRSS`), or the most so far (`VmHWM`)."""
-    return 1024 * int(re.search(rf"{field}:\s*(\d+) kB", STATUS.read_text())[1])
+    lines = STATUS.read_text().splitlines()
+    values = dict(line.split(":", 1) for line in lines)  # "VmHWM:	  1234 kB"
+    return 1024 * int(values[field].split()[0])
 
 
 def _noise(size):

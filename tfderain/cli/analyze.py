@@ -29,9 +29,9 @@ def scores(files: Scores, out: options.Picture, overwrite: options.Overwrite = F
     """
     refuse_existing(overwrite, out)
     from tfderain import analysis
+    from tfderain.files import distinct
 
-    stems = [file.stem for file in files]
-    names = stems if len(set(stems)) == len(files) else map(str, files)
+    names = distinct((file.stem for file in files), map(str, files))
     analysis.score_distributions(dict(zip(names, files, strict=True)), out)
     print(out)
 
@@ -163,9 +163,8 @@ def features(
     """
     refuse_existing(overwrite, out, json)
     from tfderain import analysis, images
-    from tfderain.evaluation import subjects
 
-    rainy = images.to_float(subjects.read(image))[None]
+    rainy = images.to_float(images.read_rgb(image))[None]
     from tfderain import models  # TensorFlow starts here
 
     loaded = models.load(model)
@@ -198,7 +197,7 @@ def jrgr(
     ] = "translations",
     overwrite: options.Overwrite = False,
 ):
-    """All translations of a synthetic and a real picture, or the rain in many.
+    """Translate a synthetic and a real picture, or compare the rain in many.
 
     \b
     tfderain analyze jrgr jrgr --synthetic s.png --real r.jpg --out figure_6.png
@@ -215,13 +214,14 @@ def jrgr(
     from tfderain import images
     from tfderain import models as networks  # TensorFlow starts here
     from tfderain.analysis import translations
-    from tfderain.evaluation import subjects
 
     loaded = [networks.load(model) for model in models]
     options.make_folder(out)
     many = figure == "layers"
     found = [options.pictures(path, many) for path in (synthetic, real)]
-    read = [[images.to_float(subjects.read(file)) for file in files] for files in found]
+    read = [
+        [images.to_float(images.read_rgb(file)) for file in files] for files in found
+    ]
     if many:
         layers = translations.rain_layers(loaded[0], *read)
         translations.draw_layers(translations.tsne(layers), out)
@@ -278,16 +278,17 @@ def naturalness(
 
 def clean_images(folder, layout):
     """Yields the pictures of a folder, or, with a layout, the clean ones of pairs."""
+    from tfderain import images
     from tfderain.evaluation import subjects
 
     if layout:
         pairs = options.pairs(folder, layout, None, None)
         yield from (subjects.read_pair(pairs, i)[1] for i in range(len(pairs)))
     else:
-        yield from map(subjects.read, options.pictures(folder, many=True))
+        yield from map(images.read_rgb, options.pictures(folder, many=True))
 
 
-@app.command(short_help="How data sets relate in an encoder's eyes: scores, UMAP.")
+@app.command(short_help="How data sets relate to an encoder: scores, UMAP.")
 def relations(
     model: Annotated[
         str, Argument(metavar="MODEL", help="Rainmer or AirNet: preset or run folder.")
@@ -311,7 +312,7 @@ def relations(
     json: options.Json = None,
     overwrite: options.Overwrite = False,
 ):
-    """How data sets relate in the eyes of an encoder: mean cosines, and maps by UMAP.
+    """How data sets relate as an encoder sees them: mean cosines, and maps by UMAP.
 
     Embeds images of each folder and prints the mean cosine similarity of each two
     folders, in each space of the encoder. Draws heat maps and maps of the sphere.

@@ -15,6 +15,7 @@ import sys
 import threading
 import time
 import traceback
+from typing import Any, TextIO
 
 import typer
 
@@ -26,7 +27,8 @@ EVERY = 30.0  # seconds between lines where stderr is a file or a pipe
 STOPPED = 130  # exit code after Ctrl-C, as shells have it
 
 # Classes that typer does not name: of errors of usage, and of all that it shows.
-USAGE, SHOWN = typer.BadParameter.__mro__[1:3]
+USAGE: Any = typer.BadParameter.__mro__[1]
+SHOWN: Any = typer.BadParameter.__mro__[2]
 
 
 class Failure(Exception):
@@ -49,11 +51,17 @@ class Progress:
     Call: `progress(done, total)` with `0 <= done <= total`; `done` may have a fraction.
     """
 
-    def __init__(self, label: str, stream=None, delay=DELAY, every=EVERY):
+    def __init__(
+        self,
+        label: str,
+        stream: TextIO | None = None,
+        delay: float = DELAY,
+        every: float = EVERY,
+    ):
         self.label = label
         self.stream = stream or sys.stderr
         self.every = every
-        self.counts = (0, None)
+        self.counts: tuple[float, Any] = (0, None)
         self.started = self.spoken = time.monotonic()
         self.lock = threading.Lock()
         self.bar = None
@@ -77,7 +85,7 @@ class Progress:
             if self.bar:
                 self.bar.stop()
 
-    def __call__(self, done: int, total: int):
+    def __call__(self, done: float, total: int):
         with self.lock:
             self.counts = (done, total)
             if self.bar:

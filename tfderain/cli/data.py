@@ -36,10 +36,11 @@ def balance(
     layout: options.LayoutName = "auto",
     pattern: options.Pattern = None,
 ):
-    """Keep as many pairs as can have the wanted proportions of light and dense rain.
+    """Keep as many pairs as the target proportions of light and dense rain allow.
 
     The density of a pair is the mean of its relative changes; bins end at 0.04 and
-    0.08. Rainmer's GTAV-balance was made so. Prints the proportions before and after.
+    0.08. Rainmer's GTAV-balance was made this way. Prints the proportions before and
+    after.
 
     \b
     tfderain data balance --data night_crops/ --out night_balanced/
@@ -63,7 +64,7 @@ def balance(
     print(out)
 
 
-def proportions(text):
+def proportions(text: str):
     """Numbers such as `"0.1,0.2,0.7"`."""
     try:
         return tuple(float(part) for part in text.split(","))

@@ -2,8 +2,9 @@
 
 import functools
 import sys
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
+import numpy as np
 import typer
 from typer import Option
 
@@ -118,7 +119,7 @@ def synthesize(
     finish(summary, json)
 
 
-def rain_maker(model, photos, kind, pool):
+def rain_maker(model: Any, photos, kind: str, pool: np.ndarray):
     """Returns what puts rain on pictures as a JRGR learned it."""
     from tfderain.batch import rainmaking  # TensorFlow starts here
 

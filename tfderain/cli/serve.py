@@ -1,8 +1,9 @@
 """Serving command: `tfderain serve`."""
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from typer import Argument, Option
@@ -102,7 +103,7 @@ def serve(
     run(model, settings)
 
 
-def run(model, settings):
+def run(model: Any, settings: Sequence[str]):
     """Serves until a signal; fails if requests were left unfinished."""
     from tfderain import serving
 

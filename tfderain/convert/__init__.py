@@ -10,6 +10,7 @@ From the `.keras` file on, all forms are open: `tfderain export`, `serve`, `eval
 """
 
 import importlib
+import os
 import pathlib
 
 from tfderain import files
@@ -20,7 +21,7 @@ NETWORKS = {"prenet": "tfderain.convert.prenet"}
 __all__ = ["NETWORKS", "convert", "load"]
 
 
-def convert(network, weights, out):
+def convert(network: str, weights: str | os.PathLike, out: str | os.PathLike):
     """Writes the network with the authors' weights as a `.keras` file.
 
     Args:
@@ -45,7 +46,7 @@ def convert(network, weights, out):
     return out
 
 
-def load(network, weights):
+def load(network: str, weights: str | os.PathLike):
     """Builds the network with the authors' weights.
 
     Args:

@@ -57,7 +57,7 @@ LIGHT = Look(
 )
 
 
-def render_lines(shape, rng, look=HEAVY):
+def render_lines(shape: tuple[int, int], rng: np.random.Generator, look: Look = HEAVY):
     """Renders one layer of lines of one length, width and brightness.
 
     Args:
@@ -95,7 +95,7 @@ def render_lines(shape, rng, look=HEAVY):
     return np.maximum(layer, 0).astype(np.float32)
 
 
-def line_pool(count, size, seed, look=HEAVY):
+def line_pool(count: int, size: int, seed: int, look: Look = HEAVY):
     """Renders layers once, to be cropped from during training.
 
     Args:

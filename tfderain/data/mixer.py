@@ -13,10 +13,12 @@ Kinds: `"own"` (the data set's rainy image), `"clean"` (no rain at all), `"heavy
 
 import dataclasses
 import math
+import os
+from typing import Any
 
 import numpy as np
 
-from tfderain.data import camera, editors, lines, rain
+from tfderain.data import camera, composition, editors, lines, rain
 from tfderain.data.pairs import find_pairs
 from tfderain.data.pipeline import read_pair
 from tfderain.data.streaks import folder_pool, render_streaks, streak_pool
@@ -70,7 +72,14 @@ class Ranges:
 RANGES = Ranges()
 
 
-def render_pools(seed, streaks=None, layers=None, layout="auto", count=600, size=384):
+def render_pools(
+    seed: int,
+    streaks: str | os.PathLike | None = None,
+    layers: str | os.PathLike | None = None,
+    layout: str = "auto",
+    count: int = 600,
+    size: int = 384,
+):
     """Renders the layers that crops are rained on with, once for a training.
 
     Args:
@@ -105,7 +114,7 @@ def render_pools(seed, streaks=None, layers=None, layout="auto", count=600, size
     return pools
 
 
-def added_layers(pairs, size):
+def added_layers(pairs: Any, size: int):
     """The grey layers that were added to the clean images of pairs.
 
     Where the rainy image is white the layer is unknown, and takes its median.
@@ -145,7 +154,13 @@ class KindMixer:
         ValueError: for an unknown kind, or shares that are none.
     """
 
-    def __init__(self, pools, own_share=0.6, kinds=None, ranges=RANGES):
+    def __init__(
+        self,
+        pools: dict,
+        own_share: float = 0.6,
+        kinds: dict | None = None,
+        ranges: Ranges = RANGES,
+    ):
         kinds = dict(SHARES if kinds is None else kinds)
         if not 0 <= own_share <= 1 or not set(kinds) < set(KINDS[1:]) | {""}:
             raise ValueError(
@@ -166,7 +181,7 @@ class KindMixer:
             light_share=0.3,
         )
 
-    def __call__(self, rainy, clean, seed):
+    def __call__(self, rainy: np.ndarray, clean: np.ndarray, seed: int):
         rng = np.random.default_rng(int(seed) % 2**63)
         factor = 1.0
         if rng.random() < self.ranges.enlarge:
@@ -186,7 +201,7 @@ class KindMixer:
         place = np.searchsorted(self.ends, rng.random(), side="right")
         return self.make(self.kinds[min(place, len(self.kinds) - 1)], clean, rng)
 
-    def make(self, kind, clean, rng):
+    def make(self, kind: str, clean: np.ndarray, rng: np.random.Generator):
         """`(rainy, clean)` of one of the synthetic kinds."""
         if kind == "clean":
             return clean, clean
@@ -206,7 +221,7 @@ class KindMixer:
             layer = self._unit_lines("thin", clean.shape[:2], rng)
         else:
             layer = self._dense(clean.shape[:2], rng)
-        return rain.at_strength(clean, layer, psnr, ranges.most)
+        return composition.at_strength(clean, layer, psnr, ranges.most)
 
     def _dense(self, shape, rng):
         """A layer of many lines over soft streaks, of these alone, or a given one."""

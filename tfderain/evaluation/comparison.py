@@ -21,12 +21,14 @@ import json
 import os
 import statistics
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from tfderain import metrics, reports
 from tfderain.evaluation import scores, subjects
+from tfderain.files import distinct
 
 # Improved images (Figure 3)
 
@@ -121,7 +123,7 @@ class Improvements(reports.Report):
         return f"{about}\n\n{reports.text_table(titles, rows)}"
 
 
-def improvement(reference, result) -> Improvement:
+def improvement(reference: scores.Result, result: scores.Result) -> Improvement:
     """Counts the images that improved, as Figure 3 of the ERL-Net paper does.
 
     Args:
@@ -152,7 +154,7 @@ def improvement(reference, result) -> Improvement:
     )
 
 
-def improvements(results) -> Improvements:
+def improvements(results: Sequence[scores.Result]) -> Improvements:
     """Compares each result with the first one on the same images.
 
     Args:
@@ -188,17 +190,17 @@ def improvements(results) -> Improvements:
     )
 
 
-def read(paths) -> tuple[scores.Result, ...]:
+def read(paths: Sequence[str | os.PathLike]) -> tuple[scores.Result, ...]:
     """Reads score files of `tfderain evaluate --json`, of one model or of several.
 
-    A model that occurs twice on the same images is called by its file as well.
+    Where a model occurs twice on the same images, the name of its file is added.
 
     Raises:
         ValueError: a file is something else (it is named).
     """
-    stems = {Path(path).stem for path in paths}
+    names = distinct((Path(p).stem for p in paths), map(os.fspath, paths))
     found = []
-    for path in paths:
+    for name, path in zip(names, paths, strict=True):
         try:
             content = json.loads(Path(path).read_text(encoding="utf-8"))
         except ValueError:
@@ -206,7 +208,6 @@ def read(paths) -> tuple[scores.Result, ...]:
         several = isinstance(content, dict) and "results" in content
         results = Comparison.from_json(path).flat() if several else None
         results = results or [scores.Result.from_json(path)]
-        name = Path(path).stem if len(stems) == len(paths) else os.fspath(path)
         found += [(name, result) for result in results]
     times = Counter((_images(result), result.model) for _, result in found)
     return tuple(
@@ -217,19 +218,19 @@ def read(paths) -> tuple[scores.Result, ...]:
     )
 
 
-def label(path) -> str:
+def label(path: str | os.PathLike) -> str:
     """Returns the last name of a path, as tables show it."""
     return Path(os.path.abspath(path)).name or os.fspath(path)
 
 
-def labels(paths) -> list[str]:
+def labels(paths: Sequence[str | os.PathLike]) -> list[str]:
     """Returns a name for each path: its last part, or all of it where these agree."""
     short = [label(path) for path in paths]
     return short if len(set(short)) == len(short) else [os.fspath(p) for p in paths]
 
 
 def _images(result):
-    """What tells data sets apart, wherever they lie: names and scores of the input."""
+    """Identifies a data set wherever it lies: by names and scores of the input."""
     # six decimals: NumPy's sums differ by less than that between machines
     return tuple((row.name, round(row.input_psnr, 6)) for row in result.rows)
 
@@ -304,13 +305,13 @@ class Comparison(reports.Report):
         }
 
     @classmethod
-    def from_json(cls, path) -> "Comparison":
+    def from_json(cls, path: str | os.PathLike) -> "Comparison":
         """Reads what `to_json` wrote; a `ValueError` names a file that is not that."""
         rule = "A comparison must be a JSON file that `tfderain evaluate --json` wrote."
         return reports.read_json(path, cls.from_dict, rule)
 
     @classmethod
-    def from_dict(cls, content) -> "Comparison":
+    def from_dict(cls, content: Any) -> "Comparison":
         """Makes a comparison of what `as_dict` returned."""
         return cls(
             {
@@ -324,7 +325,12 @@ class Comparison(reports.Report):
 
 
 def compare(
-    models, data, protocol="matlab_y_float", progress=None, *, identity=False
+    models: dict,
+    data: dict,
+    protocol: str = "matlab_y_float",
+    progress: Callable | None = None,
+    *,
+    identity: bool = False,
 ) -> Comparison:
     """Scores every model on every data set.
 

@@ -18,20 +18,23 @@ pairs, scenes = evaluation.find_scenes("GT-Rain")
 evaluation.evaluate(model, pairs, "rgb_gaussian", groups=scenes)
 ```
 
-A folder of derained images takes the place of a model, so that images which others
-made are scored in the same way. TensorFlow is not imported here; a Keras model brings
-it, a `runtime.Restorer` does not.
+A folder of derained images takes the place of a model, so that images made by other
+programs are scored in the same way. TensorFlow is not imported here; a Keras model
+brings it, a `runtime.Restorer` does not.
 """
 
 import dataclasses
 import os
 import statistics
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from tfderain import images, metrics, reports
 from tfderain.data import pipeline
 from tfderain.evaluation import subjects
+from tfderain.files import distinct, stem
 
 SCORES = ("psnr", "ssim", "input_psnr", "input_ssim")
 
@@ -121,14 +124,14 @@ class Result(reports.Report):
         }
 
     @classmethod
-    def from_dict(cls, content) -> "Result":
+    def from_dict(cls, content: dict) -> "Result":
         """Makes a result of what `as_dict` returned."""
         rows = tuple(Row(**row) for row in content["rows"])
         names = ("model", "protocol", "data", "versions", "identity")
         return cls(rows=rows, **{name: content[name] for name in names})
 
     @classmethod
-    def from_json(cls, path) -> "Result":
+    def from_json(cls, path: str | os.PathLike) -> "Result":
         """Reads what `to_json` wrote; a `ValueError` names a file that is not that."""
         rule = "Scores must be a JSON file that `tfderain evaluate --json` wrote."
         return reports.read_json(path, cls.from_dict, rule)
@@ -150,24 +153,25 @@ class Result(reports.Report):
 
 
 def evaluate(
-    model,
-    pairs,
-    protocol="matlab_y_float",
-    save_images=None,
-    progress=None,
+    model: Any,
+    pairs: pipeline.Pairs,
+    protocol: str = "matlab_y_float",
+    save_images: str | os.PathLike | None = None,
+    progress: Callable | None = None,
     *,
-    groups=None,
-    identity=False,
-    name=None,
-    overwrite=False,
+    groups: Sequence[str] | None = None,
+    identity: bool = False,
+    name: str | None = None,
+    overwrite: bool = False,
 ) -> Result:
     """Derains each rainy image and scores it against its clean image.
 
     Args:
         model: has a method `derain` (a `runtime.Restorer`, a `models.Derainer`) or is a
             callable; takes a uint8 array `(h, w, 3)` and returns one of that shape,
-            uint8 or float on [0, 1]. What it returns is rounded to uint8 for subjects.
-            Or the path of a folder with derained images, see `subjects.find_derained`.
+            uint8 or float on [0, 1]. What it returns is rounded to uint8 before
+            scoring. Or the path of a folder with derained images, see
+            `subjects.find_derained`.
         pairs: `data.pipeline.Pairs`, in any of its three layouts.
         protocol: one of `metrics.PROTOCOLS`.
         save_images: folder for the derained images as PNG files, or `None`.
@@ -209,7 +213,7 @@ def evaluate(
     )
 
 
-def find_scenes(folder):
+def find_scenes(folder: str | os.PathLike):
     """Finds GT-Rain's `<scene>/<scene>-Webcam-R-<n>.png` and `...-C-000.png`.
 
     Returns:
@@ -222,7 +226,7 @@ def find_scenes(folder):
     return pairs, scenes_of(pairs)
 
 
-def scenes_of(pairs):
+def scenes_of(pairs: pipeline.Pairs):
     """Returns the scene of each pair, or `None` if these are not GT-Rain's scenes.
 
     GT-Rain names the one clean image of a scene folder `...-C-000.png`.
@@ -253,9 +257,8 @@ def _targets(names, folder, overwrite):
     """Returns the PNG file of each image, or nothing without a folder."""
     if folder is None:
         return []
-    targets = [Path(folder, name).with_suffix(".png") for name in names]
-    if len(set(targets)) < len(targets):  # 1.jpg beside 1.png
-        targets = [Path(folder, name + ".png") for name in names]
+    stems = distinct(map(stem, names), names)
+    targets = [Path(folder, f"{name}.png") for name in stems]
     existing = [str(target) for target in targets if target.exists()]
     if existing and not overwrite:
         raise FileExistsError(

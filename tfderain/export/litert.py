@@ -1,10 +1,13 @@
-"""LiteRT (TFLite) files for phones, browsers and small processors."""
+"""LiteRT (TFLite) files: export for phones, browsers and small processors."""
 
 import contextlib
 import json
+import os
 import tempfile
 import time
 import warnings
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -27,14 +30,14 @@ FEWEST_REPRESENTATIVE = 8
 
 
 def to_litert(
-    model,
-    path,
-    size=(256, 256),
-    overwrite=False,
-    quantization=None,
-    representative=None,
-    interface="float32",
-    metadata=None,
+    model: Any,
+    path: str | os.PathLike,
+    size: tuple[int, int] = (256, 256),
+    overwrite: bool = False,
+    quantization: str | None = None,
+    representative: Sequence[np.ndarray] | None = None,
+    interface: str = "float32",
+    metadata: dict | None = None,
 ) -> Artefact:
     """Writes `model.network` alone, clipped to [0, 1], as a LiteRT file.
 
@@ -61,7 +64,7 @@ def to_litert(
 
     Raises:
         ValueError: if `path` exists, if arguments do not fit each other, if the network
-            needs other than LiteRT's builtin operations, or if the written file gives
+            needs more than LiteRT's builtin operations, or if the written file gives
             other results, at `size` or when resized.
     """
     started = time.perf_counter()
@@ -192,7 +195,7 @@ def _describe(model):
     }
 
 
-def with_metadata(content, metadata):
+def with_metadata(content: bytes, metadata: dict):
     """Returns a LiteRT file with `metadata` inside, as JSON under `METADATA`."""
     import flatbuffers
 
@@ -208,7 +211,7 @@ def with_metadata(content, metadata):
     return bytes(builder.Output())
 
 
-def run_litert(path, rainy, threads=2):
+def run_litert(path: str | os.PathLike, rainy: np.ndarray, threads: int = 2):
     """Derains `rainy`, `(1, height, width, 3)` in [0, 1], resizing the file to fit."""
     from tfderain.runtime.engines import LiteRT
 

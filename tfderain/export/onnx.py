@@ -1,9 +1,12 @@
-"""ONNX files, for ONNX Runtime, OpenVINO and what else reads them."""
+"""ONNX files for ONNX Runtime, OpenVINO and other programs that read them."""
 
 import dataclasses
 import json
+import os
 import time
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -23,7 +26,11 @@ AXES = ("batch", "height", "width")
 
 
 def to_onnx(
-    model, path, sizes=((64, 96), (37, 50), (1, 3)), overwrite=False, opset=OPSET
+    model: Any,
+    path: str | os.PathLike,
+    sizes: Sequence[tuple[int, int]] = ((64, 96), (37, 50), (1, 3)),
+    overwrite: bool = False,
+    opset: int = OPSET,
 ) -> Artefact:
     """Writes the whole `model`, padding included, as an ONNX file.
 
@@ -99,7 +106,7 @@ def _write(model, path, opset):
     onnx.save(proto, str(path))
 
 
-def run_onnx(path, rainy):
+def run_onnx(path: str | os.PathLike, rainy: np.ndarray):
     """Derains float32 `(batch, height, width, 3)` by ONNX Runtime on the CPU."""
     import onnxruntime
 
@@ -109,7 +116,7 @@ def run_onnx(path, rainy):
     return session.run(["derained"], {"rainy": rainy})[0]
 
 
-def run_openvino(path, rainy):
+def run_openvino(path: str | os.PathLike, rainy: np.ndarray):
     """Derains float32 `(batch, height, width, 3)` by OpenVINO in float32."""
     import openvino
 

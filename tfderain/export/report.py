@@ -1,13 +1,15 @@
-"""Reports of several exports of one model: sizes, differences, scores and times."""
+"""Export reports: sizes, differences, scores and times of one model's exports."""
 
 import json
+import os
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from tfderain import evaluation, images, reports, runtime
-from tfderain.evaluation import subjects
 from tfderain.export.litert import to_litert
 from tfderain.export.onnx import to_onnx
 from tfderain.export.saved_model import to_saved_model
@@ -65,16 +67,16 @@ class Exports(reports.Report):
 
 
 def export_all(
-    model,
-    folder,
-    targets,
-    size=(256, 256),
-    representative=None,
-    pairs=None,
-    protocol="matlab_y_float",
-    overwrite=False,
-    metadata=None,
-    progress=None,
+    model: Any,
+    folder: str | os.PathLike,
+    targets: Sequence[str],
+    size: tuple[int, int] = (256, 256),
+    representative: Sequence[np.ndarray] | None = None,
+    pairs: Any = None,
+    protocol: str = "matlab_y_float",
+    overwrite: bool = False,
+    metadata: dict | None = None,
+    progress: Callable | None = None,
 ) -> Exports:
     """Writes a model in several forms and keeps what was measured in `export.json`.
 
@@ -148,7 +150,7 @@ def _row(target, record):
     return (record["path"], target, *cells, *scores, f"{record['milliseconds']:.0f}")
 
 
-def read_representative(paths) -> list[np.ndarray]:
+def read_representative(paths: Sequence[str | os.PathLike]) -> list[np.ndarray]:
     """Reads rainy pictures for int8: float32 `(height, width, 3)` in [0, 1]."""
-    pixels = [subjects.read(path) for path in paths[:MOST_REPRESENTATIVE]]
+    pixels = [images.read_rgb(path) for path in paths[:MOST_REPRESENTATIVE]]
     return [images.to_float(image) for image in pixels]

@@ -23,7 +23,7 @@ MAX_PIXELS = 180_000_000
 
 
 class ImageError(ValueError):
-    """A file that cannot be read or written; one line that names the file."""
+    """A file that cannot be read or written; its message is one line that names it."""
 
 
 class TooLarge(ImageError):

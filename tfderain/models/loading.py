@@ -1,5 +1,6 @@
 """Loading of trained networks by a preset's name or a path."""
 
+import os
 import pathlib
 
 import keras
@@ -21,7 +22,7 @@ def register():
     )
 
 
-def load(name_or_path):
+def load(name_or_path: str | os.PathLike):
     """Loads a trained network; nothing is downloaded.
 
     Args:

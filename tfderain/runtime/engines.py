@@ -32,6 +32,9 @@ class LiteRT:
         threads: int or `None`, for one per processor that this process may use.
     """
 
+    stride: int
+    global_operations: bool
+
     def __init__(self, model, threads=None):
         from ai_edge_litert.interpreter import Interpreter
 

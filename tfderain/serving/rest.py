@@ -8,14 +8,16 @@ Beyond TensorFlow Serving's: `GET /v1/models`, for the page of `web/`, and that 
 
 import asyncio
 import contextlib
+import os
 import time
+from typing import Any
 
 from tfderain.serving import json_tensors, page, signatures
 from tfderain.serving.refusal import Refusal, invalid, too_large
 from tfderain.serving.service import Service
 
 
-def application(service: Service, ui=None):
+def application(service: Service, ui: str | os.PathLike | None = None):
     """Returns the ASGI application of a service.
 
     Args:
@@ -131,7 +133,7 @@ def _add_predict(app, service):
         return Response(answer, media_type="application/json")
 
 
-async def body_in_time(request, limits) -> bytes:
+async def body_in_time(request: Any, limits) -> bytes:
     """Returns the body of a request that must arrive within `limits.seconds`.
 
     Raises:
@@ -145,7 +147,7 @@ async def body_in_time(request, limits) -> bytes:
         raise Refusal("DEADLINE_EXCEEDED", message, 408) from error
 
 
-async def read_body(request, limit: int) -> bytes:
+async def read_body(request: Any, limit: int) -> bytes:
     """Returns the body of a request; stops reading at `limit` bytes.
 
     Raises:
@@ -168,7 +170,7 @@ async def read_body(request, limit: int) -> bytes:
     return bytes(body)
 
 
-def understand(service, name: str, version: int | None, body: bytes):
+def understand(service: Any, name: str, version: int | None, body: bytes):
     """Returns the signature, the images, and whether they came in the row form.
 
     Raises:
@@ -180,7 +182,7 @@ def understand(service, name: str, version: int | None, body: bytes):
     return signature, *json_tensors.read_images(document, signature)
 
 
-async def answers(request, service, future, seconds: float) -> list:
+async def answers(request: Any, service: Any, future: Any, seconds: float) -> list:
     """Waits for the images of a call, as long as there is time and a client.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Ports, start and stop of a server for one model."""
+"""Server of one model: its ports, start and stop."""
 
 import ipaddress
 import os
@@ -10,6 +10,7 @@ import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
@@ -58,7 +59,7 @@ class Settings:
     max_pixels: int = 50_000_000
     timeout: float = 60.0
     grace: float = 30.0
-    tile: str | int | None = "auto"
+    tile: int | Literal["auto"] | None = "auto"
     runtime: str | None = None
     ui: str | os.PathLike | None = None
 
@@ -254,7 +255,7 @@ def name_and_version(model, name: str | None = None) -> tuple[str, int]:
     """Returns the name and version that clients use for a model.
 
     Raises:
-        ValueError: if the name does not fit into an address.
+        ValueError: if the name cannot be part of an address.
     """
     path = Path(model)
     folder = presets.saved_model(model)

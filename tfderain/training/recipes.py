@@ -10,6 +10,7 @@ check recipes at once.
 """
 
 import dataclasses
+from collections.abc import Sequence
 
 from tfderain.presets import FORMS
 from tfderain.training.ablations import (
@@ -364,7 +365,9 @@ RECIPES = {
 }
 
 
-def resolve(recipe, ablation=None, overrides=()) -> TrainConfig:
+def resolve(
+    recipe: str, ablation: str | None = None, overrides: Sequence[str] = ()
+) -> TrainConfig:
     """The config of a recipe by name, of one of its ablations, with overrides.
 
     Args:
