@@ -123,7 +123,8 @@ def measure_start(bench):
     env = os.environ | {"TFDERAIN_PRESETS": str(bench.preset.parent)}
     source, target = bench.folder / "photo.png", bench.folder / "derained.png"
     Image.fromarray(photo((320, 480))).save(source)
-    derain = ["derain", source, target, "--model", bench.preset.name, "--overwrite"]
+    derain = ["derain", source, "--out", target, "--overwrite"]
+    derain += ["--model", bench.preset.name]
     commands = {
         "`python -c pass`": ["-c", "pass"],
         "`import tfderain`": ["-c", "import tfderain"],
@@ -332,7 +333,8 @@ def measure_memory(bench):
     source, target = bench.folder / "large.png", bench.folder / "large_derained.png"
     Image.fromarray(photo(size)).save(source)
     env = os.environ | {"TFDERAIN_PRESETS": str(bench.preset.parent)}
-    derain = ["derain", source, target, "--model", bench.preset.name, "--overwrite"]
+    derain = ["derain", source, "--out", target, "--overwrite"]
+    derain += ["--model", bench.preset.name]
     command = [sys.executable, "-c", CLI, *derain]
     seconds, resident = run_process(command, env)
     name = f"`tfderain derain`, {size[1]}x{size[0]} in tiles"

@@ -16,8 +16,8 @@ import tfderain
 PACKAGE = pathlib.Path(tfderain.__file__).parent
 # From the ground up; a room imports from the lines above its own only.
 ORDER = (
-    ("lazy",),
-    ("files",),
+    ("errors", "lazy"),
+    ("extras", "files"),
     ("images", "presets", "reports"),
     ("losses", "metrics", "optimizers", "weighting"),
     ("data",),

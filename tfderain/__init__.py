@@ -18,6 +18,7 @@ _MODULES = (
     "analysis",
     "batch",
     "benchmarks",
+    "convert",
     "data",
     "evaluation",
     "export",

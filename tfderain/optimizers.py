@@ -1,4 +1,4 @@
-"""Optimizers and a schedule that Keras lacks."""
+"""Optimizers and learning rate schedules that Keras lacks."""
 
 import math
 
@@ -179,7 +179,7 @@ class CosineCycles(keras.optimizers.schedules.LearningRateSchedule):
             1 for all.
 
     Raises:
-        ValueError: when the cycles are not described alike often.
+        ValueError: unless each cycle has one of each.
 
     Rainmer: `CosineCycles(3e-4, (92_000, 208_000), (1e-4, 1e-6))`.
     """

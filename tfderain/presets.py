@@ -46,7 +46,7 @@ FORMS = {
     "erlnet": Form(
         "erlnet",
         {"stem": 16, "growth": 8, "entanglement": "mlgd"},
-        "tfderain train erlnet --data PAIRS --run RUN",
+        "tfderain train erlnet --data PAIRS --out RUN",
     ),
     # For two cores; starts as the identity, so that sharp backgrounds need not be
     # learned anew.
@@ -60,7 +60,7 @@ FORMS = {
             "normalization": None,
             "residual": True,
         },
-        "tfderain train jrgr --synthetic PAIRS --real PHOTOS --run RUN",
+        "tfderain train jrgr --data PAIRS --photos PHOTOS --out RUN",
     ),
     # No normalisation, images in [0, 1], between MENET and MENET deep.
     "menet": Form(
@@ -71,7 +71,7 @@ FORMS = {
             "value_range": 1.0,
             "clip_training": False,
         },
-        "tfderain train menet --data PAIRS --run RUN",
+        "tfderain train menet --data PAIRS --out RUN",
     ),
     # For two cores: half the sizes inside, a quarter of the authors' channels, one
     # stage of experts; 662,864 weights.
@@ -93,9 +93,9 @@ FORMS = {
             # steps; with 0.9 it left after 120).
             "momentum": 0.9,
         },
-        "tfderain train rainmer --data PAIRS --run RUN",
+        "tfderain train rainmer --data PAIRS --out RUN",
     ),
-    "resunet": Form("resunet", {}, "tfderain train resunet --data PAIRS --run RUN"),
+    "resunet": Form("resunet", {}, "tfderain train resunet --data PAIRS --out RUN"),
 }
 
 

@@ -32,7 +32,7 @@ def test_feature_maps_lie_in_a_square_and_span_black_to_white(tmp_path):
     path = tmp_path / "maps.png"
     ones = np.ones_like(RAMP)
     features = branches([RAMP, -RAMP, *[ones] * 5], [3 * RAMP] * 7)
-    correlations = analysis.feature_maps(features, path)
+    correlations = analysis.feature_maps(features, path).branches
     # 7 maps in 3 columns; panels are as far apart as their names need
     assert size_of(path) == (2 * (80 + 16) + 80, 16 + 3 * 3 - 1)
     ramp = [[0, 51, 102], [153, 204, 255]]
@@ -53,7 +53,7 @@ def test_feature_maps_lie_in_a_square_and_span_black_to_white(tmp_path):
 def test_common_scaling_compares_the_branches_of_a_channel(tmp_path):
     path = tmp_path / "maps.png"
     features = branches([RAMP, 9 * RAMP], [RAMP, -9 * RAMP])  # sums: 2 RAMP, zero
-    correlations = analysis.feature_maps(features, path, scaling="common")
+    correlations = analysis.feature_maps(features, path, scaling="common").branches
     shades = [[cell(path, panel, 0, c, width=7) for c in (0, 1)] for panel in (0, 1, 2)]
     (main, ninefold), (_, negative), (entangled, zero) = shades
     assert main.max() == 128 and entangled.max() == 255  # 5 and 10 of 0..10
@@ -65,7 +65,8 @@ def test_common_scaling_compares_the_branches_of_a_channel(tmp_path):
 def test_225_channels_make_15_columns_and_large_maps_shrink(tmp_path):
     maps = np.random.default_rng(0).random((1, 40, 40, 225), np.float32)
     features = dict.fromkeys(("main", "residual", "entangled"), maps)
-    correlations = analysis.feature_maps(features, tmp_path / "maps.png", largest=20)
+    path = tmp_path / "maps.png"
+    correlations = analysis.feature_maps(features, path, largest=20).branches
     side = 15 * 21 - 1
     assert size_of(tmp_path / "maps.png") == (3 * side + 2 * 16, side + 16)
     np.testing.assert_allclose(correlations["main"], 1, atol=1e-12)  # float64
@@ -80,7 +81,7 @@ def test_correlations_as_a_table():
         "main": np.array([1.0, 0.2, -0.6, np.nan]),
         "residual": np.full(4, np.nan),
     }
-    lines = analysis.correlation_table(values).splitlines()
+    lines = analysis.Correlations(values).table().splitlines()
     assert lines[2].split() == (
         ["main", "3", "-0.600", "0.200", "0.200", "1.000", "33%", "33%"]
     )

@@ -124,7 +124,7 @@ def test_places_on_the_sphere(monkeypatch, tmp_path):
 
 def test_without_umap_the_message_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "umap", None)
-    with pytest.raises(ImportError, match=r"needs umap-learn; .*tfderain\[analysis\]"):
+    with pytest.raises(ImportError, match=r"needs umap; .*tfderain\[analysis\]"):
         relations.sphere({"a": np.eye(6)})
 
 
@@ -157,14 +157,13 @@ def run(*arguments):
 
 def test_command(model, folders, tmp_path, capsys):
     model.save(tmp_path / "model.keras")
-    command = ("analyze", "relations", "--data", folders / "day", folders / "photos")
-    command += ("--model", tmp_path / "model.keras", "--images", 4, "--no-umap")
-    out = tmp_path / "out"
-    assert run(*command, "--out", out) == 0
+    command = ("analyze", "relations", tmp_path / "model.keras", "--images", 4)
+    command += ("--data", folders / "day", "--data", folders / "photos", "--no-umap")
+    out, report = tmp_path / "out", tmp_path / "relations.json"
+    assert run(*command, "--out", out, "--json", report) == 0
     assert "chromatic" in capsys.readouterr().out
-    names = {path.name for path in out.iterdir()}
-    assert names == {"relations.json", "chromatic.png", "degradation.png"}
-    about = json.loads((out / "relations.json").read_text())
+    assert {path.name for path in out.iterdir()} == {"chromatic.png", "degradation.png"}
+    about = json.loads(report.read_text())
     assert about["names"] == ["day", "photos"] and about["count"] == 4
     sets = {n: relations.rainy_pairs(folders / n) for n in about["names"]}
     expected = relations.embed(model, sets, 4)["chromatic"]
@@ -174,5 +173,5 @@ def test_command(model, folders, tmp_path, capsys):
     )
     assert run(*command, "--out", out) == 2
     assert "--overwrite" in capsys.readouterr().err
-    assert run("analyze", "relations", "--out", tmp_path / "no") == 2
+    assert run("analyze", "relations", "rainmer", "--out", tmp_path / "no") == 2
     assert isinstance(sets["day"], pairing.Pairs)

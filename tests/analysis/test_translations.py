@@ -99,7 +99,7 @@ def test_commands(saved, tmp_path, capsys):
     files = (photo, "--real", photo, "--figure", "comparison", "--out", out / "9.png")
     assert run("analyze", "jrgr", saved, saved, "--synthetic", *files) == 0
     assert {path.name for path in out.iterdir()} == {"6.png", "8.png", "9.png"}
-    made = ("synthesize", pairs / "clean", tmp_path / "made", "--model", saved)
+    made = ("synthesize", pairs / "clean", "--out", tmp_path / "made", "--model", saved)
     assert run(*made, "--style", "real", "--photos", pairs / "rainy") == 0
     assert len(list((tmp_path / "made" / "rainy").iterdir())) == 3
 
@@ -114,6 +114,13 @@ def test_wrong_usage_ends_with_2(saved, tmp_path, capsys):
     given = ("--synthetic", photo, "--real", photo, *out)
     assert run("analyze", "jrgr", saved, saved, *given) == 2
     assert "Only --figure comparison takes several" in capsys.readouterr().err
-    made = ("synthesize", pairs / "clean", tmp_path / "made", "--photos", pairs)
+    made = (
+        "synthesize",
+        pairs / "clean",
+        "--out",
+        tmp_path / "made",
+        "--photos",
+        pairs,
+    )
     assert run(*made) == 2
     assert "--photos needs --style real" in capsys.readouterr().err

@@ -188,14 +188,14 @@ def test_one_bad_file_never_stops_the_rest(folder):
     (folder / "in" / "truncated.png").write_bytes(whole[: len(whole) * 2 // 3])
     picture("in/z.png")
     listener = Listener()
-    summary = batch.derain_files(["in"], "out", Darkener({9}), progress=listener)
+    summary = batch.derain_files(["in"], "out", Darkener({9}), say=listener.say)
     assert files("out") == ["a.png", "z.png"], "and nothing half-written"
     failed = [os.path.basename(path) for path, _ in summary.failed]
     assert failed == ["broken.png", "empty.png", "text.jpg", "truncated.png"]
     errors = [line for line in listener.lines if line.startswith("error: ")]
     for name, line in zip(failed, errors, strict=True):
         assert line.count(name) == 1 and "\n" not in line
-    assert str(summary).startswith("2 derained, 0 skipped, 4 failed, ")
+    assert summary.table().startswith("2 derained, 0 skipped, 4 failed, ")
 
 
 def test_two_pictures_that_would_become_one_both_fail(folder):
@@ -226,7 +226,7 @@ def test_notes_are_said_once(folder):
         picture(f"in/{name}.png", mode="RGBA", value=9)
     listener = Listener()
     summary = batch.derain_files(
-        ["in"], "out", Darkener(), format="jpg", progress=listener
+        ["in"], "out", Darkener(), format="jpg", say=listener.say
     )
     (note,) = summary.notes
     assert "transparency" in note and summary.notes[note] == 2
@@ -319,7 +319,7 @@ def test_synthesize_keeps_pairs(folder):
     scene("in/a.png")
     scene("in/deep/b.jpg")
     summary = batch.synthesize_files(["in"], "out", kind="heavy", recursive=True)
-    assert summary.done == 2 and str(summary).startswith("2 made rainy, ")
+    assert summary.done == 2 and summary.table().startswith("2 made rainy, ")
     assert files("out") == [
         "clean/a.png",
         "clean/deep/b.png",

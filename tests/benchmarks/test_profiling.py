@@ -32,7 +32,7 @@ def test_rows_that_two_parts_share_count_twice():
         "Add (ND)": (1, 0.002),
         "RELU": (1, 0.001),
     }
-    about, _, titles, _, clamp, *_ = profiling.table(profile).splitlines()
+    about, _, titles, _, clamp, *_ = profile.table().splitlines()
     assert "8x8" in about and "0.0070 s, of which" in about and "0.0060 s" in about
     assert clamp.split() == ["Clamp", "(NC)", "2", "0.0030", "50.0%"]
     assert profiling.read_summary("profiling is off", runs=2) == []

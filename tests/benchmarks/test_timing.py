@@ -53,12 +53,16 @@ def test_models_take_turns_and_the_first_image_is_apart(clock, tmp_path):
     )
     assert slow.p90 == pytest.approx(3.8)  # between the 2nd and the 3rd of 2, 3, 4
     fast = dataclasses.replace(fast, memory=timing.Memory(21_400_000, 35_600_000))
-    about, where, _, _, _, slower, faster = timing.table([slow, fast], 3).splitlines()
+    about, where, _, _, _, slower, faster = (
+        timing.Timings([slow, fast], 3).table().splitlines()
+    )
     numbers = ["32x48", "3", "3.0000", "3.8000", "2.0000", "9.0000", "-", "-"]
     assert slower.split() == ["slow", "litert", *numbers]
     assert faster.split()[-2:] == ["21", "36"] and "memory" in about
     assert where.startswith("3 threads; ") and "cores" in where
-    content = json.loads(timing.to_json([slow, fast], tmp_path / "times.json", 3))
+    content = json.loads(
+        timing.Timings([slow, fast], 3).to_json(tmp_path / "times.json")
+    )
     assert content["timings"][0]["median"] == 3 and content["machine"]
     assert content["timings"][0]["p90"] == slow.p90 and content["threads"] == 3
     assert content["timings"][1]["memory"] == {"loaded": 21_400_000, "peak": 35_600_000}

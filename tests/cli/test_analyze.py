@@ -43,7 +43,7 @@ def test_analyze_improvement_prints_and_draws(folder, run):
     code, out, err = run(*command, "--out", "bars.png")
     assert (code, err) == (0, [])
     assert "100.0% (3/3)" in out and "data/rainy" in out
-    (found,) = json.loads((folder / "i.json").read_text())
+    (found,) = json.loads((folder / "i.json").read_text())["improvements"]
     assert found["all"] == {"improved": 3, "count": 3, "fraction": 1}
     # 39, 40 and 41 levels off: -log is convex, so the middle one is below the mean
     assert (found["hard"]["count"], found["easy"]["count"]) == (2, 1)
@@ -65,7 +65,7 @@ def test_analyze_regions_takes_models_and_folders(folder, run):
     mask[:4] = 255
     (folder / "masks").mkdir()
     Image.fromarray(mask).save("masks/rainregion-001.png")
-    options = ["--data", "data", "--json", "r.json", "--out-dir", "maps"]
+    options = ["--data", "data", "--json", "r.json", "--out", "maps"]
     command = ["analyze", "regions", "data/rainy", "menet", *options]
     code, out, err = run(*command, "--masks", "masks")
     assert (code, err) == (0, [])

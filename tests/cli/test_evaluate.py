@@ -13,7 +13,7 @@ from tfderain.benchmarks import profiling, timing
 
 def test_evaluate_prints_a_table_and_writes_json(folder, run):
     pairs(folder / "data")
-    options = ["--protocol", "rgb_gaussian", "--limit", 1, "--save-images", "saved"]
+    options = ["--protocol", "rgb_gaussian", "--limit", 1, "--out", "saved"]
     code, out, err = run(
         "evaluate", "menet", "--data", "data", *options, "--json", "new/scores.json"
     )
@@ -37,7 +37,7 @@ def test_evaluate_compares_models_across_data_sets(folder, run):
         picture(folder / "saved" / "heavy" / f"{name}.png")
     for name in ("0", "1", "2"):
         picture(folder / "saved" / "light" / f"{name}.png", 9)
-    options = ["--models", "menet", "--models", "saved", "--protocol", "rgb_gaussian"]
+    options = ["menet", "saved", "--protocol", "rgb_gaussian"]
     options += ["--data", "heavy", "--data", "light", "--data", "heavy"]
     code, out, err = run("evaluate", *options, "--json", "new/table.json")
     assert (code, err) == (0, [])

@@ -13,15 +13,19 @@ from tfderain.cli import pictures
 @pytest.mark.parametrize(
     "arguments, part",
     [
-        (["derain", "a.png"], "Missing argument 'IN'"),
-        (["derain", "missing.png", "out/"], "missing.png"),
-        (["derain", "a.png", "out"], "ends with a slash"),
-        (["derain", "a.png", "a.png"], "one of the inputs"),
-        (["derain", "a.png", "out/", "--tile", "big"], "--tile"),
-        (["derain", "a.png", "out/", "--format", "psd"], "psd"),
-        (["derain", "a.png", "out/", "--unknown"], "--unknown"),
-        (["derain", "a.png", "out/", "--overwrite", "--skip-existing"], "either"),
-        (["synthesize", "a.png", "out", "--kind", "hail"], "hail"),
+        (["derain", "--out", "b.png"], "Missing argument 'IN...'"),
+        (["derain", "a.png"], "Missing option '--out'"),
+        (["derain", "missing.png", "--out", "out/"], "missing.png"),
+        (["derain", "a.png", "--out", "out"], "ends with a slash"),
+        (["derain", "a.png", "-o", "a.png"], "one of the inputs"),
+        (["derain", "a.png", "--out", "out/", "--tile", "big"], "--tile"),
+        (["derain", "a.png", "--out", "out/", "--format", "psd"], "psd"),
+        (["derain", "a.png", "--out", "out/", "--unknown"], "--unknown"),
+        (
+            ["derain", "a.png", "--out", "out/", "--overwrite", "--skip-existing"],
+            "either",
+        ),
+        (["synthesize", "a.png", "--out", "out", "--kind", "hail"], "hail"),
         (["train", "menet", "--data", "none"], "none"),
         (["train", "nothing", "--data", "."], "nothing"),
         (["train", "menet", "--data", ".", "--set", "speed=9"], "speed=9"),
@@ -32,11 +36,10 @@ from tfderain.cli import pictures
         (["export", "menet", "--out", "x", "--to", "litert", "--size", "9"], "--size"),
         (["analyze", "scores", "a.json", "--out", "b.png"], "a.json"),
         (["analyze", "weights", ".", "--out", "a.png"], "--overwrite"),
-        (["evaluate", "--data", "."], "either by MODEL or by --models"),
-        (["evaluate", "menet", "--models", "b", "--data", "."], "MODEL=menet"),
+        (["evaluate", "--data", "."], "Missing argument 'MODEL...'"),
         (["evaluate", "menet"], "--data"),
         (
-            ["evaluate", "a", "--data", ".", "--data", "d", "--save-images", "x"],
+            ["evaluate", "a", "--data", ".", "--data", "d", "--out", "x"],
             "1 models, 2 data sets",
         ),
         (["bench"], "MODEL"),
@@ -89,7 +92,7 @@ def test_main_exits_with_the_code(monkeypatch, capsys):
 def test_every_other_error_is_one_line_too(folder, run, error, code, line):
     with mock.patch.object(pictures, "finish", side_effect=error):
         picture(folder / "a.png")
-        assert run("derain", "a.png", "b.png")[0::2] == (
+        assert run("derain", "a.png", "--out", "b.png")[0::2] == (
             code,
             [line],
         )
@@ -97,6 +100,6 @@ def test_every_other_error_is_one_line_too(folder, run, error, code, line):
 
 def test_debug_shows_the_traceback(folder, run, monkeypatch):
     monkeypatch.setenv("TFDERAIN_DEBUG", "")  # so that it is restored afterwards
-    code, _, err = run("--debug", "derain", "missing.png", "b.png")
+    code, _, err = run("--debug", "derain", "missing.png", "--out", "b.png")
     assert code == 2 and err[0].startswith("Traceback")
     assert err[-1].startswith("error: ")

@@ -10,7 +10,7 @@ from PIL import Image
 
 def test_derain_prints_a_summary_to_stderr(folder, run):
     picture(folder / "a.png")
-    code, out, err = run("derain", "a.png", "b.png")
+    code, out, err = run("derain", "a.png", "--out", "b.png")
     assert (code, out) == (0, "") and (folder / "b.png").exists()
     (line,) = err
     assert line.startswith("1 derained, 0 skipped, 0 failed, ")
@@ -20,7 +20,7 @@ def test_derain_passes_its_options_on(folder, run):
     picture(folder / "in" / "deep" / "a.png")
     options = ["--recursive", "--compare", "--format", "webp", "--model", "some"]
     options += ["--tile", "256", "--overlap", "16", "--threads", "3"]
-    code, _, err = run("derain", "in", "out", *options)
+    code, _, err = run("derain", "in", "--out", "out", *options)
     assert code == 0, err
     assert sorted(path.name for path in (folder / "out" / "deep").iterdir()) == [
         "a.compare.png",
@@ -28,9 +28,9 @@ def test_derain_passes_its_options_on(folder, run):
     ]
     settings = {"tile": 256, "overlap": 16, "threads": 3}
     assert Darkener.made == ("some", "litert", settings)
-    code, _, err = run("derain", "in", "out", "-r", "--skip-existing")
+    code, _, err = run("derain", "in", "--out", "out", "-r", "--skip-existing")
     assert err[-1].startswith("1 derained, 0 skipped"), "a.png was not there yet"
-    code, _, err = run("derain", "in", "out", "-r", "--skip-existing")
+    code, _, err = run("derain", "in", "--out", "out", "-r", "--skip-existing")
     assert code == 0 and err[-1].startswith("0 derained, 1 skipped")
 
 
@@ -48,14 +48,14 @@ def test_the_runtime_suits_the_model(folder, run, model, asked, chosen):
     picture(folder / "a.png")
     (folder / "runs" / "own").mkdir(parents=True)
     (folder / "runs" / "own" / "best.keras").touch()
-    assert run("derain", "a.png", "b.png", "--model", model, *asked)[0] == 0
+    assert run("derain", "a.png", "--out", "b.png", "--model", model, *asked)[0] == 0
     assert Darkener.made[:2] == (model, chosen)
 
 
 def test_files_that_fail_give_exit_code_1(folder, run):
     picture(folder / "in" / "a.png")
     (folder / "in" / "b.png").write_text("no picture")
-    code, _, err = run("derain", "in", "out")
+    code, _, err = run("derain", "in", "--out", "out")
     assert code == 1 and (folder / "out" / "a.png").exists()
     error, summary = err
     assert error.startswith("error: ") and "b.png" in error
@@ -66,19 +66,21 @@ def test_synthesize_makes_pairs_from_a_seed(folder, run):
     picture(folder / "in" / "a.png", size=(40, 32))
     options = ["--kind", "light", "--seed", 5, "--copies", 2]
     for output in ("one", "two"):
-        code, out, err = run("synthesize", "in", output, *options)
+        code, out, err = run("synthesize", "in", "--out", output, *options)
         assert (code, out) == (0, "") and err[-1].startswith("1 made rainy")
     for name in ("rainy/a_1.png", "rainy/a_2.png", "clean/a.png"):
         assert (folder / "one" / name).read_bytes() == (
             folder / "two" / name
         ).read_bytes()
-    code, _, err = run("synthesize", "in", "one", *options)
+    code, _, err = run("synthesize", "in", "--out", "one", *options)
     assert code == 1 and "--overwrite" in err[0]
 
 
 def test_synthesize_keeps_the_night_as_the_clean_picture(folder, run):
     day = picture(folder / "in" / "a.png", value=150, size=(40, 32))
-    code, _, err = run("synthesize", "in", "out", "--kind", "night", "--copies", 2)
+    code, _, err = run(
+        "synthesize", "in", "--out", "out", "--kind", "night", "--copies", 2
+    )
     assert code == 0, err
     clean, one, two = (
         np.asarray(Image.open(folder / "out" / name), float)
@@ -86,7 +88,9 @@ def test_synthesize_keeps_the_night_as_the_clean_picture(folder, run):
     )
     assert np.abs(one - two).max() > 5  # two rains on one night
     assert np.asarray(Image.open(day)).mean() == 150 > 2 * np.median(clean)
-    drops = run("synthesize", "in", "wet", "--kind", "drops", "--style", "real")
+    drops = run(
+        "synthesize", "in", "--out", "wet", "--kind", "drops", "--style", "real"
+    )
     assert drops[0] == 2 and "light, medium, heavy, veil, mixed" in drops[2][0]
 
 
@@ -94,6 +98,6 @@ def test_synthesize_mixes_in_streak_pictures(folder, run):
     picture(folder / "in" / "a.png", size=(40, 32))
     picture(folder / "streaks" / "s.png", size=(64, 64))
     with mock.patch("tfderain.batch.run.POOL_COUNT", 4):  # rendering 48 takes seconds
-        code, _, err = run("synthesize", "in", "out", "--streaks", "streaks")
+        code, _, err = run("synthesize", "in", "--out", "out", "--streaks", "streaks")
     assert code == 0, err
     assert (folder / "out" / "rainy" / "a.png").exists()

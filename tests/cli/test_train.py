@@ -53,5 +53,5 @@ def test_train_mixes_folders_by_weight(folder, run):
 def test_training_that_diverges_is_one_line(folder, run):
     error = training.NonFiniteLoss("20 steps in a row had no finite loss")
     with mock.patch.object(training, "train", autospec=True, side_effect=error):
-        code, _, err = run("train", "smoke", "--data", ".", "--run", "r")
+        code, _, err = run("train", "smoke", "--data", ".", "--out", "r")
     assert (code, err) == (1, ["error: 20 steps in a row had no finite loss"])

@@ -92,7 +92,7 @@ def test_the_first_result_on_the_same_images_is_the_reference():
         "50.0% (1/2)",
         "0.0% (0/2)",
     ]
-    table = comparison.improvement_table(found).splitlines()
+    table = found.table().splitlines()
     assert table[4].split() == (
         ["Rain", "before", "after", "60.0%", "(3/5)", "50.0%", "(1/2)"]
         + ["50.0%", "(1/2)", "26.00", "+0.40"]

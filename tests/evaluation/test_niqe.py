@@ -93,7 +93,7 @@ def test_command(tmp_path, photos, monkeypatch, capsys):
             Image.fromarray(image).save(tmp_path / folder / f"{number}.png")
     monkeypatch.setattr(niqe, "SHARPNESS", 0.1)  # else too few blocks
     out, report = tmp_path / "strip.png", tmp_path / "niqe.json"
-    arguments = ["--data", f"{tmp_path}/rainy", "--clean", f"{tmp_path}/clean"]
+    arguments = ["--photos", f"{tmp_path}/rainy", "--clean", f"{tmp_path}/clean"]
     arguments += ["--out", str(out), "--json", str(report)]
     assert run("analyze", "naturalness", "menet", *arguments) == 0
     assert "below rainy" in capsys.readouterr().out

@@ -103,7 +103,8 @@ def test_without_the_extra_one_line_names_it(monkeypatch, capsys, missing):
     monkeypatch.setitem(sys.modules, missing, None)
     assert console.run(cli.app, ["serve", "menet"]) == 1
     (line,) = capsys.readouterr().err.splitlines()
-    assert line.startswith('error: Serving needs `pip install "tfderain[serve]"`.')
+    assert line.startswith("error: This needs ") and missing in line
+    assert '`pip install "tfderain[serve]"`. Received: ' in line
 
 
 @pytest.mark.parametrize(

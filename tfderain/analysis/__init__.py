@@ -1,7 +1,7 @@
-"""Pictures and numbers about results, training runs, features and data sets.
+"""Analysis: pictures and numbers about results, training runs and data sets.
 
 Modules: `charts` (scores, improvements, task weights), `features` (maps of an entangled
-network), `relations` (of data sets, in an encoder's eyes), `translations` (JRGR's).
+network), `relations` (of data sets, as an encoder sees them), `translations` (JRGR's).
 """
 
 from tfderain import lazy
@@ -12,12 +12,10 @@ __getattr__, __dir__, __all__ = lazy.face(
     {
         "charts": (
             "improvement_bars",
-            "psnr_histogram",
             "score_distributions",
-            "ssim_boxplot",
             "task_weights",
         ),
-        "features": ("correlation_table", "feature_maps"),
+        "features": ("Correlations", "feature_maps"),
         "relations": (),
         "translations": (),
     },

@@ -10,25 +10,27 @@ analysis.task_weights("runs/menet/history.csv", "weights.png")
 
 The plots need Matplotlib (`pip install "tfderain[analysis]"`), which is imported when
 one is drawn. Their functions return the `matplotlib.figure.Figure` they have saved; the
-suffix of the path chooses the format (PNG, PDF, SVG, ...). Nothing touches pyplot,
+suffix of the path chooses the format (PNG, PDF, SVG, ...). None of them is pyplot's,
 so figures of a notebook or of another thread stay as they are.
 """
 
 import csv
 import math
 import os
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from tfderain import evaluation, files, metrics
+from tfderain import evaluation, extras, files, metrics
 
 BINS = 15  # of a histogram, over the range of all runs
 _RAINY = "rainy"  # name of the distribution of the images before deraining
 _GREY = "0.6"
 
 
-def score_distributions(results, path, rainy=True):
+def score_distributions(results: dict, path: str | os.PathLike, rainy: bool = True):
     """Draws per-image PSNR histograms beside per-image SSIM box plots of several runs.
 
     This is Figures 8 and 9 of the MENET paper in one picture.
@@ -51,23 +53,7 @@ def score_distributions(results, path, rainy=True):
     return save_figure(figure, path)
 
 
-def psnr_histogram(results, path, rainy=True):
-    """Draws the left half of `score_distributions` alone (Figure 8)."""
-    results = _load(results)
-    figure = new_figure(width=6.5, height=4.5)
-    _draw_psnr(figure.subplots(), results, rainy)
-    return save_figure(figure, path)
-
-
-def ssim_boxplot(results, path, rainy=True):
-    """Draws the right half of `score_distributions` alone (Figure 9)."""
-    results = _load(results)
-    figure = new_figure(width=6.5, height=4.5)
-    _draw_ssim(figure.subplots(), results, rainy)
-    return save_figure(figure, path)
-
-
-def task_weights(history_csv, path):
+def task_weights(history_csv: str | os.PathLike, path: str | os.PathLike):
     """Draws the weight of each task over training, and the gradient norms if logged.
 
     Args:
@@ -102,7 +88,7 @@ def task_weights(history_csv, path):
     return save_figure(figure, path)
 
 
-def improvement_bars(found, path):
+def improvement_bars(found: Sequence, path: str | os.PathLike):
     """Draws the shares of improved images: all on the left, hard and easy on the right.
 
     This is Figure 3 of the ERL-Net paper. Above a bar stand the numbers of images; the
@@ -266,19 +252,12 @@ def _read_columns(path):
     }
 
 
-def new_figure(width, height):
-    try:
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise ImportError(
-            "Plots need Matplotlib; install it with "
-            '`pip install "tfderain[analysis]"`. '
-            f"Received: {error}."
-        ) from error
-    return Figure(figsize=(width, height), layout="constrained")
+def new_figure(width: float, height: float):
+    figures = extras.require("matplotlib.figure", extra="analysis")
+    return figures.Figure(figsize=(width, height), layout="constrained")
 
 
-def save_figure(figure, path):
+def save_figure(figure: Any, path: str | os.PathLike):
     """Saves the figure whole or not at all, and returns it."""
     path = Path(path)
     kind = path.suffix.removeprefix(".") or "png"

@@ -3,11 +3,13 @@
 ```python
 features = model.middle_features(rainy[None])  # an entangled network, as ERLNet
 correlations = analysis.feature_maps(features, "features.png")
-print(analysis.correlation_table(correlations))
+print(correlations.table())
 ```
 """
 
 import math
+import os
+from dataclasses import dataclass
 
 import numpy as np
 from PIL import Image, ImageDraw
@@ -20,7 +22,48 @@ _STATISTICS = (np.min, np.mean, np.median, np.max)
 TITLE = 16  # pixels, the height of the names above the panels
 
 
-def feature_maps(features, path, scaling="own", largest=128):
+@dataclass(frozen=True, eq=False)
+class Correlations(reports.Report):
+    """How the channels of two branches correlate with the entangled branch's.
+
+    Args:
+        branches: `{"main": array, "residual": array}`, float64 `(channels,)`: the
+            correlation of each channel with the same channel of the entangled branch,
+            over the pixels; NaN where a map is constant.
+    """
+
+    branches: dict[str, np.ndarray]
+
+    def as_dict(self) -> dict:
+        """Returns the correlations as lists, `None` where a map is constant."""
+        return {
+            name: [None if math.isnan(value) else value for value in values.tolist()]
+            for name, values in self.branches.items()
+        }
+
+    def table(self) -> str:
+        """Returns a fixed-width text, a line per branch.
+
+        Number of channels (not constant), least, mean, median and greatest
+        correlation, and the shares of channels above 0.5 and below -0.5.
+        """
+        titles = ("correlation with entangled", "channels", "least", "mean", "median")
+        titles += ("greatest", "> 0.5", "< -0.5")
+        rows = [(name, *_cells(values)) for name, values in self.branches.items()]
+        return reports.text_table(titles, rows)
+
+
+def _cells(values):
+    known = values[~np.isnan(values)]
+    numbers = [f(known) if known.size else np.nan for f in _STATISTICS]
+    shares = [(known > 0.5).mean(), (known < -0.5).mean()] if known.size else [0, 0]
+    cells = [f"{n:.3f}" for n in numbers] + [f"{share:.0%}" for share in shares]
+    return [str(known.size), *cells]
+
+
+def feature_maps(
+    features: dict, path: str | os.PathLike, scaling: str = "own", largest: int = 128
+) -> Correlations:
     """Draws every channel of three feature maps, and correlates the channels.
 
     This is Figure R1 of the ERL-Net rebuttal: from left to right a square of the main,
@@ -37,11 +80,6 @@ def feature_maps(features, path, scaling="own", largest=128):
             maps of that channel can then be compared. A constant map is grey.
         largest: int. Larger maps are averaged down to at most so many pixels a side.
 
-    Returns:
-        `{"main": array, "residual": array}`, float64 `(channels,)`: the correlation of
-        each channel with the same channel of the entangled branch, over the pixels; NaN
-        where a map is constant.
-
     Raises:
         ValueError: a branch is missing, arrays are not of one shape `(h, w, c)`, values
             are not finite, or the scaling is unknown.
@@ -55,28 +93,12 @@ def feature_maps(features, path, scaling="own", largest=128):
     canvas = _titled(panels, BRANCHES)
     images.write(path, images.Picture(canvas))
     *parts, entangled = stacked
-    return {
-        name: _correlations(part, entangled)
-        for name, part in zip(BRANCHES, parts, strict=False)
-    }
-
-
-def correlation_table(correlations) -> str:
-    """Returns a fixed-width text about what `feature_maps` returned.
-
-    Per branch: number of channels (not constant), least, mean, median and greatest
-    correlation, and the shares of channels above 0.5 and below -0.5.
-    """
-    titles = ("correlation with entangled", "channels", "least", "mean", "median")
-    titles += ("greatest", "> 0.5", "< -0.5")
-    rows = []
-    for branch, values in correlations.items():
-        known = values[~np.isnan(values)]
-        numbers = [f(known) if known.size else np.nan for f in _STATISTICS]
-        shares = [(known > 0.5).mean(), (known < -0.5).mean()] if known.size else [0, 0]
-        cells = [f"{n:.3f}" for n in numbers] + [f"{share:.0%}" for share in shares]
-        rows.append((branch, str(known.size), *cells))
-    return reports.text_table(titles, rows)
+    return Correlations(
+        {
+            name: _correlations(part, entangled)
+            for name, part in zip(BRANCHES, parts, strict=False)
+        }
+    )
 
 
 def _branches(features):

@@ -1,11 +1,14 @@
-"""Relations of data sets in the eyes of a trained encoder: mean cosines, UMAP.
+"""Relations of data sets as a trained encoder sees them: mean cosines, UMAP.
 
 ```python
 found = relations.embed(model, {"day": day_pairs, "night": night_pairs}, count=500)
-scores = relations.score(found["chromatic"])  # mean cosine of each two sets
+scores = relations.score(found["chromatic"])  # mean cosine of every two sets
 relations.draw_scores(scores, list(found["chromatic"]), "chromatic.png")
 places = relations.sphere(found["chromatic"])  # UMAP, needs umap-learn
 relations.draw_sphere(places, "chromatic_sphere.png")
+
+result = relations.relate(model, {"day": day_pairs, "night": night_pairs})
+result.to_json("relations.json")  # all of these numbers; result.draw(folder)
 ```
 
 Rainmer has two spaces, of colours and of details with degradation; AirNet has one. As
@@ -15,10 +18,13 @@ github.com/Schizophreni/Rainmer at 9db7c6b7eb15.
 
 import os
 import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
-from tfderain import images, reports
+from tfderain import extras, images, reports
 from tfderain.analysis import charts
 from tfderain.data import layouts, pipeline
 from tfderain.data import pairs as pairing
@@ -29,11 +35,13 @@ SEED = 42
 NEIGHBOURS = 50
 
 
-def rainy_pairs(folder, layout="auto", pattern=None):
+def rainy_pairs(
+    folder: str | os.PathLike, layout: str = "auto", pattern: str | None = None
+):
     """The rainy images of a folder of pairs, or all images of another folder.
 
     Returns:
-        `Pairs`, whose clean images are the rainy ones where there are no others.
+        `Pairs`; without clean images the rainy ones stand in for them.
 
     Raises:
         ValueError: for a folder without images, see also `find_pairs`.
@@ -50,13 +58,20 @@ def rainy_pairs(folder, layout="auto", pattern=None):
     return pairing.find_pairs(folder, layout, pattern)
 
 
-def embed(model, sets, count=COUNT, seed=SEED, progress=None):
+def embed(
+    model: Any,
+    sets: dict,
+    count: int = COUNT,
+    seed: int = SEED,
+    progress: Callable | None = None,
+):
     """Representations of random images of several sets.
 
     Args:
-        model: `tfderain.models.Rainmer` with a view at least, or `AirNet`.
+        model: `tfderain.models.Rainmer` with at least one view, or `AirNet`.
         sets: dict from the name of a set to its `Pairs`. Rainy images are drawn with
-            replacement, as the authors do, so that small sets weigh as much.
+            replacement, as the authors do, so that small sets weigh as much as large
+            ones.
         count: int. Images of each set.
         seed: int.
         progress: called with `(done, total)`, or `None`.
@@ -74,13 +89,11 @@ def embed(model, sets, count=COUNT, seed=SEED, progress=None):
     found, done = {}, 0
     for name, chosen in drawn.items():
         unique, places = np.unique(chosen, return_inverse=True)
-        rows = []
-        for index in unique:  # one by one: sizes differ
+        rows, told = [], reports.part(progress, done, total)
+        done += len(unique)
+        for index in reports.tracked(unique, told):  # one by one: sizes differ
             rainy, _ = pipeline.read_pair(sets[name], int(index))
             rows.append(encode(images.to_float(rainy)[None]))
-            done += 1
-            if progress is not None:
-                progress(done, total)
         for space in rows[0]:
             stacked = np.concatenate([row[space] for row in rows])
             found.setdefault(space, {})[name] = stacked[places]
@@ -95,11 +108,11 @@ def _encoder(model):
 
     if isinstance(model, models.AirNet):
 
-        def encode(image):
+        def degradation(image):
             vectors = model(ops.image.resize(image, (SIZE, SIZE)))
             return {"degradation": ops.convert_to_numpy(vectors)}
 
-        return encode
+        return degradation
     views = getattr(model, "views", ())
     if not views:
         raise ValueError(
@@ -114,7 +127,7 @@ def _encoder(model):
     return encode
 
 
-def score(vectors):
+def score(vectors: dict):
     """Relationship scores: the mean cosine of all pairs of images of two sets.
 
     Args:
@@ -129,7 +142,7 @@ def score(vectors):
     return means @ means.T
 
 
-def sphere(vectors, seed=SEED, neighbours=NEIGHBOURS):
+def sphere(vectors: dict, seed: int = SEED, neighbours: int = NEIGHBOURS):
     """Places images on a sphere so that similar ones lie close (UMAP).
 
     Args:
@@ -161,15 +174,9 @@ def sphere(vectors, seed=SEED, neighbours=NEIGHBOURS):
 
 def _umap(distances, seed, neighbours):
     """Two angles for each row of a matrix of distances."""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of numba and of optional parts
-            import umap
-    except ImportError as error:
-        raise ImportError(
-            "The map needs umap-learn; install it with "
-            f'`pip install "tfderain[analysis]"`. Received: {error}.'
-        ) from error
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of numba and of optional parts
+        umap = extras.require("umap", extra="analysis")
     options = {"n_neighbors": neighbours, "min_dist": 0.0, "random_state": seed}
     reducer = umap.UMAP(
         metric="precomputed", output_metric="haversine", n_jobs=1, **options
@@ -180,7 +187,12 @@ def _umap(distances, seed, neighbours):
         return reducer.fit_transform(distances)
 
 
-def draw_scores(scores, names, path, title="Mean cosine similarity"):
+def draw_scores(
+    scores: np.ndarray,
+    names: Sequence[str],
+    path: str | os.PathLike,
+    title: str = "Mean cosine similarity",
+):
     """Draws relationship scores as a heat map from the smallest to the largest.
 
     Returns:
@@ -208,7 +220,9 @@ def draw_scores(scores, names, path, title="Mean cosine similarity"):
     return charts.save_figure(figure, path)
 
 
-def draw_sphere(places, path, title="UMAP on the sphere"):
+def draw_sphere(
+    places: dict, path: str | os.PathLike, title: str = "UMAP on the sphere"
+):
     """Draws what `sphere` returned: longitude across, latitude up, a colour a set.
 
     Returns:
@@ -229,37 +243,73 @@ def draw_sphere(places, path, title="UMAP on the sphere"):
     return charts.save_figure(figure, path)
 
 
-def report(model, sets, folder, count=COUNT, seed=SEED, umap=True, progress=None):
-    """Writes scores, heat maps and maps of the sphere of each space to a folder.
+@dataclass(frozen=True)
+class Relations(reports.Report):
+    """How sets of images relate in each space of an encoder.
 
     Args:
-        model, sets, count, seed, progress: see `embed`.
-        folder: path; gets `relations.json`, `<space>.png` and `<space>_sphere.png`.
-        umap: whether to make the maps of the sphere.
-
-    Returns:
-        Text: a table of the scores in each space.
+        names: of the sets.
+        count, seed: images of each set, and how they were chosen.
+        scores: dict from space to what `score` returns.
+        places: dict from space to what `sphere` returns; empty without maps.
     """
-    found = embed(model, sets, count, seed, progress)
-    names, spaces, tables = list(sets), {}, []
-    os.makedirs(folder, exist_ok=True)
-    for space, vectors in found.items():
-        scores = score(vectors)
-        spaces[space] = {"scores": scores.tolist()}
-        path = os.path.join(folder, f"{space}.png")
-        draw_scores(scores, names, path, f"Mean cosine similarity, {space}")
-        rows = [
+
+    names: tuple[str, ...]
+    count: int
+    seed: int
+    scores: dict[str, np.ndarray]
+    places: dict[str, dict[str, np.ndarray]]
+
+    def table(self) -> str:
+        """Returns a fixed-width text: for each space the scores of each two sets."""
+        return "\n\n".join(
+            reports.text_table([space, *self.names], self._rows(scores))
+            for space, scores in self.scores.items()
+        )
+
+    def _rows(self, scores):
+        return [
             (name, *(f"{value:.3f}" for value in row))
-            for name, row in zip(names, scores, strict=True)
+            for name, row in zip(self.names, scores, strict=True)
         ]
-        tables.append(reports.text_table([space, *names], rows))
-        if umap:
-            places = sphere(vectors, seed)
-            path = os.path.join(folder, f"{space}_sphere.png")
-            draw_sphere(places, path, f"UMAP, {space}")
+
+    def as_dict(self) -> dict:
+        """Returns all of it as values that JSON knows; `spaces` has the numbers."""
+        spaces = {space: {"scores": x.tolist()} for space, x in self.scores.items()}
+        for space, places in self.places.items():
             spaces[space]["longitude_latitude"] = {
                 name: points.tolist() for name, points in places.items()
             }
-    about = {"names": names, "count": count, "seed": seed, "spaces": spaces}
-    reports.json_text(about, os.path.join(folder, "relations.json"))
-    return "\n\n".join(tables)
+        about = {"names": list(self.names), "count": self.count, "seed": self.seed}
+        return {**about, "spaces": spaces}
+
+    def draw(self, folder: str | os.PathLike):
+        """Draws `<space>.png`, and `<space>_sphere.png` of what has a map."""
+        for space, scores in self.scores.items():
+            path = os.path.join(folder, f"{space}.png")
+            title = f"Mean cosine similarity, {space}"
+            draw_scores(scores, self.names, path, title)
+        for space, places in self.places.items():
+            path = os.path.join(folder, f"{space}_sphere.png")
+            draw_sphere(places, path, f"UMAP, {space}")
+
+
+def relate(
+    model: Any,
+    sets: dict,
+    count: int = COUNT,
+    seed: int = SEED,
+    umap: bool = True,
+    progress: Callable | None = None,
+) -> Relations:
+    """Scores, and maps of the sphere, of several sets in each space of an encoder.
+
+    Args:
+        model, sets, count, seed, progress: see `embed`.
+        umap: whether to make the maps of the sphere.
+    """
+    found = embed(model, sets, count, seed, progress)
+    scores = {space: score(vectors) for space, vectors in found.items()}
+    mapped = found if umap else {}
+    places = {space: sphere(vectors, seed) for space, vectors in mapped.items()}
+    return Relations(tuple(sets), count, seed, scores, places)

@@ -1,4 +1,4 @@
-"""Translations that JRGR makes of two rainy images, and the rain it sees in many.
+"""JRGR translations: two rainy images translated, and the rain layers of many.
 
 ```python
 pictures = translations.figure_6(model, synthetic, real, "figure_6.png")
@@ -8,12 +8,16 @@ translations.draw_layers(positions, "figure_8.png")
 ```
 """
 
+import os
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 
-from tfderain import images
+from tfderain import extras, images
 from tfderain.analysis import charts
 
-# The pictures of Figure 6 in its order: input, then what is made of it.
+# The pictures of Figure 6 in its order: input, then its translations.
 PICTURES = {
     "real": (
         "real_derained",
@@ -28,7 +32,7 @@ PICTURES = {
         "synthetic_cycled",
     ),
 }
-# The rain layers of Figure 8, with colour by how they came about and marker by domain.
+# The rain layers of Figure 8, with their colour (by origin) and marker (by domain).
 LAYERS = {
     "synthetic_rain": ("tab:red", "*"),
     "real_rain": ("tab:red", "D"),
@@ -37,7 +41,12 @@ LAYERS = {
 }
 
 
-def figure_6(model, synthetic, real, path=None):
+def figure_6(
+    model: Any,
+    synthetic: np.ndarray,
+    real: np.ndarray,
+    path: str | os.PathLike | None = None,
+):
     """The inputs and all eight translations of them.
 
     Args:
@@ -71,7 +80,9 @@ def figure_6(model, synthetic, real, path=None):
     return made
 
 
-def figure_9(models, synthetic, real, path):
+def figure_9(
+    models: Sequence, synthetic: np.ndarray, real: np.ndarray, path: str | os.PathLike
+):
     """Rain made by several models, such as JRGR and CycleGAN, one row each.
 
     Args:
@@ -100,8 +111,13 @@ def figure_9(models, synthetic, real, path):
     return made
 
 
-def rain_layers(model, synthetic, real, size=128):
-    """Rain layers that a model finds and makes, of as many images as both have.
+def rain_layers(
+    model: Any,
+    synthetic: Sequence[np.ndarray],
+    real: Sequence[np.ndarray],
+    size: int = 128,
+):
+    """Rain layers that a model finds and makes, of equally many images of both kinds.
 
     Args:
         model: `tfderain.models.JRGR` with all four networks.
@@ -113,7 +129,8 @@ def rain_layers(model, synthetic, real, size=128):
         Dict from each of `LAYERS` to a float32 array `(images, size, size, 3)`.
 
     Raises:
-        ValueError: for no or too small images, or a model without the four networks.
+        ValueError: without images, for images that are too small, or a model without
+            the four networks.
     """
     from tfderain.models import jrgr
 
@@ -130,7 +147,7 @@ def rain_layers(model, synthetic, real, size=128):
     return {name: np.stack(layers) for name, layers in found.items()}
 
 
-def tsne(layers, seed=0):
+def tsne(layers: dict, seed: int = 0):
     """Places rain layers in the plane so that similar ones lie close (Figure 8).
 
     Args:
@@ -145,21 +162,16 @@ def tsne(layers, seed=0):
         ValueError: for fewer than five layers in all.
         ImportError: without scikit-learn.
     """
-    try:
-        import threadpoolctl
-        from sklearn.manifold import TSNE
-    except ImportError as error:
-        raise ImportError(
-            "t-SNE needs scikit-learn; install it with "
-            f'`pip install "tfderain[analysis]"`. Received: {error}.'
-        ) from error
+    manifold = extras.require("sklearn.manifold", "threadpoolctl", extra="analysis")
+    import threadpoolctl
+
     counts = [len(layer) for layer in layers.values()]
     total = sum(counts)
     if total < 5:
         raise ValueError(f"There must be at least five layers. Received: {total}.")
     features = np.concatenate([x.reshape(len(x), -1) for x in layers.values()])
     # The authors' settings; the perplexity must stay below the number of layers.
-    method = TSNE(
+    method = manifold.TSNE(
         perplexity=min(10, (total - 1) / 3),
         init="pca",
         learning_rate=100,
@@ -173,7 +185,7 @@ def tsne(layers, seed=0):
     return dict(zip(layers, parts, strict=True))
 
 
-def draw_layers(positions, path):
+def draw_layers(positions: dict, path: str | os.PathLike):
     """Draws what `tsne` returned: colour by origin, marker by domain.
 
     Returns:
@@ -190,7 +202,7 @@ def draw_layers(positions, path):
     return charts.save_figure(figure, path)
 
 
-def centre(image, height, width=None):
+def centre(image: np.ndarray, height: int, width: int | None = None):
     """The middle of an image.
 
     Raises:

@@ -20,7 +20,7 @@ FORMATS = ("png", "jpg", "webp")
 
 @dataclass(frozen=True)
 class Job:
-    """One picture and what is to be made of it.
+    """One picture and the files to be made from it.
 
     Attributes:
         source: str, path of the picture.
@@ -51,12 +51,12 @@ def plan(
 
     A single file goes to the file `output`, or into the folder `output` if that exists
     or ends with a slash. Several files, and folders, go into the folder `output` under
-    their own names. In folders, hidden files and files that are no pictures by their
-    extension are left out, and so is `output` itself.
+    their own names. In folders, hidden files and files without the extension of a
+    picture are left out, and so is `output` itself.
 
     Returns:
-        One `Job` for each picture, sorted within each folder. Two pictures that would
-        become one output both carry a `problem`.
+        One `Job` for each picture, those of a folder in the natural order of their
+        names. Two pictures that would become one output both carry a `problem`.
 
     Raises:
         ValueError: an input is missing, there is no picture at all, `output` does not
@@ -132,7 +132,8 @@ def _find(inputs, output, recursive) -> Iterator[tuple[str, str]]:
     seen = set()
     for given in inputs:
         if os.path.isdir(given):
-            walk = _walk(given, output, recursive)
+            paths = images.find_images(given, recursive, leave_out=output)
+            walk = [(path, os.path.relpath(path, given)) for path in paths]
         else:
             walk = [(given, os.path.basename(given))]
         for path, name in walk:
@@ -142,37 +143,12 @@ def _find(inputs, output, recursive) -> Iterator[tuple[str, str]]:
                 yield path, name
 
 
-def _walk(folder, output, recursive):
-    for here, folders, names in os.walk(folder, onerror=_unreadable):
-        folders[:] = sorted(
-            name
-            for name in folders
-            if recursive
-            and not name.startswith(".")
-            and not _same_file(os.path.join(here, name), output)
-        )
-        for name in sorted(names):
-            if not name.startswith(".") and _suffix(name) in images.EXTENSIONS:
-                path = os.path.join(here, name)
-                yield path, os.path.relpath(path, folder)
-
-
-def _unreadable(error):
-    raise ValueError(
-        f"Every folder must be readable. Received: {error.filename} ({error.strerror})."
-    )
-
-
 def _suffix(path):
     return os.path.splitext(path)[1].lower()
 
 
 def _is_folder(path):
     return path.endswith(("/", os.sep)) or os.path.isdir(path)
-
-
-def _same_file(one, other):
-    return os.path.exists(other) and os.path.samefile(one, other)
 
 
 def _rename(name, format):
@@ -221,7 +197,7 @@ def _single_target(source, output, format):
 
 
 def _identity(path):
-    """Returns what is equal for two names of one file, or None if there is no file."""
+    """Identifies a file whatever name it is given by; None if there is none."""
     try:
         found = os.stat(path)
     except OSError:

@@ -1,4 +1,4 @@
-"""Rainmaking: real rain as JRGR learned it, on clean images, to train others with.
+"""Rainmaking: real rain, as JRGR learned it, added to clean images for training.
 
 ```python
 maker = rainmaking.RainMaker("jrgr", photos="real/")
@@ -9,6 +9,7 @@ pairs = pairs.map(rainmaking.make_real(model))  # a tf.data.Dataset of (rainy, c
 
 import functools
 import os
+from typing import Any
 
 import numpy as np
 
@@ -31,13 +32,20 @@ class RainMaker:
         kind, pool: of the synthetic rain, see `tfderain.data.rain.add_rain`.
 
     Call: `(clean, rng)`, a float array `(height, width, 3)` in [0, 1] or greyscale
-    `(height, width)` and a `numpy.random.Generator`, to the rainy image alike.
+    `(height, width)` and a `numpy.random.Generator`, to a rainy image of the same
+    shape.
 
     Raises:
         ValueError: for a model that makes no rain, or a folder without photos.
     """
 
-    def __init__(self, model="jrgr", photos=None, kind="mixed", pool=None):
+    def __init__(
+        self,
+        model: Any = "jrgr",
+        photos: str | os.PathLike | None = None,
+        kind: str = "mixed",
+        pool: np.ndarray | None = None,
+    ):
         from tfderain import models
         from tfderain.models import jrgr
 
@@ -56,7 +64,7 @@ class RainMaker:
         # Photos are derained once; the least recently used of 16 goes.
         self.layer = functools.lru_cache(maxsize=16)(self._layer)
 
-    def __call__(self, clean, rng):
+    def __call__(self, clean: np.ndarray, rng: np.random.Generator):
         clean = images.to_float(clean)
         colour = images.to_rgb(clean)
         if self.photos is None:
@@ -77,12 +85,12 @@ class RainMaker:
         return pixels - self.model.derain(pixels)
 
 
-def cut(layer, shape, rng):
-    """A random part of a layer, mirrored at chance, and tiled where it is too small.
+def cut(layer: np.ndarray, shape: tuple[int, int], rng: np.random.Generator):
+    """A random part of a layer, perhaps mirrored, and tiled where it is too small.
 
     Args:
         layer: array `(height, width, channels)`.
-        shape: `(height, width)` wanted.
+        shape: `(height, width)` of the part.
         rng: `numpy.random.Generator`.
     """
     places = []
@@ -93,7 +101,7 @@ def cut(layer, shape, rng):
     return part[:, ::-1] if rng.random() < 0.5 else part
 
 
-def make_real(model):
+def make_real(model: Any):
     """A function for `tf.data.Dataset.map`: real rain in the place of synthetic.
 
     Args:

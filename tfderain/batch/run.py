@@ -1,10 +1,10 @@
-"""Batches of pictures: files, folders and trees derained, or made rainy.
+"""Batch runs: files, folders and trees of pictures derained, or made rainy.
 
 ```python
 from tfderain import batch, runtime
 
 summary = batch.derain_files(["photos"], "derained", runtime.Restorer("menet"))
-print(summary)  # 12 derained, 0 skipped, 1 failed, 4.2 s
+print(summary.table())  # 12 derained, 0 skipped, 1 failed, 4.2 s
 ```
 
 One bad picture never stops the others, nothing is overwritten unless asked, and every
@@ -19,18 +19,19 @@ import time
 import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
-from tfderain import images
+from tfderain import errors, images, reports
 from tfderain.batch import plan
 
 POOL_COUNT, POOL_SIZE = 48, 512  # streak layers: seconds to render, 12 MB
 
 
 @dataclass
-class Summary:
-    """What became of a run; `str(summary)` is the line that the command prints.
+class Summary(reports.Report):
+    """What became of a run.
 
     Attributes:
         word: str, what was done to a picture.
@@ -47,7 +48,8 @@ class Summary:
     notes: dict[str, int] = field(default_factory=dict)
     seconds: float = 0.0
 
-    def __str__(self):
+    def table(self) -> str:
+        """Returns the one line that the command prints."""
         return (
             f"{self.done} {self.word}, {self.skipped} skipped, "
             f"{len(self.failed)} failed, {self.seconds:.1f} s"
@@ -57,7 +59,7 @@ class Summary:
 def derain_files(
     inputs: Sequence[str | os.PathLike],
     output: str | os.PathLike,
-    restorer,
+    restorer: Any,
     *,
     recursive: bool = False,
     skip_existing: bool = False,
@@ -65,7 +67,8 @@ def derain_files(
     format: str | None = None,
     compare: bool = False,
     max_pixels: int = images.MAX_PIXELS,
-    progress=None,
+    progress: Callable | None = None,
+    say: Callable | None = None,
 ) -> Summary:
     """Derains files and folders into a file or a folder (see `plan.plan`).
 
@@ -76,7 +79,7 @@ def derain_files(
             `runtime.Restorer`, or a function without arguments that returns one. It
             is called when the first picture needs it: bad usage fails before a model
             loads.
-        recursive: bool. Goes into the folders' folders and mirrors the tree.
+        recursive: bool. Also searches subfolders and mirrors the tree.
         skip_existing: bool. Leaves out pictures whose outputs are all there, and
             writes only the outputs that are missing.
         overwrite: bool. Replaces outputs that exist; otherwise such a picture fails.
@@ -84,9 +87,9 @@ def derain_files(
             (PNG where the input's cannot be written).
         compare: bool. Also writes `NAME.compare.png`, rainy left, derained right.
         max_pixels: int. Larger pictures are refused (decompression bombs).
-        progress: object called with `(done, total)`, where `done` has a fraction
-            while a picture in tiles is under way, and whose `say(line)` prints failures
-            and notes, such as `console.Progress`; None is silent.
+        progress: called with `(done, total)`, in pictures; `done` has a fraction while
+            a picture in tiles is under way. `None` for nobody to tell.
+        say: called with a line about each failure and note, or `None`.
 
     Returns:
         A `Summary`; pictures that failed are listed there and raise nothing.
@@ -107,7 +110,8 @@ def derain_files(
         return restorer if hasattr(restorer, "derain") else restorer()
 
     work = functools.partial(_derain, max_pixels)
-    return _run(planned, prepare, work, Summary(), skip_existing, overwrite, progress)
+    existing = _Existing(skip_existing, overwrite)
+    return _run(planned, prepare, work, Summary(), existing, progress, say)
 
 
 def synthesize_files(
@@ -121,25 +125,26 @@ def synthesize_files(
     maker: Callable | None = None,
     recursive: bool = False,
     overwrite: bool = False,
-    progress=None,
+    progress: Callable | None = None,
+    say: Callable | None = None,
 ) -> Summary:
     """Adds synthetic weather to clean pictures, keeps the pairs (see `plan_pairs`).
 
-    The rain on a picture depends on `seed`, the picture's name below its folder and
-    the number of the copy alone, not on the other pictures. At night all copies show
+    The rain on a picture depends only on `seed`, the picture's name below its folder
+    and the number of the copy, not on the other pictures. At night all copies show
     one dark scene, which is then the clean picture.
 
     Args:
         inputs: paths of clean pictures and folders.
         output: path of a folder; `rainy/` and `clean/` appear in it.
-        kind: see `data.rain.add_weather`; a maker knows those of `add_rain` alone.
+        kind: see `data.rain.add_weather`; a maker knows only those of `add_rain`.
         seed: int, not negative.
         copies: int. Rainy pictures for each clean one.
         streaks: folder of streak pictures to mix in; None for rendered streaks alone.
         maker: function from the pool of streak layers (or None) to a
             `rainmaking.RainMaker`, whose rain is used instead; called once, before the
             first picture.
-        recursive, overwrite, progress: see `derain_files`.
+        recursive, overwrite, progress, say: see `derain_files`.
 
     Raises:
         ValueError: about the arguments, before anything is written.
@@ -155,7 +160,9 @@ def synthesize_files(
     planned = plan.plan_pairs(inputs, output, recursive=recursive, copies=copies)
 
     def prepare():
-        pool = streaks and rain.streak_pool(POOL_COUNT, POOL_SIZE, seed, streaks)
+        pool = None
+        if streaks:
+            pool = rain.streak_pool(POOL_COUNT, POOL_SIZE, seed, streaks)
         if maker is not None:
             make = maker(pool)
             return lambda clean, rng, _: (make(clean, rng), clean)
@@ -163,26 +170,9 @@ def synthesize_files(
             clean, rng, kind, pool, scene_rng
         )
 
-    def work(add_weather, job, due, part):
-        picture = images.read(job.source)
-        clean = images.Picture(picture.pixels, icc=picture.icc)
-        if job.target in due and kind != "night":
-            _write(job.target, clean)  # as it is: also 16 bits
-        name = os.path.relpath(job.target, os.fspath(output)).replace(os.sep, "/")
-        for copy, path in enumerate(job.others):
-            rng = np.random.default_rng([seed, copy, *name.encode()])
-            scene_rng = np.random.default_rng([seed, *name.encode()])
-            part(copy, copies)
-            given = images.to_float(clean.pixels)
-            rainy, target = add_weather(given, rng, scene_rng)
-            if job.target in due and kind == "night" and copy == 0:
-                _write(job.target, clean, target)
-            _write(path, clean, rainy)
-        lost = ("transparency is not kept in pairs",)
-        return picture.notes + (() if picture.alpha is None else lost)
-
-    summary = Summary("made rainy")
-    return _run(planned, prepare, work, summary, False, overwrite, progress)
+    work = functools.partial(_make_rainy, os.fspath(output), seed, kind == "night")
+    existing = _Existing(overwrite=overwrite)
+    return _run(planned, prepare, work, Summary("made rainy"), existing, progress, say)
 
 
 def _derain(max_pixels, restorer, job, due, part) -> tuple[str, ...]:
@@ -197,24 +187,49 @@ def _derain(max_pixels, restorer, job, due, part) -> tuple[str, ...]:
     return notes
 
 
-class _Silent:
-    """Shows nothing; stands in for `console.Progress`."""
+def _make_rainy(output, seed, dark, add_weather, job, due, part) -> tuple[str, ...]:
+    """Writes the pairs of one picture; returns notes on what cannot be kept.
 
-    def __call__(self, done, total):
-        pass
+    `add_weather(clean, rng, scene_rng)` returns the rainy and the clean image; the
+    latter is the picture itself unless it was made `dark`.
+    """
+    picture = images.read(job.source)
+    clean = images.Picture(picture.pixels, icc=picture.icc)
+    if job.target in due and not dark:
+        _write(job.target, clean)  # as it is: also 16 bits
+    name = os.path.relpath(job.target, output).replace(os.sep, "/")
+    for copy, path in enumerate(job.others):
+        rng = np.random.default_rng([seed, copy, *name.encode()])
+        scene_rng = np.random.default_rng([seed, *name.encode()])
+        part(copy, len(job.others))
+        rainy, target = add_weather(images.to_float(clean.pixels), rng, scene_rng)
+        if job.target in due and dark and copy == 0:
+            _write(job.target, clean, target)
+        _write(path, clean, rainy)
+    lost = ("transparency is not kept in pairs",)
+    return picture.notes + (() if picture.alpha is None else lost)
 
-    def say(self, line):
-        pass
+
+@dataclass(frozen=True)
+class _Existing:
+    """What becomes of outputs that are there already; by default an error."""
+
+    skip: bool = False
+    overwrite: bool = False
 
 
-def _run(planned, prepare, work, summary, skip_existing, overwrite, progress):
+def _ignore(*_):
+    """Tells nobody."""
+
+
+def _run(planned, prepare, work, summary, existing, progress, say):
     """Calls `work(tool, job, due, part) -> notes` for each job that has something due.
 
     `part(done, total)` reports on one picture. `tool` is what `prepare()` returned; it
     is called once, before the first picture. Its errors are about the model, not about
     a picture, and end the run.
     """
-    progress, started = progress or _Silent(), time.monotonic()
+    progress, say, started = progress or _ignore, say or _ignore, time.monotonic()
     tool, prepared = None, False
     for number, job in enumerate(planned):
 
@@ -223,29 +238,29 @@ def _run(planned, prepare, work, summary, skip_existing, overwrite, progress):
 
         part(0, 1)
         due = None
-        with _recorded(job, summary, progress.say):
-            due = _due(job, skip_existing, overwrite)
+        with _recorded(job, summary, say):
+            due = _due(job, existing)
         if due and not prepared:
             tool, prepared = prepare(), True
         if due:
-            with _recorded(job, summary, progress.say):
+            with _recorded(job, summary, say):
                 notes = work(tool, job, due, part)
                 summary.done += 1
-                _tell(notes, job, summary, progress.say)
+                _tell(notes, job, summary, say)
         summary.skipped += due == ()
     progress(len(planned), len(planned))
     summary.seconds = time.monotonic() - started
     return summary
 
 
-def _due(job, skip_existing, overwrite) -> tuple[str, ...]:
-    """Returns the outputs to write. Looked up late: two runs may share one tree."""
+def _due(job, rule) -> tuple[str, ...]:
+    """Returns the outputs to write. Checked late: two runs may share a tree."""
     if job.problem:
         raise ValueError(job.problem)
     existing = [path for path in job.outputs if os.path.lexists(path)]
-    if existing and not (skip_existing or overwrite):
+    if existing and not (rule.skip or rule.overwrite):
         raise FileExistsError(f"{existing[0]} exists; --overwrite replaces it")
-    return tuple(path for path in job.outputs if overwrite or path not in existing)
+    return tuple(path for path in job.outputs if rule.overwrite or path not in existing)
 
 
 def _write(path, picture, pixels=None):
@@ -266,7 +281,7 @@ def _recorded(job, summary, say: Callable):
     try:
         yield
     except Exception as error:  # whatever one file provokes, the others must go on
-        message = _one_line(error)
+        message = _message(error)
         summary.failed.append((job.source, message))
         named = job.source in message
         say(f"error: {message}" if named else f"error: {job.source}: {message}")
@@ -274,10 +289,9 @@ def _recorded(job, summary, say: Callable):
             say(traceback.format_exc())
 
 
-def _one_line(error):
+def _message(error):
     if isinstance(error, MemoryError):
         return "not enough memory; a smaller --tile needs less"
-    message = " ".join(str(error).split())
-    if isinstance(error, (ValueError, OSError)) and message:
-        return message
-    return f"{type(error).__name__}: {message}"
+    message, name = errors.one_line(error), type(error).__name__
+    plain = isinstance(error, (ValueError, OSError)) or message == name
+    return message if plain else f"{name}: {message}"

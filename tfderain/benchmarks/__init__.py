@@ -1,4 +1,4 @@
-"""Seconds and memory of models, and profiles of LiteRT files.
+"""Benchmarks: seconds and memory of models, profiles of LiteRT files.
 
 Modules: `timing`, `profiling`, `fresh_process` (a call in an interpreter of its own).
 """

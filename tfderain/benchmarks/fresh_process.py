@@ -1,4 +1,4 @@
-"""Fresh process: calls a function in an interpreter of its own.
+"""Fresh processes: functions called in an interpreter of their own.
 
 ```python
 from tfderain.benchmarks import fresh_process
@@ -6,8 +6,8 @@ from tfderain.benchmarks import fresh_process
 memory = fresh_process.call(function, 1, 2)  # function(1, 2), in a fresh interpreter
 ```
 
-For what the state of this process would falsify (memory), and for calls into C that a
-wrong version of a library could end.
+For measurements that the state of this process would distort (memory), and for calls
+into C that could crash with the wrong version of a library.
 """
 
 import concurrent.futures

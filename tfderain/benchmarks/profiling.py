@@ -3,7 +3,7 @@
 ```python
 from tfderain.benchmarks import profiling
 
-print(profiling.table(profiling.profile("menet", size=(320, 320))))
+print(profiling.profile("menet", size=(320, 320)).table())
 ```
 
 LiteRT's Python interface has no profiler; its C interface has one, and ai-edge-litert
@@ -34,7 +34,7 @@ ELEMENT_TYPES = {np.float32: 1, np.uint8: 3}
 
 
 @dataclass(frozen=True)
-class Profile:
+class Profile(reports.Report):
     """Seconds that each operation of a LiteRT file takes for one tile.
 
     Args:
@@ -57,8 +57,27 @@ class Profile:
             kinds[kind] = count + 1, total + seconds
         return dict(sorted(kinds.items(), key=lambda item: -item[1][1]))
 
+    def table(self) -> str:
+        """Returns a fixed-width text: a line per kind of operation, slowest first."""
+        total = sum(seconds for _, seconds in self.operations)
+        rows = [
+            (kind, str(count), f"{seconds:.4f}", f"{seconds / total:.1%}")
+            for kind, (count, seconds) in self.by_kind().items()
+        ]
+        tile = "x".join(map(str, self.tile))
+        about = (
+            f"one tile of {tile} ({self.tiles} for the image): {self.seconds:.4f} s, "
+            f"of which the operations take {total:.4f} s"
+        )
+        titles = ("operation", "number", "seconds", "share")
+        return f"{about}\n\n{reports.text_table(titles, rows)}"
 
-def profile(model, size=(320, 320), threads=None) -> Profile:
+
+def profile(
+    model: str | os.PathLike,
+    size: tuple[int, int] = (320, 320),
+    threads: int | None = None,
+) -> Profile:
     """Profiles a LiteRT model in a process of its own.
 
     Args:
@@ -68,28 +87,12 @@ def profile(model, size=(320, 320), threads=None) -> Profile:
         threads: int or `None`, for one per processor that this process may use.
 
     Raises:
-        ValueError: the model is no LiteRT file.
-        ImportError: the installed LiteRT has no profiler that answers.
+        ValueError: the model is not a LiteRT file.
+        ImportError: the profiler of the installed LiteRT does not answer.
     """
     return fresh_process.call(
         _profile, model, tuple(size), threads or engines.processors()
     )
-
-
-def table(profile: Profile) -> str:
-    """Returns a fixed-width text: a line per kind of operation, the slowest first."""
-    total = sum(seconds for _, seconds in profile.operations)
-    rows = [
-        (kind, str(count), f"{seconds:.4f}", f"{seconds / total:.1%}")
-        for kind, (count, seconds) in profile.by_kind().items()
-    ]
-    tile = "x".join(map(str, profile.tile))
-    about = (
-        f"one tile of {tile} ({profile.tiles} for the image): {profile.seconds:.4f} s, "
-        f"of which the operations take {total:.4f} s"
-    )
-    titles = ("operation", "number", "seconds", "share")
-    return f"{about}\n\n{reports.text_table(titles, rows)}"
 
 
 # In the other process, which ends soon: nothing is freed.
@@ -108,13 +111,13 @@ def _profile(model, size, threads):
     library.LiteRtStopProfiler(profiler)
     summary = ctypes.c_char_p()
     library.LiteRtGetProfileSummary(profiler, compiled, ctypes.byref(summary))
-    operations = tuple(read_summary(summary.value.decode(), RUNS))
+    operations = tuple(read_summary((summary.value or b"").decode(), RUNS))
     if not operations:
         raise ImportError(f"The profiler saw no operation; {_needs()}")
     return Profile(tiles.tile, len(tiles), statistics.fmean(seconds), operations)
 
 
-def read_summary(text, runs) -> list[tuple[str, float]]:
+def read_summary(text: str, runs: int) -> list[tuple[str, float]]:
     """Returns `(kind, seconds of one run)` of LiteRT's table in the order of the runs.
 
     Kinds have spaces in them, the cells after them none. Where LiteRT runs a network in
@@ -151,7 +154,7 @@ class _Library:
     def __init__(self):
         import ai_edge_litert
 
-        folder = Path(ai_edge_litert.__file__).parent
+        folder = Path(ai_edge_litert.__path__[0])
         found = [*folder.glob("libLiteRt.*")]  # .so, .dylib, .dll
         if not found:
             raise ImportError(f"There is no libLiteRt; {_needs()}")
@@ -167,7 +170,7 @@ class _Library:
         return call
 
     def make(self, name, *arguments):
-        """Calls a function whose last argument is where it puts what it makes."""
+        """Calls a function whose last argument receives its result."""
         made = ctypes.c_void_p()
         getattr(self, name)(*arguments, ctypes.byref(made))
         return made

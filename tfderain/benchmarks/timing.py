@@ -5,16 +5,15 @@ from tfderain import runtime
 from tfderain.benchmarks import timing
 
 models = {name: runtime.Restorer(name) for name in ("menet", "exported/model.tflite")}
-print(timing.table(timing.time_models(models)))
+print(timing.Timings(timing.time_models(models)).table())
 ```
 """
 
 import dataclasses
 import math
-import re
 import statistics
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,8 +22,8 @@ import numpy as np
 from tfderain import reports, runtime
 from tfderain.benchmarks import fresh_process, profiling
 
-REPEATS = 20  # so that nine of ten leave more than the slowest one out
-LEAST, PATIENCE = 5, 30.0  # fewer, but as many, once they have taken these seconds
+REPEATS = 20  # so that the 90th percentile excludes more than the slowest
+LEAST, PATIENCE = 5, 30.0  # at least as many, even after these seconds
 STATUS = Path("/proc/self/status")  # of Linux
 
 
@@ -34,7 +33,7 @@ class Memory:
 
     Args:
         loaded: after loading, the libraries of the model's runtime among them.
-        peak: the most up to the end of the first image.
+        peak: the maximum until the first image is done.
     """
 
     loaded: int
@@ -78,7 +77,50 @@ class Timing:
         return {**dataclasses.asdict(self), "median": self.median, "p90": self.p90}
 
 
-def time_models(models, size=(320, 320), repeats=None, progress=None) -> list[Timing]:
+@dataclass(frozen=True)
+class Timings(reports.Report):
+    """Times of several models on this machine.
+
+    Args:
+        timings: of each model.
+        threads: int or `None`, to be named beside them.
+    """
+
+    timings: Sequence[Timing]
+    threads: int | None = None
+
+    def table(self) -> str:
+        """Returns a fixed-width text: a line per model, the machine, the profiles."""
+        titles = ("model", "runtime", "size", "images", "median", "p90", "least")
+        titles += ("first", "loaded MB", "peak MB")
+        about = "seconds per image (after the first one, and of it); resident memory "
+        one = self.threads == 1
+        using = [f"{self.threads} thread{'s' * (not one)}"] if self.threads else []
+        where = "; ".join([*using, reports.machine()])
+        rows = reports.text_table(titles, [_row(timing) for timing in self.timings])
+        profiles = [
+            f"{timing.model}: {timing.profile.table()}"
+            for timing in self.timings
+            if timing.profile
+        ]
+        return "\n\n".join([f"{about}added\n{where}", rows, *profiles])
+
+    def as_dict(self) -> dict:
+        """Returns all of it, machine and versions as values that JSON knows."""
+        return {
+            "machine": reports.machine(),
+            "versions": reports.versions(),
+            "threads": self.threads,
+            "timings": [timing.as_dict() for timing in self.timings],
+        }
+
+
+def time_models(
+    models: dict,
+    size: tuple[int, int] = (320, 320),
+    repeats: int | None = None,
+    progress: Callable | None = None,
+) -> list[Timing]:
     """Times models on one image, turn by turn, so that all meet the same machine.
 
     Args:
@@ -86,7 +128,7 @@ def time_models(models, size=(320, 320), repeats=None, progress=None) -> list[Ti
         size: `(height, width)`; the ERL-Net rebuttal's Table R1 is for 320x320.
         repeats: int, timed images per model after the first one; by default 20, but no
             more than 5 for a model that has taken 30 seconds by then.
-        progress: callable that is given the numbers of images done and to do.
+        progress: called with `(done, total)`, in images, or `None`.
 
     Raises:
         ValueError: there is no model, or `repeats` is not positive.
@@ -100,18 +142,14 @@ def time_models(models, size=(320, 320), repeats=None, progress=None) -> list[Ti
         )
     image = _noise(size)
     seconds = {name: [] for name in models}
-    done, total = 0, len(models) * (repeats + 1)
-    for _ in range(repeats + 1):
-        for name, model in models.items():
-            done += 1
-            taken = seconds[name][1:]
-            if len(taken) >= LEAST and sum(taken) >= patience:
-                continue
-            start = time.perf_counter()
-            getattr(model, "derain", model)(image)
-            seconds[name].append(time.perf_counter() - start)
-            if progress:
-                progress(done, total)
+    turns = [name for _ in range(repeats + 1) for name in models]
+    for name in reports.tracked(turns, progress):
+        taken = seconds[name][1:]
+        if len(taken) >= LEAST and sum(taken) >= patience:
+            continue
+        start = time.perf_counter()
+        getattr(models[name], "derain", models[name])(image)
+        seconds[name].append(time.perf_counter() - start)
     return [
         Timing(
             name, getattr(models[name], "runtime", ""), tuple(size), first, tuple(rest)
@@ -120,10 +158,12 @@ def time_models(models, size=(320, 320), repeats=None, progress=None) -> list[Ti
     ]
 
 
-def add_memory(timing, runtime="litert", threads=None) -> Timing:
+def add_memory(
+    timing: Timing, runtime: str = "litert", threads: int | None = None
+) -> Timing:
     """Returns a `Timing` with the memory its model takes, in a process of its own.
 
-    Only Linux tells a process how much of it is resident; elsewhere it stays `None`.
+    Resident memory is only known on Linux; elsewhere `memory` stays `None`.
 
     Args:
         timing: `Timing` of a model that is called by its path or preset's name.
@@ -135,7 +175,7 @@ def add_memory(timing, runtime="litert", threads=None) -> Timing:
     return dataclasses.replace(timing, memory=memory)
 
 
-def add_profile(timing, threads=None) -> Timing:
+def add_profile(timing: Timing, threads: int | None = None) -> Timing:
     """Returns a `Timing` with the profile of its model, a LiteRT file or preset.
 
     Raises:
@@ -151,34 +191,21 @@ def _memory(model, engine, threads, size):
     restorer = runtime.Restorer(model, runtime=engine, threads=threads)
     loaded = _resident("VmRSS")
     restorer.derain(image)
-    # The kernel counts by processor and sums up late: some pages can be missing.
+    # The kernel counts per processor and adds up late: some pages can be missing.
     peak = max(loaded, _resident("VmHWM"))
     return Memory(loaded - before, peak - before)
 
 
 def _resident(field):
     """Bytes in memory: now (`VmRSS`), or the most so far (`VmHWM`)."""
-    return 1024 * int(re.search(rf"{field}:\s*(\d+) kB", STATUS.read_text())[1])
+    lines = STATUS.read_text().splitlines()
+    values = dict(line.split(":", 1) for line in lines)  # "VmHWM:	  1234 kB"
+    return 1024 * int(values[field].split()[0])
 
 
 def _noise(size):
     # noise: the time of a convolution does not depend on what the image shows
     return np.random.default_rng(0).integers(0, 256, (*size, 3), dtype=np.uint8)
-
-
-def table(timings: Iterable[Timing], threads=None) -> str:
-    """Returns a fixed-width text: a line per model, and the machine.
-
-    Args:
-        timings: what `time_models` returns.
-        threads: int, to be named above the table.
-    """
-    titles = ("model", "runtime", "size", "images", "median", "p90", "least", "first")
-    titles += ("loaded MB", "peak MB")
-    about = "seconds per image (after the first one, and of it); resident memory added"
-    using = [f"{threads} thread{'s' * (threads > 1)}"] if threads else []
-    heading = f"{about}\n{'; '.join([*using, reports.machine()])}"
-    return f"{heading}\n\n{reports.text_table(titles, [_row(one) for one in timings])}"
 
 
 def _row(one):
@@ -192,11 +219,3 @@ def _row(one):
         *(f"{second:.4f}" for second in seconds),
         *([f"{size / 1e6:.0f}" for size in memory] or "--"),
     )
-
-
-def to_json(timings, path=None, threads=None) -> str:
-    """Returns times as JSON text, and writes it to `path` if one is given."""
-    content = {"machine": reports.machine(), "versions": reports.versions()}
-    content["threads"] = threads
-    content["timings"] = [one.as_dict() for one in timings]
-    return reports.json_text(content, path)

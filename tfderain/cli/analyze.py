@@ -7,12 +7,16 @@ import typer
 from typer import Argument, Option
 
 from tfderain.cli import console, options
-from tfderain.cli.options import refuse_existing
+from tfderain.cli.options import refuse_existing, show
+
+Variant = Literal["paper", "code"]
+Scaling = Literal["own", "common"]
+Figure = Literal["translations", "layers", "comparison"]
 
 app = typer.Typer(help="Draw pictures of scores, training runs, regions and features.")
 
 Scores = Annotated[
-    list[Path], Argument(metavar="SCORES.json", exists=True, dir_okay=False)
+    list[Path], Argument(metavar="SCORES.json...", exists=True, dir_okay=False)
 ]
 
 
@@ -23,11 +27,11 @@ def scores(files: Scores, out: options.Picture, overwrite: options.Overwrite = F
     \b
     tfderain analyze scores gb.json lb.json --out scores.png
     """
-    refuse_existing(out, overwrite)
+    refuse_existing(overwrite, out)
     from tfderain import analysis
+    from tfderain.files import distinct
 
-    stems = [file.stem for file in files]
-    names = stems if len(set(stems)) == len(files) else map(str, files)
+    names = distinct((file.stem for file in files), map(str, files))
     analysis.score_distributions(dict(zip(names, files, strict=True)), out)
     print(out)
 
@@ -43,7 +47,7 @@ def weights(
     \b
     tfderain analyze weights runs/mine --out weights.png
     """
-    refuse_existing(out, overwrite)
+    refuse_existing(overwrite, out)
     from tfderain import analysis
 
     analysis.task_weights(run / "history.csv", out)
@@ -54,7 +58,7 @@ def weights(
 def improvement(
     files: Scores,
     out: Annotated[
-        Path | None, Option(metavar="FILE.png", help="Also draw a bar chart.")
+        Path | None, options.out("FILE.png", "Also draw a bar chart.")
     ] = None,
     json: options.Json = None,
     overwrite: options.Overwrite = False,
@@ -68,16 +72,12 @@ def improvement(
     \b
     tfderain analyze improvement before.json after.json --out improved.png
     """
-    refuse_existing(out, overwrite)
-    refuse_existing(json, overwrite)
-    from tfderain import analysis, reports
+    refuse_existing(overwrite, out, json)
+    from tfderain import analysis
     from tfderain.evaluation import comparison
 
     found = comparison.improvements(comparison.read(files))
-    print(comparison.improvement_table(found))
-    if json:
-        content = [one.as_dict() for one in found]
-        reports.json_text(content, options.make_folder(json))
+    show(found, json)
     if out:
         analysis.improvement_bars(found, options.make_folder(out))
 
@@ -85,8 +85,7 @@ def improvement(
 @app.command(short_help="Improvement in rain and in background: mIoR, mIoB.")
 def regions(
     reference: Annotated[
-        str,
-        Argument(metavar="REFERENCE", help="Model, or folder of derained images."),
+        str, Argument(metavar="REFERENCE", help="Model, or folder of derained images.")
     ],
     model: Annotated[
         str, Argument(metavar="MODEL", help="The same, to compare with it.")
@@ -94,20 +93,16 @@ def regions(
     data: options.Data,
     masks: Annotated[
         Path | None,
-        Option(
-            metavar="DIR",
-            exists=True,
-            file_okay=False,
-            help="Region masks such as Rain100H's rainregion-*.png, rain is white. "
-            "[default: the rain's mean as threshold]",
+        options.folder(
+            "Region masks such as Rain100H's rainregion-*.png, rain is white. "
+            "[default: the rain's mean as threshold]"
         ),
     ] = None,
     variant: Annotated[
-        Literal["paper", "code"], Option(help="code: thresholds as the authors' code.")
+        Variant, Option(help="code: thresholds as the authors' code.")
     ] = "paper",
-    out_dir: Annotated[
-        Path | None,
-        Option(metavar="DIR", help="Write the maps as pictures, four per image."),
+    out: Annotated[
+        Path | None, options.out("DIR", "Write the maps as pictures, four per image.")
     ] = None,
     protocol: options.ProtocolName = "matlab_y_float",
     runtime: options.RuntimeName = None,
@@ -122,10 +117,10 @@ def regions(
     An image without rain (background) is left out of the mean, and counted.
 
     \b
-    tfderain analyze regions before.keras after.keras --data Rain100H --out-dir maps
+    tfderain analyze regions before.keras after.keras --data Rain100H --out maps/
     tfderain analyze regions derained_a derained_b --data Rain100H --masks Rain100H
     """
-    refuse_existing(json, overwrite)
+    refuse_existing(overwrite, json)
     from tfderain.evaluation import regions
 
     pairs = options.pairs(data, layout, pattern, limit)
@@ -136,15 +131,13 @@ def regions(
             pairs,
             protocol,
             masks=masks,
-            maps_dir=out_dir,
+            maps_dir=out,
             progress=progress,
             variant=variant,
             names=(reference, model),
             overwrite=overwrite,
         )
-    print(result.table())
-    if json:
-        result.to_json(options.make_folder(json))
+    show(result, json)
 
 
 @app.command(short_help="Feature maps of an entangled network's branches.")
@@ -155,7 +148,7 @@ def features(
     ],
     out: options.Picture,
     scaling: Annotated[
-        Literal["own", "common"],
+        Scaling,
         Option(help="Each map's own range, or one for a channel of all branches."),
     ] = "own",
     json: options.Json = None,
@@ -168,12 +161,10 @@ def features(
     \b
     tfderain analyze features runs/erlnet rainy.jpg --out features.png
     """
-    refuse_existing(out, overwrite)
-    refuse_existing(json, overwrite)
-    from tfderain import analysis, images, reports
-    from tfderain.evaluation import subjects
+    refuse_existing(overwrite, out, json)
+    from tfderain import analysis, images
 
-    rainy = images.to_float(subjects.read(image))[None]
+    rainy = images.to_float(images.read_rgb(image))[None]
     from tfderain import models  # TensorFlow starts here
 
     loaded = models.load(model)
@@ -184,14 +175,8 @@ def features(
         )
     found = loaded.middle_features(rainy)
     correlations = analysis.feature_maps(found, options.make_folder(out), scaling)
-    print(analysis.correlation_table(correlations))
+    show(correlations, json)
     print(out)
-    if json:
-        content = {
-            name: [None if value != value else value for value in values.tolist()]
-            for name, values in correlations.items()
-        }
-        reports.json_text(content, options.make_folder(json))
 
 
 @app.command(short_help="What JRGR makes of rain: Figures 6, 8 and 9 of its paper.")
@@ -207,12 +192,12 @@ def jrgr(
     ],
     out: options.Picture,
     figure: Annotated[
-        Literal["translations", "layers", "comparison"],
+        Figure,
         Option(help="Figure 6; t-SNE of rain layers, Figure 8; several models, 9."),
     ] = "translations",
     overwrite: options.Overwrite = False,
 ):
-    """All translations of a synthetic and a real picture, or the rain in many.
+    """Translate a synthetic and a real picture, or compare the rain in many.
 
     \b
     tfderain analyze jrgr jrgr --synthetic s.png --real r.jpg --out figure_6.png
@@ -220,7 +205,7 @@ def jrgr(
     tfderain analyze jrgr jrgr runs/jrgr-CycleGAN/joint-proposed-CycleGAN \\
         --figure comparison --synthetic s.png --real r.jpg --out figure_9.png
     """
-    refuse_existing(out, overwrite)
+    refuse_existing(overwrite, out)
     if len(models) > 1 and figure != "comparison":
         raise ValueError(
             "Only --figure comparison takes several models. "
@@ -229,13 +214,14 @@ def jrgr(
     from tfderain import images
     from tfderain import models as networks  # TensorFlow starts here
     from tfderain.analysis import translations
-    from tfderain.evaluation import subjects
 
     loaded = [networks.load(model) for model in models]
     options.make_folder(out)
     many = figure == "layers"
     found = [options.pictures(path, many) for path in (synthetic, real)]
-    read = [[images.to_float(subjects.read(file)) for file in files] for files in found]
+    read = [
+        [images.to_float(images.read_rgb(file)) for file in files] for files in found
+    ]
     if many:
         layers = translations.rain_layers(loaded[0], *read)
         translations.draw_layers(translations.tsne(layers), out)
@@ -248,21 +234,10 @@ def jrgr(
 
 @app.command(short_help="NIQE of photos that have no clean ones.")
 def naturalness(
-    models: Annotated[
-        list[str], Argument(metavar="MODEL...", help="Presets, files or run folders.")
-    ],
-    data: Annotated[
-        Path,
-        Option(metavar="DIR", exists=True, file_okay=False, help="Rainy photos."),
-    ],
+    models: options.Models,
+    photos: Annotated[Path, options.folder("Rainy photos.", "--photos")],
     clean: Annotated[
-        Path,
-        Option(
-            metavar="DIR",
-            exists=True,
-            file_okay=False,
-            help="Some hundred clean photos to measure by.",
-        ),
+        Path, options.folder("Some hundred clean photos to measure by.", "--clean")
     ],
     layout: Annotated[
         options.Layout | None,
@@ -270,7 +245,7 @@ def naturalness(
     ] = None,
     out: Annotated[
         Path | None,
-        Option(metavar="FILE.png", help="Strip: each photo rainy, then derained."),
+        options.out("FILE.png", "Strip: each photo rainy, then derained."),
     ] = None,
     runtime: options.RuntimeName = None,
     json: options.Json = None,
@@ -282,54 +257,49 @@ def naturalness(
     one. Scores compare only if measured by the same clean photos.
 
     \b
-    tfderain analyze naturalness menet erlnet --data photos/ --clean clean/
+    tfderain analyze naturalness menet erlnet --photos photos/ --clean clean/
     """
-    refuse_existing(json, overwrite)
-    refuse_existing(out, overwrite)
-    from tfderain import images, reports
-    from tfderain.evaluation import comparison, niqe, subjects
+    refuse_existing(overwrite, out, json)
+    from tfderain import images
+    from tfderain.evaluation import comparison, niqe
 
-    files = options.pictures(data, many=True)
+    files = options.pictures(photos, many=True)
     names = comparison.labels(models)
     restorers = [options.restorer(model, runtime) for model in models]
-    if layout:
-        sharp = options.pairs(clean, layout, None, None)
-        photos = (subjects.read_pair(sharp, i)[1] for i in range(len(sharp)))
-    else:
-        photos = map(subjects.read, options.pictures(clean, many=True))
-    pristine = niqe.fit(photos)
+    pristine = niqe.fit(clean_images(clean, layout))
     rows = [] if out else None
     with console.Progress("naturalness") as progress:
         both = dict(zip(names, restorers, strict=True))
         result = niqe.compare(both, files, pristine, progress, rows)
-    print(result.table())
-    if json:
-        reports.json_text(result.as_dict(), options.make_folder(json))
+    show(result, json)
     if out:
         images.before_after(rows, options.make_folder(out))
 
 
-@app.command(short_help="How data sets relate in an encoder's eyes: scores, UMAP.")
+def clean_images(folder, layout):
+    """Yields the pictures of a folder, or, with a layout, the clean ones of pairs."""
+    from tfderain import images
+    from tfderain.evaluation import subjects
+
+    if layout:
+        pairs = options.pairs(folder, layout, None, None)
+        yield from (subjects.read_pair(pairs, i)[1] for i in range(len(pairs)))
+    else:
+        yield from map(images.read_rgb, options.pictures(folder, many=True))
+
+
+@app.command(short_help="How data sets relate to an encoder: scores, UMAP.")
 def relations(
-    more: Annotated[
-        list[Path] | None,
-        Argument(metavar="DIR", exists=True, file_okay=False, help="As --data."),
-    ] = None,
-    data: Annotated[
-        list[Path] | None,
-        Option(
-            metavar="DIR",
-            exists=True,
-            file_okay=False,
-            help="Folder of pairs, whose rainy images count, or of images; several.",
-        ),
-    ] = None,
     model: Annotated[
-        str, Option(metavar="MODEL", help="A Rainmer or an AirNet, file or run folder.")
-    ] = "rainmer",
-    out: Annotated[
-        Path, Option(metavar="DIR", help="Folder for the numbers and pictures.")
-    ] = Path("relations"),
+        str, Argument(metavar="MODEL", help="Rainmer or AirNet: preset or run folder.")
+    ],
+    data: Annotated[
+        list[Path],
+        options.folder(
+            "Pairs, whose rainy images count, or images; repeatable.", "--data"
+        ),
+    ],
+    out: Annotated[Path, options.out("DIR", "Folder for the pictures.")],
     images: Annotated[
         int, options.count("Random images of each folder.", "--images")
     ] = 500,
@@ -339,33 +309,28 @@ def relations(
     ] = True,
     layout: options.Layouts = ("auto",),
     pattern: options.Patterns = None,
+    json: options.Json = None,
     overwrite: options.Overwrite = False,
 ):
-    """How data sets relate in the eyes of an encoder: mean cosines, and maps by UMAP.
+    """How data sets relate as an encoder sees them: mean cosines, and maps by UMAP.
 
     Embeds images of each folder and prints the mean cosine similarity of each two
-    folders, in each space of the encoder. Writes relations.json, a heat map and the
-    longitude and latitude of each image.
+    folders, in each space of the encoder. Draws heat maps and maps of the sphere.
 
     \b
-    tfderain analyze relations --data rain/ snow/ drops/ --model runs/all_in_one
+    tfderain analyze relations rainmer --data rain/ --data snow/ --out relations/
     """
-    refuse_existing(out / "relations.json", overwrite)
-    folders = [*(data or ()), *(more or ())]
-    if not folders:
-        raise ValueError("There must be a folder: --data DIR. Received: none.")
+    filled = out if out.is_dir() and any(out.iterdir()) else None
+    refuse_existing(overwrite, filled, json)
+    folders = options.each_folder(data, layout, pattern)
     from tfderain import models as networks  # TensorFlow starts here
     from tfderain.analysis import relations as relating
-    from tfderain.data import pairs
-    from tfderain.evaluation import comparison
 
-    sources = pairs.Source.each(folders, layout, pattern or (None,))
-    found = [relating.rainy_pairs(s.folder, s.layout, s.pattern) for s in sources]
-    names = comparison.labels(folders)
-    if len(set(names)) < len(names):  # one folder with several patterns
-        names = [f"{name} {number}" for number, name in enumerate(names, 1)]
-    sets = dict(zip(names, found, strict=True))
+    sets = {name: relating.rainy_pairs(*one) for name, one in folders.items()}
     loaded = networks.load(model)
     with console.Progress("relations") as progress:
-        print(relating.report(loaded, sets, out, images, seed, umap, progress))
+        result = relating.relate(loaded, sets, images, seed, umap, progress)
+    show(result, json)
+    out.mkdir(parents=True, exist_ok=True)
+    result.draw(out)
     print(out)

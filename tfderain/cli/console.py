@@ -15,8 +15,11 @@ import sys
 import threading
 import time
 import traceback
+from typing import Any, TextIO
 
 import typer
+
+from tfderain import errors
 
 DELAY = 2.0  # seconds of work before a bar appears; shorter work needs none
 EVERY = 30.0  # seconds between lines where stderr is a file or a pipe
@@ -24,7 +27,8 @@ EVERY = 30.0  # seconds between lines where stderr is a file or a pipe
 STOPPED = 130  # exit code after Ctrl-C, as shells have it
 
 # Classes that typer does not name: of errors of usage, and of all that it shows.
-USAGE, SHOWN = typer.BadParameter.__mro__[1:3]
+USAGE: Any = typer.BadParameter.__mro__[1]
+SHOWN: Any = typer.BadParameter.__mro__[2]
 
 
 class Failure(Exception):
@@ -47,11 +51,17 @@ class Progress:
     Call: `progress(done, total)` with `0 <= done <= total`; `done` may have a fraction.
     """
 
-    def __init__(self, label: str, stream=None, delay=DELAY, every=EVERY):
+    def __init__(
+        self,
+        label: str,
+        stream: TextIO | None = None,
+        delay: float = DELAY,
+        every: float = EVERY,
+    ):
         self.label = label
         self.stream = stream or sys.stderr
         self.every = every
-        self.counts = (0, None)
+        self.counts: tuple[float, Any] = (0, None)
         self.started = self.spoken = time.monotonic()
         self.lock = threading.Lock()
         self.bar = None
@@ -75,7 +85,7 @@ class Progress:
             if self.bar:
                 self.bar.stop()
 
-    def __call__(self, done: int, total: int):
+    def __call__(self, done: float, total: int):
         with self.lock:
             self.counts = (done, total)
             if self.bar:
@@ -163,5 +173,5 @@ def run(app: typer.Typer, arguments: list[str]) -> int:
 def _stop(message, code):
     if os.environ.get("TFDERAIN_DEBUG") and sys.exception():
         traceback.print_exc()
-    print(" ".join(message.split()), file=sys.stderr)
+    print(errors.one_line(message), file=sys.stderr)
     return code

@@ -21,16 +21,11 @@ def group():
 def balance(
     data: options.Data,
     out: Annotated[
-        Path, Option(metavar="DIR", help="New folder, gets links to the chosen pairs.")
+        Path, options.out("DIR", "New folder, gets links to the chosen pairs.")
     ],
     like: Annotated[
         list[Path] | None,
-        Option(
-            metavar="DIR",
-            exists=True,
-            file_okay=False,
-            help="Take the mean of these pairs' proportions; repeatable.",
-        ),
+        options.folder("Take the mean of these pairs' proportions; repeatable."),
     ] = None,
     target: Annotated[
         str | None,
@@ -41,10 +36,11 @@ def balance(
     layout: options.LayoutName = "auto",
     pattern: options.Pattern = None,
 ):
-    """Keep as many pairs as can have the wanted proportions of light and dense rain.
+    """Keep as many pairs as the target proportions of light and dense rain allow.
 
     The density of a pair is the mean of its relative changes; bins end at 0.04 and
-    0.08. Rainmer's GTAV-balance was made so. Prints the proportions before and after.
+    0.08. Rainmer's GTAV-balance was made this way. Prints the proportions before and
+    after.
 
     \b
     tfderain data balance --data night_crops/ --out night_balanced/
@@ -68,7 +64,7 @@ def balance(
     print(out)
 
 
-def proportions(text):
+def proportions(text: str):
     """Numbers such as `"0.1,0.2,0.7"`."""
     try:
         return tuple(float(part) for part in text.split(","))

@@ -6,96 +6,83 @@ from typing import Annotated
 from typer import Argument, Option
 
 from tfderain.cli import console, options
-from tfderain.cli.options import count, refuse_existing, restorer
+from tfderain.cli.options import count, refuse_existing, restorer, show
+
+Subjects = Annotated[
+    list[str],
+    Argument(
+        metavar="MODEL...",
+        help="Preset names, .keras files, run folders, or folders of derained images.",
+    ),
+]
 
 
 def evaluate(
-    data: Annotated[
-        list[Path],
-        Option(
-            metavar="DIR",
-            exists=True,
-            file_okay=False,
-            help="Folder of rainy/clean pairs; repeatable.",
-        ),
-    ],
-    model: Annotated[
-        str | None,
-        Argument(
-            metavar="MODEL",
-            help="Preset name, .keras file, run folder, or folder of derained images.",
-        ),
-    ] = None,
-    models: Annotated[
-        list[str] | None,
-        Option(metavar="MODEL", help="Instead of MODEL; repeatable, to compare."),
-    ] = None,
+    models: Subjects,
+    data: options.Datas,
     protocol: options.ProtocolName = "matlab_y_float",
     runtime: options.RuntimeName = None,
-    layout: options.LayoutName = "auto",
-    pattern: options.Pattern = None,
+    layout: options.Layouts = ("auto",),
+    pattern: options.Patterns = None,
     limit: options.Limit = None,
     identity: Annotated[
         bool, Option("--identity", help="Give it the clean images: any harm?")
     ] = False,
-    save_images: Annotated[
+    out: Annotated[
         Path | None,
-        Option(metavar="DIR", help="Write the derained images (one model, one DIR)."),
+        options.out("DIR", "Write the derained images (of one model and one --data)."),
     ] = None,
     json: options.Json = None,
     overwrite: options.Overwrite = False,
 ):
-    """Score a model on pairs of rainy and clean images, image by image.
+    """Score models on pairs of rainy and clean images, image by image.
 
     With several models or data sets, one table of mean PSNR/SSIM: a line per model, a
-    column per data set. Repeat the option before each value. A folder of derained
-    images then needs a folder of the name of each data set.
+    column per data set. A folder of derained images then needs a folder of the name of
+    each data set.
 
     \b
     tfderain evaluate menet --data Rain100L --json scores.json
     tfderain evaluate runs/mine --data GT-Rain --layout scenes --protocol rgb_gaussian
-    tfderain evaluate --models a --models b --data Rain100L --data Rain100H
+    tfderain evaluate menet runs/mine --data Rain100L --data Rain100H
     """
-    refuse_existing(json, overwrite)
-    names = chosen_models(model, models)
-    folders = list(dict.fromkeys(data))
-    if save_images and len(names) * len(folders) > 1:
+    refuse_existing(overwrite, json)
+    folders = options.each_folder(data, layout, pattern)
+    models = list(dict.fromkeys(models))
+    if out and len(models) * len(folders) > 1:
         raise ValueError(
-            "`--save-images` goes with one model and one data set. "
-            f"Received: {len(names)} models, {len(folders)} data sets."
+            "`--out` goes with one model and one data set. "
+            f"Received: {len(models)} models, {len(folders)} data sets."
         )
-    from tfderain.evaluation import comparison, scores
-
-    found = [options.pairs(folder, layout, pattern, limit) for folder in folders]
-    opened = {name: options.restorer_or_images(name, runtime) for name in names}
+    sets = {name: options.pairs(*one, limit) for name, one in folders.items()}
+    opened = {name: options.restorer_or_images(name, runtime) for name in models}
+    score = score_one if len(opened) * len(sets) == 1 else score_several
     with console.Progress("evaluate") as progress:
-        if len(names) * len(folders) > 1:
-            sets = dict(zip(comparison.labels(folders), found, strict=True))
-            result = comparison.compare(
-                opened, sets, protocol, progress, identity=identity
-            )
-        else:
-            result = scores.evaluate(
-                opened[names[0]],
-                found[0],
-                protocol,
-                save_images=save_images,
-                progress=progress,
-                groups=scores.scenes_of(found[0]),
-                identity=identity,
-                name=names[0],
-                overwrite=overwrite,
-            )
-    print(result.table())
-    if json:
-        result.to_json(options.make_folder(json))
+        saved = {"save_images": out, "overwrite": overwrite} if out else {}
+        result = score(opened, sets, protocol, progress, identity=identity, **saved)
+    show(result, json)
+
+
+def score_one(models, sets, protocol, progress, **settings):
+    """Scores of one model on one data set, image by image."""
+    from tfderain.evaluation import scores
+
+    ((name, model),), (pairs,) = models.items(), sets.values()
+    groups = scores.scenes_of(pairs)
+    return scores.evaluate(
+        model, pairs, protocol, progress=progress, groups=groups, name=name, **settings
+    )
+
+
+def score_several(models, sets, protocol, progress, **settings):
+    """Mean scores of each model on each data set."""
+    from tfderain.evaluation import comparison
+
+    return comparison.compare(models, sets, protocol, progress, **settings)
 
 
 def bench(
-    models: Annotated[
-        list[str],
-        Argument(metavar="MODEL", help="Preset names, files or run folders."),
-    ],
+    models: options.Models,
     size: Annotated[
         str, Option(metavar="HxW", help="Height and width of the image.")
     ] = "320x320",
@@ -121,39 +108,31 @@ def bench(
     tfderain bench menet runs/mine --size 320x320
     tfderain bench exported/model_int8.tflite --threads 4 --profile --json int8.json
     """
-    refuse_existing(json, overwrite)
+    refuse_existing(overwrite, json)
     wanted = options.size(size)
     from tfderain import presets
-    from tfderain.benchmarks import profiling, timing
+    from tfderain.benchmarks import timing
     from tfderain.runtime import engines
 
     names = dict.fromkeys(models)
     runs = {name: runtime or presets.locate(name).runtime for name in names}
-    if profile and set(runs.values()) != {"litert"}:
-        others = [f"{name} ({run})" for name, run in runs.items() if run != "litert"]
-        raise ValueError(
-            "`--profile` reads LiteRT's own profiler, so every model must be one for "
-            f"LiteRT (see `tfderain export`). Received: {', '.join(others)}."
-        )
+    if profile:
+        check_profiled(runs)
     opened = {name: restorer(name, run, threads=threads) for name, run in runs.items()}
     with console.Progress("bench") as progress:
         timings = timing.time_models(opened, wanted, repeats, progress)
     threads = threads or engines.processors()
     timings = [timing.add_memory(one, runs[one.model], threads) for one in timings]
-    print(timing.table(timings, threads))
     if profile:
         timings = [timing.add_profile(one, threads) for one in timings]
-        for one in timings:
-            print(f"\n{one.model}: {profiling.table(one.profile)}")
-    if json:
-        timing.to_json(timings, options.make_folder(json), threads)
+    show(timing.Timings(timings, threads), json)
 
 
-def chosen_models(model, models):
-    """Returns the models that the argument or the options name, each once."""
-    if bool(model) == bool(models):
+def check_profiled(runs):
+    """Refuses models without LiteRT; `runs` has the runtime of each."""
+    others = [f"{name} ({run})" for name, run in runs.items() if run != "litert"]
+    if others:
         raise ValueError(
-            "Models are named either by MODEL or by --models. "
-            f"Received: MODEL={model}, --models={', '.join(models or ['none'])}."
+            "`--profile` reads LiteRT's own profiler, so every model must be one for "
+            f"LiteRT (see `tfderain export`). Received: {', '.join(others)}."
         )
-    return list(dict.fromkeys(models or [model]))

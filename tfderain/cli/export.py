@@ -5,12 +5,12 @@ from typing import Annotated
 
 from typer import Option
 
-from tfderain.cli import options
+from tfderain.cli import console, options
 
 
 def export(
     model: options.Model,
-    out: Annotated[Path, Option(metavar="DIR", help="Folder for the files.")],
+    out: Annotated[Path, options.out("DIR", "Folder for the files.")],
     to: Annotated[
         list[options.Target], Option(help="Repeatable: --to saved_model --to litert")
     ],
@@ -19,7 +19,7 @@ def export(
     ] = "256x256",
     representative: Annotated[
         Path | None,
-        Option(metavar="DIR", help="Rainy pictures, 8 or more, for int8 ranges."),
+        options.folder("Rainy pictures, 8 or more, for int8 ranges."),
     ] = None,
     data: options.ScoredData = None,
     protocol: options.ProtocolName = "matlab_y_float",
@@ -46,25 +46,31 @@ def export(
     from tfderain import export, models  # TensorFlow starts here
 
     loaded = models.load(model)
-    if rain_generator:
-        if not hasattr(loaded, "rain_generator"):
-            raise ValueError(
-                "Only a JRGR has a rain generator. "
-                f"Received: {model}, a {type(loaded).__name__}."
-            )
-        loaded = loaded.rain_generator()
-    export.export_all(
-        loaded,
-        out,
-        list(dict.fromkeys(target.value for target in to)),
-        wanted,
-        pictures and export.read_representative(pictures),
-        pairs,
-        protocol,
-        overwrite,
-        metadata(model),
-        lambda target, record: print(export.line(target, record)),
-    )
+    loaded = other_half(loaded, model) if rain_generator else loaded
+    with console.Progress("export") as progress:
+        result = export.export_all(
+            loaded,
+            out,
+            list(dict.fromkeys(target.value for target in to)),
+            wanted,
+            pictures and export.read_representative(pictures),
+            pairs,
+            protocol,
+            overwrite,
+            metadata(model),
+            progress,
+        )
+    print(result.table())
+
+
+def other_half(model, name):
+    """Returns the part of a JRGR that makes rain look real."""
+    if not hasattr(model, "rain_generator"):
+        raise ValueError(
+            "Only a JRGR has a rain generator. "
+            f"Received: {name}, a {type(model).__name__}."
+        )
+    return model.rain_generator()
 
 
 def metadata(model):
@@ -79,17 +85,18 @@ def metadata(model):
 
 
 def list_presets(
-    json: Annotated[bool, Option("--json", help="The whole cards as JSON.")] = False,
+    json: Annotated[
+        Path | None, Option("--json", metavar="FILE", help="Write the whole cards.")
+    ] = None,
+    overwrite: options.Overwrite = False,
 ):
     """List the presets whose weights are here: size, scores, terms."""
-    from json import dumps
-
-    from tfderain import presets
+    options.refuse_existing(overwrite, json)
+    from tfderain import presets, reports
 
     cards = presets.available()
     if json:
-        print(dumps(cards, indent=1))
-        return
+        reports.json_text(cards, options.make_folder(json))
     for name, card in cards.items():
         print(describe(name, card))
     if not cards:

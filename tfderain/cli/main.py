@@ -27,7 +27,7 @@ from tfderain.cli import (
 
 app = typer.Typer(
     help="Removes rain from images; trains, scores and exports the networks for it.",
-    epilog="Example: tfderain derain photos/ derained/",
+    epilog="Example: tfderain derain photos/ --out derained/",
     rich_markup_mode=None,  # plain help: rich alone would take longer than the rest
     add_completion=False,
     pretty_exceptions_enable=False,

@@ -1,12 +1,12 @@
 """Options and arguments that commands of `tfderain` share, and what they name.
 
-Importing it loads typer, and nothing
-of the networks.
+Importing it loads typer, and nothing of the networks. The choices stand here again for
+that reason; tests/cli/test_options.py compares them with their sources.
 """
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 from typer import Argument, Option
 
@@ -39,60 +39,61 @@ def count(default_help: str, name: str | None = None, least: int = 1):
     return Option(*names, min=least, metavar="N", help=default_help)
 
 
-Inputs = Annotated[list[str], Argument(metavar="IN", help="Pictures and folders.")]
+def folder(text: str, *names: str):
+    """Returns the option of a folder that exists; its default names follow Python."""
+    return Option(*names, metavar="DIR", exists=True, file_okay=False, help=text)
+
+
+def out(metavar: str, text: str):
+    """Returns the option that says where a command writes what it is for."""
+    return Option("--out", "-o", metavar=metavar, help=text)
+
+
+# All commands say these alike. What they write goes to --out, all numbers of it to
+# --json, and --overwrite is about both. What may be several is repeated.
+
+Inputs = Annotated[list[str], Argument(metavar="IN...", help="Pictures and folders.")]
 Recursive = Annotated[bool, Option("--recursive", "-r", help="Also subfolders.")]
-Overwrite = Annotated[bool, Option("--overwrite", help="Replace what exists.")]
 Model = Annotated[
     str, Argument(metavar="MODEL", help="Preset name, .keras file or run folder.")
 ]
+Models = Annotated[
+    list[str],
+    Argument(metavar="MODEL...", help="Preset names, files or run folders."),
+]
 RuntimeName = Annotated[
     Runtime | None,
-    Option(
-        "--runtime",
-        help="[default: what the file needs; litert for presets]",
-    ),
+    Option("--runtime", help="[default: what the file needs; litert for presets]"),
 ]
-Data = Annotated[
-    Path,
-    Option(
-        "--data",
-        metavar="DIR",
-        exists=True,
-        file_okay=False,
-        help="Folder of rainy/clean pairs.",
-    ),
+
+Picture = Annotated[Path, out("FILE.png", "The picture to write.")]
+Json = Annotated[
+    Path | None, Option("--json", metavar="FILE", help="Write all numbers.")
+]
+Overwrite = Annotated[bool, Option("--overwrite", help="Replace what exists.")]
+
+Data = Annotated[Path, folder("Folder of rainy/clean pairs.", "--data")]
+Datas = Annotated[
+    list[Path], folder("Folder of rainy/clean pairs; repeatable.", "--data")
 ]
 ScoredData = Annotated[
-    Path | None,
-    Option(
-        "--data",
-        metavar="DIR",
-        exists=True,
-        file_okay=False,
-        help="Folder of rainy/clean pairs to score on.",
-    ),
+    Path | None, folder("Folder of rainy/clean pairs to score on.", "--data")
 ]
 TrainingData = Annotated[
     list[str],
     Option(
         "--data",
-        "--synthetic",
         metavar="DIR[=WEIGHT]",
         help="Folder of rainy/clean pairs; repeatable, to train on several at once.",
     ),
 ]
 Photos = Annotated[
+    Path | None, folder("Real rainy photos, whose rain JRGR takes.", "--photos")
+]
+Streaks = Annotated[Path | None, folder("Streak pictures to mix in.", "--streaks")]
+Layers = Annotated[
     Path | None,
-    Option(
-        metavar="DIR", exists=True, file_okay=False, help="Real rainy photos, for JRGR."
-    ),
-]
-ProtocolName = Annotated[
-    Protocol, Option("--protocol", help="How scores are computed.")
-]
-Limit = Annotated[int | None, count("Only the first N pairs.", "--limit")]
-Json = Annotated[
-    Path | None, Option("--json", metavar="FILE", help="Write all numbers.")
+    folder("Pairs whose rain is one added layer, for other pictures.", "--layers"),
 ]
 LayoutName = Annotated[
     Layout,
@@ -103,10 +104,14 @@ Layouts = Annotated[
     Option(
         "--layout",
         metavar="NAME",
-        help="auto, folders, flat, scenes, left_clean, left_rainy (both images of a "
-        "pair side by side in one file), clean (pictures without rain); repeatable, "
-        "one for each --data.",
+        help=f"{', '.join(get_args(Layout))} (left_*: both images of a pair side by "
+        "side in one file; clean: pictures without rain); repeatable, one for each "
+        "--data.",
     ),
+]
+Pattern = Annotated[
+    str | None,
+    Option(metavar="RAINY:CLEAN", help='Paths below DIR, e.g. "in/*.jpg:gt/*.png".'),
 ]
 Patterns = Annotated[
     list[str] | None,
@@ -116,30 +121,11 @@ Patterns = Annotated[
         help='Paths below DIR, e.g. "in/*.jpg:gt/*.png"; repeatable.',
     ),
 ]
-Pattern = Annotated[
-    str | None,
-    Option(metavar="RAINY:CLEAN", help='Paths below DIR, e.g. "in/*.jpg:gt/*.png".'),
+Limit = Annotated[int | None, count("Only the first N pairs.", "--limit")]
+ProtocolName = Annotated[
+    Protocol, Option("--protocol", help="How scores are computed.")
 ]
-Streaks = Annotated[
-    Path | None,
-    Option(
-        metavar="DIR", exists=True, file_okay=False, help="Streak pictures to mix in."
-    ),
-]
-Picture = Annotated[
-    Path, Option("--out", metavar="FILE.png", help="The picture to write.")
-]
-
-
-Layers = Annotated[
-    Path | None,
-    Option(
-        metavar="DIR",
-        exists=True,
-        file_okay=False,
-        help="Pairs whose rain is one added grey layer, to lay over other pictures.",
-    ),
-]
+Tile = Annotated[str, Option("--tile", metavar="N", help="Tile side, or auto.")]
 
 
 def weighted_folders(texts: list[str]) -> tuple[list[str], list[float] | None]:
@@ -206,10 +192,11 @@ def size(text: str) -> tuple[int, int]:
     raise ValueError(f"`--size` must be HEIGHTxWIDTH. Received: {text}.")
 
 
-def refuse_existing(path: Path | None, overwrite: bool):
+def refuse_existing(overwrite: bool, *paths: Path | None):
     """Stops a command early whose output is there already."""
-    if path and path.exists() and not overwrite:
-        raise ValueError(f"{path} exists; --overwrite replaces it.")
+    for path in paths:
+        if path and path.exists() and not overwrite:
+            raise ValueError(f"{path} exists; --overwrite replaces it.")
 
 
 def make_folder(path: Path) -> Path:
@@ -218,12 +205,42 @@ def make_folder(path: Path) -> Path:
     return path
 
 
+def show(result, json: Path | None):
+    """Prints the table of a `reports.Report`, and writes its numbers if wanted."""
+    print(result.table())
+    if json:
+        result.to_json(make_folder(json))
+
+
 def pairs(folder, layout, pattern, limit):
     """Returns the `Pairs` of a folder, at most `limit` of them."""
     from tfderain.data import pairs as pairing
 
     found = pairing.find_pairs(folder, layout, pattern)
     return found.subset(range(min(limit or len(found), len(found))))
+
+
+def each_folder(folders, layouts, patterns) -> dict[str, tuple]:
+    """Folder, layout and pattern of each `--data`, by a name that tells them apart.
+
+    Raises:
+        ValueError: a layout or pattern is said neither once nor for each folder.
+    """
+    columns = [list(folders)]
+    for option, values in (("--layout", layouts), ("--pattern", patterns or [None])):
+        if len(values) not in (1, len(folders)):
+            raise ValueError(
+                f"`{option}` must be said once for all --data or once for each. "
+                f"Received: {len(values)} for {len(folders)} folders."
+            )
+        columns.append(list(values) * (len(folders) if len(values) == 1 else 1))
+    from tfderain.evaluation import comparison
+
+    described = list(dict.fromkeys(zip(*columns, strict=True)))
+    names = comparison.labels([folder for folder, *_ in described])
+    if len(set(names)) < len(names):  # one folder with several patterns
+        names = [f"{name} {number}" for number, name in enumerate(names, 1)]
+    return dict(zip(names, described, strict=True))
 
 
 def restorer(model, runtime=None, **settings):

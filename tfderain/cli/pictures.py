@@ -2,22 +2,22 @@
 
 import functools
 import sys
-from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
+import numpy as np
 import typer
-from typer import Argument, Option
+from typer import Option
 
 from tfderain.cli import console, options
-from tfderain.cli.options import count, restorer
+from tfderain.cli.options import count, refuse_existing, restorer
 
 
 def derain(
     inputs: options.Inputs,
-    output: Annotated[
-        str, Argument(metavar="OUT", help="A picture, or a folder (end it with /).")
-    ],
-    model: Annotated[str, Option(help="Preset name, file or run folder.")] = "menet",
+    out: Annotated[str, options.out("OUT", "A picture, or a folder (end it with /).")],
+    model: Annotated[
+        str, Option(metavar="MODEL", help="Preset name, file or run folder.")
+    ] = "menet",
     recursive: options.Recursive = False,
     skip_existing: Annotated[
         bool, Option("--skip-existing", help="Leave out pictures that are done.")
@@ -29,30 +29,32 @@ def derain(
     compare: Annotated[
         bool, Option("--compare", help="Also write NAME.compare.png, side by side.")
     ] = False,
-    tile: Annotated[str, Option(metavar="N", help="Tile side, or auto.")] = "auto",
+    tile: options.Tile = "auto",
     overlap: Annotated[
         int | None, count("Pixels that tiles share. [default: 128]", least=0)
     ] = None,
     threads: Annotated[int | None, count("[default: one per core]")] = None,
     runtime: options.RuntimeName = None,
     max_pixels: Annotated[int | None, count("Refuse larger pictures.")] = None,
+    json: options.Json = None,
 ):
     """Remove the rain from pictures: a file, several files, a folder or a tree.
 
     Nothing is overwritten unless asked; a bad picture does not stop the others.
 
     \b
-    tfderain derain photo.jpg derained.jpg
-    tfderain derain a.jpg b.png derained/ --compare
-    tfderain derain photos/ derained/ --recursive --skip-existing
+    tfderain derain photo.jpg --out derained.jpg
+    tfderain derain a.jpg b.png --out derained/ --compare
+    tfderain derain photos/ --out derained/ --recursive --skip-existing
     """
+    refuse_existing(overwrite, json)
     from tfderain import batch, images
 
     tiles = {"tile": options.tile_side(tile), "overlap": overlap}
     with console.Progress("derain") as progress:
         summary = batch.derain_files(
             inputs,
-            output,
+            out,
             functools.partial(restorer, model, runtime, threads=threads, **tiles),
             recursive=recursive,
             skip_existing=skip_existing,
@@ -61,15 +63,14 @@ def derain(
             compare=compare,
             max_pixels=max_pixels or images.MAX_PIXELS,
             progress=progress,
+            say=progress.say,
         )
-    finish(summary)
+    finish(summary, json)
 
 
 def synthesize(
     inputs: options.Inputs,
-    output: Annotated[
-        str, Argument(metavar="OUT", help="Folder; gets rainy/ and clean/.")
-    ],
+    out: Annotated[str, options.out("DIR", "Folder; gets rainy/ and clean/.")],
     kind: Annotated[options.Kind, Option(help="Kind of weather.")] = "mixed",
     seed: Annotated[int, count("Same seed, same rain.", least=0)] = 0,
     copies: Annotated[int, count("Rainy pictures for each clean one.")] = 1,
@@ -79,58 +80,56 @@ def synthesize(
         Option(help="real: rain as JRGR learned it from photos."),
     ] = "synthetic",
     model: Annotated[
-        str, Option(metavar="NAME", help="A JRGR, for --style real.")
+        str, Option(metavar="MODEL", help="A JRGR, for --style real.")
     ] = "jrgr",
-    photos: Annotated[
-        Path | None,
-        Option(
-            metavar="DIR",
-            exists=True,
-            file_okay=False,
-            help="Take the rain off these real photos.",
-        ),
-    ] = None,
+    photos: options.Photos = None,
     recursive: options.Recursive = False,
     overwrite: options.Overwrite = False,
+    json: options.Json = None,
 ):
     """Add rain, snow or drops on the lens to clean pictures and keep the pairs.
 
     --kind night turns them into dark scenes first, which are then the clean pictures.
 
     \b
-    tfderain synthesize photos/ pairs/ --kind heavy --seed 7 --copies 3
-    tfderain synthesize photos/ night_pairs/ --kind night
-    tfderain synthesize photos/ pairs/ --style real --photos rainy_photos/
+    tfderain synthesize photos/ --out pairs/ --kind heavy --seed 7 --copies 3
+    tfderain synthesize photos/ --out night_pairs/ --kind night
+    tfderain synthesize photos/ --out pairs/ --style real --photos rainy_photos/
     """
-    from tfderain import batch
-
+    refuse_existing(overwrite, json)
     if photos and style != "real":
         raise ValueError(f"--photos needs --style real. Received: --style {style}.")
-    maker = None
-    if style == "real":
+    from tfderain import batch
 
-        def maker(pool):
-            from tfderain.batch import rainmaking  # TensorFlow starts here
-
-            return rainmaking.RainMaker(model, photos, kind, pool)
-
+    learned = functools.partial(rain_maker, model, photos, kind)
     with console.Progress("synthesize") as progress:
         summary = batch.synthesize_files(
             inputs,
-            output,
+            out,
             kind=kind,
             seed=seed,
             copies=copies,
             streaks=streaks,
-            maker=maker,
+            maker=learned if style == "real" else None,
             recursive=recursive,
             overwrite=overwrite,
             progress=progress,
+            say=progress.say,
         )
-    finish(summary)
+    finish(summary, json)
 
 
-def finish(summary):
-    print(summary, file=sys.stderr)
+def rain_maker(model: Any, photos, kind: str, pool: np.ndarray):
+    """Returns what puts rain on pictures as a JRGR learned it."""
+    from tfderain.batch import rainmaking  # TensorFlow starts here
+
+    return rainmaking.RainMaker(model, photos, kind, pool)
+
+
+def finish(summary, json):
+    """Says what became of a batch, whose result on stdout are its files."""
+    print(summary.table(), file=sys.stderr)
+    if json:
+        summary.to_json(options.make_folder(json))
     if summary.failed:
         raise typer.Exit(1)

@@ -1,8 +1,9 @@
 """Serving command: `tfderain serve`."""
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from typer import Argument, Option
@@ -10,61 +11,65 @@ from typer import Argument, Option
 from tfderain.cli import options
 from tfderain.cli.options import count
 
+Served = Annotated[
+    str,
+    Argument(
+        metavar="MODEL",
+        help="Preset name, .tflite or .keras file, SavedModel or run folder.",
+    ),
+]
+Name = Annotated[
+    str | None, Option(metavar="NAME", help="In addresses. [default: the model's]")
+]
+Workers = Annotated[
+    int | None,
+    count("Images at once. [default: one per core, at most 4; with --ui 1]"),
+]
+MaxMegabytes = Annotated[
+    int | None,
+    count("Megabytes of a request. [default: 32, with --ui 128]", "--max-mb"),
+]
+Timeout = Annotated[
+    float | None,
+    Option(
+        metavar="SECONDS", min=0.001, help="For a request. [default: 60, with --ui 600]"
+    ),
+]
+Page = Annotated[
+    Path | None,
+    Option(metavar="DIR", help="The page, if not in web/dist; implies --ui."),
+]
+
 
 def serve(
-    model: Annotated[
-        str,
-        Argument(
-            metavar="MODEL",
-            help="Preset name, .tflite or .keras file, SavedModel or run folder.",
-        ),
-    ] = "menet",
+    model: Served = "menet",
     host: Annotated[
         str, Option(metavar="ADDRESS", help="0.0.0.0 opens it to the network.")
     ] = "127.0.0.1",
     port: Annotated[int, count("REST; 0 takes a free one.", least=0)] = 8501,
     grpc_port: Annotated[int, count("gRPC; 0 takes a free one.", least=0)] = 8500,
     rest_only: Annotated[bool, Option("--rest-only", help="No gRPC.")] = False,
-    name: Annotated[
-        str | None, Option(metavar="NAME", help="In addresses. [default: the model's]")
-    ] = None,
-    workers: Annotated[
-        int | None,
-        count("Images at once. [default: one per core, at most 4; with --ui 1]"),
-    ] = None,
+    name: Name = None,
+    workers: Workers = None,
     threads: Annotated[
         int | None, count("Of one worker. [default: the cores shared out]")
     ] = None,
     queue: Annotated[int, count("Images that may wait; more get error 503.")] = 64,
-    max_mb: Annotated[
-        int | None,
-        count("Megabytes of a request. [default: 32, with --ui 128]", "--max-mb"),
-    ] = None,
+    max_mb: MaxMegabytes = None,
     max_pixels: Annotated[int, count("Pixels of an image.")] = 50_000_000,
-    timeout: Annotated[
-        float | None,
-        Option(
-            metavar="SECONDS",
-            min=0.001,
-            help="For a request. [default: 60, with --ui 600]",
-        ),
-    ] = None,
+    timeout: Timeout = None,
     grace: Annotated[
         float, Option(metavar="SECONDS", min=0, help="To finish after SIGTERM.")
     ] = 30,
-    tile: Annotated[str, Option(metavar="N", help="Tile side, or auto.")] = "auto",
+    tile: options.Tile = "auto",
     runtime: options.RuntimeName = None,
     ui: Annotated[bool, Option("--ui", help="Also the page for photos.")] = False,
-    ui_dir: Annotated[
-        Path | None,
-        Option(metavar="DIR", help="The page, if not in web/dist; implies --ui."),
-    ] = None,
+    ui_dir: Page = None,
 ):
     """Answer REST and gRPC as TensorFlow Serving does, for clients of either.
 
     Images go in as files or as float tensors. Without encryption or passwords: put a
     proxy before it. SIGTERM and Ctrl-C let the requests that are here finish.
-
     With --ui there is also the page that `make web` builds: in a browser it sends large
     photos here, one by one, and derains small ones itself.
 
@@ -95,6 +100,13 @@ def serve(
         runtime=runtime,
         ui=page,
     )
+    run(model, settings)
+
+
+def run(model: Any, settings: Sequence[str]):
+    """Serves until a signal; fails if requests were left unfinished."""
+    from tfderain import serving
+
     if not serving.serve(model, settings, tell):
         print("error: not all requests were finished in time", file=sys.stderr)
         raise typer.Exit(1)

@@ -8,6 +8,7 @@ from typer import Argument, Option
 
 from tfderain.cli import console, options
 from tfderain.cli.options import count
+from tfderain.training import recipes  # names and numbers: nothing heavy
 
 
 def train(
@@ -15,17 +16,15 @@ def train(
         str,
         Argument(
             metavar="RECIPE",
-            help="menet, erlnet, jrgr, rainmer, drsformer, each also with _paper; "
-            "jrgr_code; all_in_one; smoke.",
+            help=f"One of {', '.join(sorted(recipes.RECIPES))}.",
         ),
     ],
     data: options.TrainingData,
     streaks: options.Streaks = None,
     layers: options.Layers = None,
-    real: options.Photos = None,
-    run: Annotated[
-        Path | None,
-        Option(metavar="DIR", help="Run folder. [default: runs/RECIPE]"),
+    photos: options.Photos = None,
+    out: Annotated[
+        Path | None, options.out("DIR", "Run folder. [default: runs/RECIPE]")
     ] = None,
     ablation: Annotated[
         str | None,
@@ -61,10 +60,10 @@ def train(
     """Train a recipe; the same command goes on with a run that was stopped.
 
     \b
-    tfderain train menet --data pairs/ --run runs/mine
+    tfderain train menet --data pairs/ --out runs/mine
     tfderain train menet_paper --data pairs/ --ablation LpLeLt+GB+CA --epochs 20
     tfderain train erlnet --data pairs/ --strategy MA_D --entanglement mlgd
-    tfderain train jrgr --synthetic pairs/ --real photos/
+    tfderain train jrgr --data pairs/ --photos photos/
     tfderain train menet --data pairs/ --from menet --set learning_rate=2e-4
     tfderain train menet --data pairs/ --set batch_size=8 --set crop=96
     tfderain train rainmer --data day/ --data night/
@@ -75,7 +74,6 @@ def train(
     """
     folders, weights = options.weighted_folders(data)
     from tfderain.data import pairs
-    from tfderain.training import recipes
     from tfderain.training.material import Material
 
     asked = list(settings or ())
@@ -85,9 +83,9 @@ def train(
     named["model_config.entanglement"] = entanglement
     asked += [f"{name}={value}" for name, value in named.items() if value is not None]
     config = recipes.resolve(recipe, ablation=ablation, overrides=asked)
-    run = run or Path("runs", f"{recipe}-{ablation}" if ablation else recipe)
+    run = out or Path("runs", f"{recipe}-{ablation}" if ablation else recipe)
     sources = pairs.Source.each(folders, layout, pattern or (None,), weights or (None,))
-    run_training(config, run, Material(sources, streaks, layers, real, start))
+    run_training(config, run, Material(sources, streaks, layers, photos, start))
 
 
 def run_training(config, run, material):

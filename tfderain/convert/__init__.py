@@ -10,17 +10,18 @@ From the `.keras` file on, all forms are open: `tfderain export`, `serve`, `eval
 """
 
 import importlib
+import os
 import pathlib
 
 from tfderain import files
 
-# Network to the module that knows its authors' names: `MODEL`, `NAMES`, `place`.
+# Network to the module that knows its authors' names: `NAMES`, `place`.
 NETWORKS = {"prenet": "tfderain.convert.prenet"}
 
 __all__ = ["NETWORKS", "convert", "load"]
 
 
-def convert(network, weights, out):
+def convert(network: str, weights: str | os.PathLike, out: str | os.PathLike):
     """Writes the network with the authors' weights as a `.keras` file.
 
     Args:
@@ -45,7 +46,7 @@ def convert(network, weights, out):
     return out
 
 
-def load(network, weights):
+def load(network: str, weights: str | os.PathLike):
     """Builds the network with the authors' weights.
 
     Args:
@@ -60,7 +61,8 @@ def load(network, weights):
             or that holds the weights of another network.
         OSError: when the file cannot be read.
     """
-    from tfderain.convert import pth  # names are known without NumPy
+    from tfderain import models
+    from tfderain.convert import pth
 
     if network not in NETWORKS:
         raise ValueError(
@@ -76,7 +78,7 @@ def load(network, weights):
             f"`weights` must hold the weights of {network}: {error}. "
             f"Received: weights={weights}."
         ) from None
-    model = official.MODEL()
+    model = models.MODELS[network]()
     model.build((None, None, None, 3))
     official.place(model, tensors)
     return model

@@ -4,11 +4,10 @@ For the `net_latest.pth` files of github.com/csdwren/PReNet, of `PReNet` with an
 of stages: it is not part of the weights, six are the published ones.
 """
 
+from typing import Any
+
 import numpy as np
 
-from tfderain.models.prenet import PReNet
-
-MODEL = PReNet
 GATES = ("conv_i.0", "conv_f.0", "conv_g.0", "conv_o.0")
 
 
@@ -25,7 +24,7 @@ def _shapes():
 NAMES = _shapes()
 
 
-def place(model, tensors):
+def place(model: Any, tensors: dict):
     """Gives a built `PReNet` the tensors of `NAMES`.
 
     Args:

@@ -17,6 +17,7 @@ Reference: torch/serialization.py of PyTorch 2.13, `_save`, `_legacy_save`, `_lo
 import collections
 import io
 import math
+import os
 import pathlib
 import pickle
 import struct
@@ -74,7 +75,7 @@ class _Tensor(NamedTuple):
     strides: tuple
 
 
-def read(path):
+def read(path: str | os.PathLike):
     """Reads the tensors of a file that `torch.save` wrote.
 
     Args:
@@ -106,7 +107,7 @@ def read(path):
     return tensors
 
 
-def chosen(tensors, shapes):
+def chosen(tensors: dict, shapes: dict):
     """The float32 tensors of one network among those of a file.
 
     Names may stand below others (`state_dict.`, `module.`), as in checkpoints of whole

@@ -1,4 +1,4 @@
-"""Image pairs on disk, seeded `tf.data` pipelines, and synthetic rain.
+"""Data: image pairs on disk, seeded `tf.data` pipelines, and synthetic rain.
 
 Modules: `catalogue` (the known data sets), `pipeline` (paths to batches), `balance`
 (proportions of light and dense rain), `rain` (seeded synthetic rain), `lines`,

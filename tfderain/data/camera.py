@@ -1,4 +1,4 @@
-"""Camera effects: what happens to rainy pictures after the rain, for training.
+"""Camera effects: JPEG, noise, blur and cut-outs added to rainy training crops.
 
 JPEG, noise, blur and enlargement as phones and web sites make them, and pixels that are
 not scene: bars, frames and cut-outs. A network that has not met them leaves rain in
@@ -6,8 +6,10 @@ such pictures. Noise, blur and hidden pixels are in the clean target too, becaus
 are not rain: the network learns to leave them. Needs numpy and Pillow only.
 """
 
+import functools
 import io
 import math
+import operator
 
 import numpy as np
 from PIL import Image
@@ -15,7 +17,7 @@ from PIL import Image
 from tfderain.data.streaks import log_uniform
 
 
-def jpeg(image, quality):
+def jpeg(image: np.ndarray, quality: float):
     """A float32 image `(height, width, 3)` in [0, 1] after JPEG of this quality."""
     memory = io.BytesIO()
     pixels = np.rint(image * 255).astype(np.uint8)
@@ -24,12 +26,18 @@ def jpeg(image, quality):
         return np.asarray(picture, np.float32) / np.float32(255)
 
 
-def resized(image, size, resample=Image.Resampling.BICUBIC):
+def resized(
+    image: np.ndarray,
+    size: tuple[int, int],
+    resample: Image.Resampling = Image.Resampling.BICUBIC,
+):
     """A float32 image `(height, width[, channels])` at another `(height, width)`."""
     planes = image[..., None] if image.ndim == 2 else image
     made = [
         np.asarray(
-            Image.fromarray(np.ascontiguousarray(plane)).resize(size[::-1], resample)
+            Image.fromarray(np.ascontiguousarray(plane)).resize(
+                (size[1], size[0]), resample
+            )
         )
         for plane in np.moveaxis(planes, -1, 0)
     ]
@@ -37,7 +45,7 @@ def resized(image, size, resample=Image.Resampling.BICUBIC):
     return made[..., 0] if image.ndim == 2 else made
 
 
-def blurred(image, sigma):
+def blurred(image: np.ndarray, sigma: float):
     """A float32 image `(height, width, 3)` after a Gaussian blur of a few pixels."""
     radius = math.ceil(3 * sigma)
     taps = np.exp(-0.5 * (np.arange(-radius, radius + 1) / sigma) ** 2)
@@ -49,12 +57,13 @@ def blurred(image, sigma):
             np.take(padded, np.arange(k, k + image.shape[axis]), axis)
             for k in range(len(taps))
         )
-        image = sum(tap * part for tap, part in zip(taps, shifted, strict=True))
+        parts = (tap * part for tap, part in zip(taps, shifted, strict=True))
+        image = functools.reduce(operator.add, parts)
     return image
 
 
-def hidden(shape, rng):
-    """Where pixels are not scene: bars, a frame, or the outside of a cut-out.
+def hidden(shape: tuple[int, int], rng: np.random.Generator):
+    """Mask of pixels that do not show the scene: bars, a frame, outside a cut-out.
 
     Args:
         shape: `(height, width)`.
@@ -78,16 +87,17 @@ def hidden(shape, rng):
             mask[-thick:], mask[:, -thick:] = True, True
     else:  # the edge of something cut out: a random curve
         x = np.arange(width) / width
-        edge = 0.5 + sum(
+        waves = (
             rng.uniform(0.02, 0.2) * np.sin(2 * np.pi * (k * x + rng.random()))
             for k in (1, 2, 3)
         )
+        edge = 0.5 + functools.reduce(operator.add, waves)
         mask = np.arange(height)[:, None] / height < edge[None] - rng.uniform(0, 0.4)
     mask = mask[:: rng.choice((-1, 1)), :: rng.choice((-1, 1))]
     return np.ascontiguousarray(mask)
 
 
-def hide(rainy, clean, rng):
+def hide(rainy: np.ndarray, clean: np.ndarray, rng: np.random.Generator):
     """Both images with the same hidden pixels, mostly black, sometimes of a colour."""
     mask = hidden(rainy.shape[:2], rng)
     choice = rng.random()
@@ -98,7 +108,7 @@ def hide(rainy, clean, rng):
     return tuple(np.where(mask[..., None], colour, image) for image in (rainy, clean))
 
 
-def enlarged(image, factor, size):
+def enlarged(image: np.ndarray, factor: float, size: tuple[int, int]):
     """The middle of a float32 image, enlarged by `factor` to `(height, width)`."""
     part = [max(1, math.ceil(side / factor)) for side in size]
     top, left = (
@@ -107,6 +117,6 @@ def enlarged(image, factor, size):
     return resized(image[top : top + part[0], left : left + part[1]], size)
 
 
-def draw_factor(rng, largest):
+def draw_factor(rng: np.random.Generator, largest: float):
     """How much an image is enlarged: log-uniform in [1, largest]."""
     return log_uniform(rng, (1.0, largest))

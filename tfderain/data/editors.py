@@ -46,12 +46,12 @@ class Look:
 
     angle: float = 14.0
     length: tuple = (20.0, 120.0)
-    width: tuple = (1.0, 3.0)
+    width: tuple = (1.1, 3.0)
     softness: tuple = (0.1, 0.8)
-    grain: tuple = (0.5, 1.6)
-    density: tuple = (0.3, 1.0)
-    black: tuple = (0.1, 0.6)
-    white: tuple = (0.91, 0.98)
+    grain: tuple = (0.5, 1.3)
+    density: tuple = (0.4, 1.0)
+    black: tuple = (0.05, 0.5)
+    white: tuple = (0.9, 0.97)
     gamma: tuple = (0.6, 1.1)
     second: float = 0.05
     modes: tuple = (0.15, 0.7, 0.1, 0.05)
@@ -75,7 +75,7 @@ BROAD = Look(
 )
 
 
-def render_noise(shape, rng, look=FINE):
+def render_noise(shape: tuple[int, int], rng: np.random.Generator, look: Look = FINE):
     """Renders one layer of motion-blurred noise.
 
     Args:
@@ -99,16 +99,17 @@ def render_noise(shape, rng, look=FINE):
 def _direction(shape, rng, look):
     """A layer that falls in one direction."""
     length, grain = log_uniform(rng, look.length), log_uniform(rng, look.grain)
-    canvas = tuple(
+    height, width = (
         32 * math.ceil(max(side, 1.5 * length + 8 * grain) / 32) for side in shape
     )
+    canvas = height, width
     coarse = [max(2, round(side / grain)) for side in canvas]
     noise = np.maximum(rng.standard_normal(coarse, np.float32), 0)
     density = log_uniform(rng, look.density)
     if density < 0.5:  # single drops instead of grain all over
         noise *= rng.random(coarse, np.float32) < 2 * density
     picture = Image.fromarray(noise)
-    noise = np.asarray(picture.resize(canvas[::-1], Image.Resampling.BICUBIC))
+    noise = np.asarray(picture.resize((width, height), Image.Resampling.BICUBIC))
     angle = np.clip(rng.normal(0, look.angle), -60, 60)
     width, softness = rng.uniform(*look.width), rng.uniform(*look.softness)
     kernel = line_kernel(length, width, angle, softness)
@@ -120,7 +121,7 @@ def _direction(shape, rng, look):
     return (layer ** log_uniform(rng, look.gamma)).astype(np.float32)
 
 
-def noise_pool(count, size, seed, look=FINE):
+def noise_pool(count: int, size: int, seed: int, look: Look = FINE):
     """Renders layers once, to be cropped from during training.
 
     Args:
@@ -140,7 +141,13 @@ def noise_pool(count, size, seed, look=FINE):
     return pool
 
 
-def blend(clean, layer, rng, psnr, look=FINE):
+def blend(
+    clean: np.ndarray,
+    layer: np.ndarray,
+    rng: np.random.Generator,
+    psnr: float,
+    look: Look = FINE,
+):
     """Blends a layer into an image by one of `MODES`.
 
     Args:

@@ -38,11 +38,11 @@ class Look:
         softness: 0 for hard edges and ends, 1 for blurred, tapered ones, uniform.
     """
 
-    angle: float = 9.0
-    spread: tuple = (0.0, 4.0)
-    length: tuple = (12.0, 80.0)
-    width: tuple = (1.2, 3.5)
-    coverage: tuple = (0.25, 1.6)
+    angle: float = 10.0
+    spread: tuple = (0.0, 8.0)
+    length: tuple = (14.0, 100.0)
+    width: tuple = (1.2, 4.0)
+    coverage: tuple = (0.3, 1.6)
     softness: tuple = (0.0, 0.0)
 
 
@@ -57,7 +57,7 @@ LIGHT = Look(
 )
 
 
-def render_lines(shape, rng, look=HEAVY):
+def render_lines(shape: tuple[int, int], rng: np.random.Generator, look: Look = HEAVY):
     """Renders one layer of lines of one length, width and brightness.
 
     Args:
@@ -95,7 +95,7 @@ def render_lines(shape, rng, look=HEAVY):
     return np.maximum(layer, 0).astype(np.float32)
 
 
-def line_pool(count, size, seed, look=HEAVY):
+def line_pool(count: int, size: int, seed: int, look: Look = HEAVY):
     """Renders layers once, to be cropped from during training.
 
     Args:

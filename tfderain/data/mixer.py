@@ -13,10 +13,12 @@ Kinds: `"own"` (the data set's rainy image), `"clean"` (no rain at all), `"heavy
 
 import dataclasses
 import math
+import os
+from typing import Any
 
 import numpy as np
 
-from tfderain.data import camera, editors, lines, rain
+from tfderain.data import camera, composition, editors, lines, rain
 from tfderain.data.pairs import find_pairs
 from tfderain.data.pipeline import read_pair
 from tfderain.data.streaks import folder_pool, render_streaks, streak_pool
@@ -40,7 +42,6 @@ class Ranges:
         enlarge, enlarge_layer: shares of crops enlarged whole, and of those whose
             streaks alone are, by at most `largest`.
         jpeg, quality: share of rainy crops that pass through JPEG, and its quality.
-        editor_jpeg: share of those with editors' rain, whose sets come as JPEG.
         noise, deviation: share with noise, and its standard deviation.
         blur, sigma: share that is blurred, and by how many pixels.
         hide: share with bars, frames or cut-outs.
@@ -60,7 +61,6 @@ class Ranges:
     enlarge_layer: float = 0.08
     largest: float = 4.0
     jpeg: float = 0.12
-    editor_jpeg: float = 0.5
     quality: tuple = (60, 95)
     noise: float = 0.08
     deviation: tuple = (0.002, 0.012)
@@ -72,7 +72,14 @@ class Ranges:
 RANGES = Ranges()
 
 
-def render_pools(seed, streaks=None, layers=None, layout="auto", count=600, size=384):
+def render_pools(
+    seed: int,
+    streaks: str | os.PathLike | None = None,
+    layers: str | os.PathLike | None = None,
+    layout: str = "auto",
+    count: int = 600,
+    size: int = 384,
+):
     """Renders the layers that crops are rained on with, once for a training.
 
     Args:
@@ -107,7 +114,7 @@ def render_pools(seed, streaks=None, layers=None, layout="auto", count=600, size
     return pools
 
 
-def added_layers(pairs, size):
+def added_layers(pairs: Any, size: int):
     """The grey layers that were added to the clean images of pairs.
 
     Where the rainy image is white the layer is unknown, and takes its median.
@@ -147,7 +154,13 @@ class KindMixer:
         ValueError: for an unknown kind, or shares that are none.
     """
 
-    def __init__(self, pools, own_share=0.6, kinds=None, ranges=RANGES):
+    def __init__(
+        self,
+        pools: dict,
+        own_share: float = 0.6,
+        kinds: dict | None = None,
+        ranges: Ranges = RANGES,
+    ):
         kinds = dict(SHARES if kinds is None else kinds)
         if not 0 <= own_share <= 1 or not set(kinds) < set(KINDS[1:]) | {""}:
             raise ValueError(
@@ -168,7 +181,7 @@ class KindMixer:
             light_share=0.3,
         )
 
-    def __call__(self, rainy, clean, seed):
+    def __call__(self, rainy: np.ndarray, clean: np.ndarray, seed: int):
         rng = np.random.default_rng(int(seed) % 2**63)
         factor = 1.0
         if rng.random() < self.ranges.enlarge:
@@ -190,7 +203,7 @@ class KindMixer:
         place = np.searchsorted(self.ends, rng.random(), side="right")
         return self.make(self.kinds[min(place, len(self.kinds) - 1)], clean, rng)
 
-    def make(self, kind, clean, rng):
+    def make(self, kind: str, clean: np.ndarray, rng: np.random.Generator):
         """`(rainy, clean)` of one of the synthetic kinds."""
         if kind == "clean":
             return clean, clean
@@ -210,7 +223,7 @@ class KindMixer:
             layer = self._unit_lines("thin", clean.shape[:2], rng)
         else:
             layer = self._dense(clean.shape[:2], rng)
-        return rain.at_strength(clean, layer, psnr, ranges.most)
+        return composition.at_strength(clean, layer, psnr, ranges.most)
 
     def _dense(self, shape, rng):
         """A layer of many lines over soft streaks, of these alone, or a given one."""
@@ -230,15 +243,11 @@ class KindMixer:
         return np.float32(255 / lines.LEVEL) * self._layer(name, shape, rng)
 
     def _edited(self, clean, rng):
-        """Rain of picture editors, half of it after JPEG, as its sets come."""
-        ranges, fine = self.ranges, rng.random() < self.ranges.fine
+        """Rain of picture editors of a drawn strength, fine or broad."""
+        fine = rng.random() < self.ranges.fine
         layer = self._layer("fine" if fine else "broad", clean.shape[:2], rng)
         look = editors.FINE if fine else editors.BROAD
-        rainy = editors.blend(clean, layer, rng, rng.uniform(*ranges.editor), look)
-        if rng.random() < ranges.editor_jpeg:
-            low, high = ranges.quality
-            rainy = camera.jpeg(rainy, rng.integers(low, high + 1))
-        return rainy
+        return editors.blend(clean, layer, rng, rng.uniform(*self.ranges.editor), look)
 
     def _layer(self, name, shape, rng):
         """A random crop of a random layer, float32, 1 for 255; perhaps enlarged."""

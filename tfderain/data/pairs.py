@@ -18,7 +18,7 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from tfderain.data import layouts
-from tfderain.images import EXTENSIONS
+from tfderain.images import find_images
 
 LAYOUTS = ("auto", "folders", "flat", "scenes", "left_clean", "left_rainy", "clean")
 SIDE_BY_SIDE = ("left_clean", "left_rainy")
@@ -194,22 +194,6 @@ class Source:
 # Finding files
 
 
-def find_images(folder, recursive: bool = False) -> list[str]:
-    """Paths of the images in `folder`, naturally sorted; hidden files are left out.
-
-    Raises:
-        ValueError: if there is no such folder.
-    """
-    if not os.path.isdir(folder):
-        raise ValueError(f"There must be a folder. Received: folder={str(folder)!r}.")
-    found = []
-    for parent, folders, files in os.walk(folder):
-        folders[:] = [f for f in folders if recursive and not f.startswith(".")]
-        found += [os.path.join(parent, f) for f in files if not f.startswith(".")]
-    images = (f for f in found if f.lower().endswith(EXTENSIONS))
-    return sorted(images, key=layouts.natural_key)
-
-
 def find_pairs(folder, layout: str = "auto", pattern: str | None = None) -> Pairs:
     """Finds the rainy images of a folder and the clean image of each.
 
@@ -314,8 +298,9 @@ def check(pairs: Pairs, crop: int = 1) -> list[tuple[int, int]]:
     """
     paths = list(dict.fromkeys((*pairs.rainy, *pairs.clean)))
     with ThreadPoolExecutor(8) as pool:
-        sizes = dict(zip(paths, pool.map(_header_size, paths), strict=True))
-    unreadable = [path for path in paths if sizes[path] is None]
+        known = zip(paths, pool.map(_header_size, paths), strict=True)
+        sizes = {path: size for path, size in known if size}
+    unreadable = [path for path in paths if path not in sizes]
     if unreadable:
         raise ValueError(
             f"Images must be readable. Received: {name_files(unreadable)} that are not."
@@ -346,7 +331,8 @@ def _header_size(path: str) -> tuple[int, int] | None:
         with Image.open(path) as image:
             # the general method: PNG's own one decodes the whole image
             turned = Image.Image.getexif(image).get(0x0112, 1) >= 5  # orientation
-            return image.size if turned else image.size[::-1]
+            width, height = image.size
+            return (width, height) if turned else (height, width)
     except Exception:  # decoders raise nearly anything on damaged files
         return None
 
@@ -418,7 +404,7 @@ def split_by_background(pairs: Pairs | Mixture, fraction: float = 0.08, seed: in
     to the same side everywhere.
 
     Several rains over one scene are common (Rain800 has about two per scene), and a
-    validation image whose background was trained on scores too well.
+    validation image whose background was seen in training scores too well.
 
     Args:
         pairs: `Pairs` or a `Mixture`; at least two backgrounds, see `backgrounds`.

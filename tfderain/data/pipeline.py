@@ -12,9 +12,9 @@ both = pipeline.Mixture((train, others), weights=(2, 1))  # two thirds, one thir
 batches = pipeline.train_dataset(both, crop=128, batch_size=16, seed=0)
 ```
 
-Batch `i` is a pure function of `(seed, i)`: nothing but the number of the batch has
-to be remembered to continue a training, and the number of parallel calls cannot change
-what is seen. TensorFlow is imported by the functions that return a `tf.data.Dataset`.
+Batch `i` is a pure function of `(seed, i)`: to continue training, only the number of
+the batch has to be remembered, and the number of parallel calls does not change what is
+seen. TensorFlow is imported by the functions that return a `tf.data.Dataset`.
 """
 
 import functools
@@ -164,17 +164,11 @@ class _Set:
 
     def _read(self, path):
         if self._cache is None:
-            return _decode(path)
+            return images.read_rgb(path)
         # two threads may decode the same file at once; they store equal arrays
         if path not in self._cache:
-            self._cache[path] = _decode(path)
+            self._cache[path] = images.read_rgb(path)
         return self._cache[path]
-
-
-def _decode(path: str) -> np.ndarray:
-    """Pixels of a file, uint8 `(height, width, 3)`, whatever the file holds."""
-    pixels = images.to_uint8(images.read(path).pixels)
-    return np.stack([pixels] * 3, axis=-1) if pixels.ndim == 2 else pixels
 
 
 def _centre(image: np.ndarray, crop: int | None) -> np.ndarray:
@@ -184,7 +178,7 @@ def _centre(image: np.ndarray, crop: int | None) -> np.ndarray:
     return image[top : top + crop, left : left + crop]
 
 
-def read_pair(pairs: Pairs, index: int, read: Callable = _decode):
+def read_pair(pairs: Pairs, index: int, read: Callable = images.read_rgb):
     """The rainy and the clean image of a pair, uint8 `(height, width, 3)`."""
     rainy = read(pairs.rainy[index])
     if pairs.layout == "files":

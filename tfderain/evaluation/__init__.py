@@ -1,4 +1,4 @@
-"""Scores of models and of folders of derained images; TensorFlow stays unloaded.
+"""Evaluation: scores of models and of folders of derained images, no TensorFlow.
 
 Modules: `scores` (per image, under a protocol), `comparison` (several models, improved
 images), `regions` (mIoR, mIoB), `niqe` (without clean images), `subjects` (what is

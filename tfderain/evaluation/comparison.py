@@ -21,12 +21,14 @@ import json
 import os
 import statistics
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from tfderain import metrics, reports
 from tfderain.evaluation import scores, subjects
+from tfderain.files import distinct
 
 # Improved images (Figure 3)
 
@@ -86,7 +88,42 @@ class Improvement:
         return content
 
 
-def improvement(reference, result) -> Improvement:
+@dataclass(frozen=True)
+class Improvements(reports.Report):
+    """Improvements over the references of one or more data sets; a sequence of them.
+
+    Args:
+        each: tuple of `Improvement`, one at least, all under one protocol.
+    """
+
+    each: tuple[Improvement, ...]
+
+    def __len__(self):
+        return len(self.each)
+
+    def __getitem__(self, place):
+        return self.each[place]
+
+    def as_dict(self) -> dict:
+        """Returns `improvements`, a list of what `Improvement.as_dict` returns."""
+        return {"improvements": [one.as_dict() for one in self.each]}
+
+    def table(self) -> str:
+        """Returns a fixed-width text with a line per `Improvement`."""
+        titles = ("data", "reference", "model", "all", "hard", "easy")
+        titles += ("mean psnr", "gain")
+        rows = [
+            (one.data, one.reference, one.model)
+            + (str(one.all), str(one.hard), str(one.easy))
+            + (f"{one.mean_psnr:.2f}", f"{one.gain:+.2f}")
+            for one in self.each
+        ]
+        about = "images improved over the reference model; hard (easy): its PSNR is "
+        about += f"below (above) its mean, {self.each[0].protocol}"
+        return f"{about}\n\n{reports.text_table(titles, rows)}"
+
+
+def improvement(reference: scores.Result, result: scores.Result) -> Improvement:
     """Counts the images that improved, as Figure 3 of the ERL-Net paper does.
 
     Args:
@@ -117,7 +154,7 @@ def improvement(reference, result) -> Improvement:
     )
 
 
-def improvements(results) -> tuple[Improvement, ...]:
+def improvements(results: Sequence[scores.Result]) -> Improvements:
     """Compares each result with the first one on the same images.
 
     Args:
@@ -144,38 +181,26 @@ def improvements(results) -> tuple[Improvement, ...]:
                 f"only those of {first.model}."
             )
     names = labels([first.data for first, *_ in groups.values()])
-    return tuple(
-        dataclasses.replace(improvement(first, other), data=name)
-        for name, (first, *others) in zip(names, groups.values(), strict=True)
-        for other in others
+    return Improvements(
+        tuple(
+            dataclasses.replace(improvement(first, other), data=name)
+            for name, (first, *others) in zip(names, groups.values(), strict=True)
+            for other in others
+        )
     )
 
 
-def improvement_table(found) -> str:
-    """Returns a fixed-width text with a line per `Improvement`."""
-    titles = ("data", "reference", "model", "all", "hard", "easy")
-    titles += ("mean psnr", "gain")
-    rows = [
-        (one.data, one.reference, one.model, *map(str, (one.all, one.hard, one.easy)))
-        + (f"{one.mean_psnr:.2f}", f"{one.gain:+.2f}")
-        for one in found
-    ]
-    about = "images improved over the reference model; hard (easy): its PSNR is below "
-    about += f"(above) its mean, {found[0].protocol}"
-    return f"{about}\n\n{reports.text_table(titles, rows)}"
-
-
-def read(paths) -> tuple[scores.Result, ...]:
+def read(paths: Sequence[str | os.PathLike]) -> tuple[scores.Result, ...]:
     """Reads score files of `tfderain evaluate --json`, of one model or of several.
 
-    A model that occurs twice on the same images is called by its file as well.
+    Where a model occurs twice on the same images, the name of its file is added.
 
     Raises:
         ValueError: a file is something else (it is named).
     """
-    stems = {Path(path).stem for path in paths}
+    names = distinct((Path(p).stem for p in paths), map(os.fspath, paths))
     found = []
-    for path in paths:
+    for name, path in zip(names, paths, strict=True):
         try:
             content = json.loads(Path(path).read_text(encoding="utf-8"))
         except ValueError:
@@ -183,7 +208,6 @@ def read(paths) -> tuple[scores.Result, ...]:
         several = isinstance(content, dict) and "results" in content
         results = Comparison.from_json(path).flat() if several else None
         results = results or [scores.Result.from_json(path)]
-        name = Path(path).stem if len(stems) == len(paths) else os.fspath(path)
         found += [(name, result) for result in results]
     times = Counter((_images(result), result.model) for _, result in found)
     return tuple(
@@ -194,19 +218,19 @@ def read(paths) -> tuple[scores.Result, ...]:
     )
 
 
-def label(path) -> str:
+def label(path: str | os.PathLike) -> str:
     """Returns the last name of a path, as tables show it."""
     return Path(os.path.abspath(path)).name or os.fspath(path)
 
 
-def labels(paths) -> list[str]:
+def labels(paths: Sequence[str | os.PathLike]) -> list[str]:
     """Returns a name for each path: its last part, or all of it where these agree."""
     short = [label(path) for path in paths]
     return short if len(set(short)) == len(short) else [os.fspath(p) for p in paths]
 
 
 def _images(result):
-    """What tells data sets apart, wherever they lie: names and scores of the input."""
+    """Identifies a data set wherever it lies: by names and scores of the input."""
     # six decimals: NumPy's sums differ by less than that between machines
     return tuple((row.name, round(row.input_psnr, 6)) for row in result.rows)
 
@@ -231,7 +255,7 @@ def _check_alike(reference, result):
 
 
 @dataclass(frozen=True)
-class Comparison:
+class Comparison(reports.Report):
     """Scores of several models on several data sets under one protocol.
 
     Args:
@@ -263,13 +287,10 @@ class Comparison:
         about = f"psnr_{channel}/ssim_{channel}, {protocol} (number of images)"
         return f"{about}\n\n{reports.text_table(titles, [before], rows)}"
 
-    def to_json(self, path=None) -> str:
-        """Returns all of it as JSON text, and writes it to `path` if one is given.
-
-        `means` are the numbers of the table; `results` has the scores of each image.
-        """
+    def as_dict(self) -> dict:
+        """Returns `means`, the table's numbers, and `results`, those of each image."""
         first = next(iter(self.results.values()))
-        content = {
+        return {
             "protocol": self.flat()[0].protocol,
             "models": list(self.results),
             "data": list(first),
@@ -282,31 +303,34 @@ class Comparison:
                 for model, row in self.results.items()
             },
         }
-        return reports.json_text(content, path)
 
     @classmethod
-    def from_json(cls, path) -> "Comparison":
+    def from_json(cls, path: str | os.PathLike) -> "Comparison":
         """Reads what `to_json` wrote; a `ValueError` names a file that is not that."""
-        try:
-            content = json.loads(Path(path).read_text(encoding="utf-8"))
-            results = {
+        rule = "A comparison must be a JSON file that `tfderain evaluate --json` wrote."
+        return reports.read_json(path, cls.from_dict, rule)
+
+    @classmethod
+    def from_dict(cls, content: Any) -> "Comparison":
+        """Makes a comparison of what `as_dict` returned."""
+        return cls(
+            {
                 model: {
                     name: scores.Result.from_dict(result)
                     for name, result in row.items()
                 }
                 for model, row in content["results"].items()
             }
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise ValueError(
-                "A comparison must be a JSON file that `tfderain evaluate --json` "
-                f"wrote. Received: path={str(path)!r} "
-                f"({type(error).__name__}: {error})."
-            ) from error
-        return cls(results)
+        )
 
 
 def compare(
-    models, data, protocol="matlab_y_float", progress=None, *, identity=False
+    models: dict,
+    data: dict,
+    protocol: str = "matlab_y_float",
+    progress: Callable | None = None,
+    *,
+    identity: bool = False,
 ) -> Comparison:
     """Scores every model on every data set.
 
@@ -316,7 +340,7 @@ def compare(
             of the name of each.
         data: dict from a name to `data.pipeline.Pairs`. GT-Rain is averaged by scene.
         protocol: one of `metrics.PROTOCOLS`.
-        progress: callable that is given the numbers of images done and to do, over all.
+        progress: called with `(done, total)`, in images over all, or `None`.
         identity: give the models the clean images.
 
     Raises:
@@ -339,7 +363,7 @@ def compare(
                 _for_data(model, data_name, data),
                 pairs,
                 protocol,
-                progress=_shifted(progress, done, total),
+                progress=reports.part(progress, done, total),
                 groups=scores.scenes_of(pairs),
                 identity=identity,
                 name=model_name,
@@ -357,10 +381,6 @@ def _for_data(model, name, data):
     if len(data) > 1 and isinstance(model, (str, os.PathLike)):
         return Path(model, name)
     return model
-
-
-def _shifted(progress, before, total):
-    return progress and (lambda done, _: progress(before + done, total))
 
 
 def _cell(means, which=""):

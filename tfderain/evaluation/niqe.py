@@ -1,4 +1,4 @@
-"""NIQE: how far an image is from natural ones, where no clean image is known.
+"""NIQE: distance of an image from natural ones, where no clean image is known.
 
 ```python
 pristine = niqe.fit(clean_images)
@@ -10,25 +10,26 @@ distributions of known shape; streaks, noise, blur and grids change the shapes. 
 block of 96x96 pixels the shapes are measured at two scales, 36 numbers; the score is
 the distance between their distribution in the image and in clean photos.
 
-What it cannot see: whether the picture is the one behind the rain. An image that was
+It cannot tell whether the picture is the one behind the rain. An image that was
 smoothed or sharpened towards the average photo scores well.
 
 Reference: Mittal, Soundararajan and Bovik, 2013, Making a "Completely Blind" Image
 Quality Analyzer; https://doi.org/10.1109/LSP.2012.2227726. The authors' own model of
-125 photos is not here: scores compare with each other under one model of clean
-photos, not with published ones.
+125 photos is not included: scores under one model of clean photos compare with each
+other, not with published ones.
 """
 
 import dataclasses
 import math
+import os
 import statistics
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from PIL import Image
 
-from tfderain import metrics, reports
-from tfderain.evaluation import subjects
+from tfderain import extras, images, metrics, reports
 
 BLOCK = 96  # pixels; half as many at the second scale
 SHARPNESS = 0.75  # of the sharpest block: what the blocks of clean photos must have
@@ -45,7 +46,7 @@ class Pristine:
     Args:
         mean: float64 `(36,)`.
         covariance: float64 `(36, 36)`.
-        blocks: int. Of how many blocks.
+        blocks: int. Number of blocks.
     """
 
     mean: np.ndarray
@@ -54,7 +55,7 @@ class Pristine:
 
 
 @dataclass(frozen=True)
-class Result:
+class Result(reports.Report):
     """NIQE of images, as they were and as models made them.
 
     Args:
@@ -106,7 +107,7 @@ class Result:
         return {**dataclasses.asdict(self), "means": self.rows()}
 
 
-def fit(images) -> Pristine:
+def fit(images: Iterable[np.ndarray]) -> Pristine:
     """Measures clean photos, by their sharp blocks.
 
     Args:
@@ -130,7 +131,7 @@ def fit(images) -> Pristine:
     return Pristine(numbers.mean(axis=0), np.cov(numbers.T), len(numbers))
 
 
-def niqe(image, pristine) -> float:
+def niqe(image: np.ndarray, pristine: Pristine) -> float:
     """Returns the distance of an image from clean photos, eq. 10.
 
     Args:
@@ -151,19 +152,25 @@ def niqe(image, pristine) -> float:
     return math.sqrt(max(0.0, float(difference @ spread @ difference)))
 
 
-def compare(models, files, pristine, progress=None, keep=None) -> Result:
+def compare(
+    models: dict,
+    files: Sequence[str | os.PathLike],
+    pristine: Pristine,
+    progress: Callable | None = None,
+    keep: list | None = None,
+) -> Result:
     """Scores images before and after models have derained them.
 
     Args:
         models: dict from a name to a model, see `scores.evaluate`.
         files: paths of rainy images.
         pristine: `Pristine`.
-        progress: callable that is given the numbers of images done and to do.
+        progress: called with `(done, total)`, in images, or `None`.
         keep: list that is given a tuple of arrays per image: rainy, then of each model.
     """
     scores = {"rainy": [], **{name: [] for name in models}}
-    for done, file in enumerate(files, 1):
-        rainy = subjects.read(file)
+    for file in reports.tracked(files, progress):
+        rainy = images.read_rgb(file)
         made = [rainy, *(getattr(m, "derain", m)(rainy) for m in models.values())]
         try:
             found = [niqe(image, pristine) for image in made]
@@ -173,8 +180,6 @@ def compare(models, files, pristine, progress=None, keep=None) -> Result:
             scores[name].append(score)
         if keep is not None:
             keep.append(tuple(made))
-        if progress:
-            progress(done, len(files))
     return Result(
         tuple(map(str, files)),
         {name: tuple(each) for name, each in scores.items()},
@@ -182,7 +187,7 @@ def compare(models, files, pristine, progress=None, keep=None) -> Result:
     )
 
 
-def features(image):
+def features(image: np.ndarray):
     """The 36 numbers of each block, and how sharp it is.
 
     Args:
@@ -201,7 +206,9 @@ def features(image):
     luma = luma[:height, :width].astype(np.float32)
     if not luma.size:
         return np.empty((0, 36)), np.empty(0)
-    half = Image.fromarray(luma).resize((width // 2, height // 2), Image.BICUBIC)
+    half = Image.fromarray(luma).resize(
+        (width // 2, height // 2), Image.Resampling.BICUBIC
+    )
     numbers = []
     for scale, size in ((luma, BLOCK), (np.asarray(half), BLOCK // 2)):
         normalized, deviation = _divide_by_contrast(scale)
@@ -222,13 +229,7 @@ def features(image):
 
 def _divide_by_contrast(luma):
     """Luma less its local mean, divided by its local deviation; and that, eqs. 1-3."""
-    try:
-        from scipy import ndimage
-    except ImportError as error:
-        raise ImportError(
-            'NIQE needs scipy; install it with `pip install "tfderain[analysis]"`. '
-            f"Received: {error}."
-        ) from error
+    ndimage = extras.require("scipy.ndimage", extra="analysis")
 
     def smooth(values):
         return ndimage.gaussian_filter(values, 7 / 6, mode="nearest", radius=3)

@@ -29,13 +29,16 @@ background), e.g. where rainy and clean image are equal. Here such an image has 
 import dataclasses
 import os
 import statistics
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from tfderain import images, metrics, reports
 from tfderain.evaluation import subjects
+from tfderain.files import distinct, stem
 
 VARIANTS = ("paper", "code")
 
@@ -100,7 +103,7 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Result:
+class Result(reports.Report):
     """Scores of a model against a reference on one data set.
 
     Args:
@@ -140,15 +143,11 @@ class Result:
         """Number of images without background, which `miob` leaves out."""
         return sum(row.iob is None for row in self.rows)
 
-    def to_json(self, path=None) -> str:
-        """Returns the result as JSON text, and writes it to `path` if one is given."""
+    def as_dict(self) -> dict:
+        """Returns the result and its means as values that JSON knows."""
         names = ("mior", "miob", "without_rain", "without_background")
-        content = {
-            field.name: getattr(self, field.name) for field in dataclasses.fields(self)
-        }
-        content |= {"count": len(self.rows)} | {n: getattr(self, n) for n in names}
-        content["rows"] = [dataclasses.asdict(row) for row in self.rows]
-        return reports.json_text(content, path)
+        means = {name: getattr(self, name) for name in names}
+        return {**dataclasses.asdict(self), "count": len(self.rows), **means}
 
     def table(self) -> str:
         """Returns a fixed-width text: a line per image, means, what was left out."""
@@ -176,7 +175,7 @@ class Result:
 # Maps of one image
 
 
-def binary_maps(rainy, clean, variant="paper"):
+def binary_maps(rainy: np.ndarray, clean: np.ndarray, variant: str = "paper"):
     """Where rain is and where it is not: grey difference against its mean.
 
     Args:
@@ -210,7 +209,7 @@ def binary_maps(rainy, clean, variant="paper"):
     return difference * difference.size > total, difference * difference.size < total
 
 
-def mask_maps(mask):
+def mask_maps(mask: np.ndarray):
     """The binary maps of a region mask, as Rain100H ships them (`rainregion-*.png`).
 
     Args:
@@ -225,7 +224,12 @@ def mask_maps(mask):
     return rain, ~rain
 
 
-def indicator_map(reference, derained, clean, protocol="matlab_y_float"):
+def indicator_map(
+    reference: np.ndarray,
+    derained: np.ndarray,
+    clean: np.ndarray,
+    protocol: str = "matlab_y_float",
+):
     """Result indicator map (eq. 6): where `derained` is nearer than `reference`.
 
     Args:
@@ -247,7 +251,7 @@ def indicator_map(reference, derained, clean, protocol="matlab_y_float"):
     return np.abs(derained - clean) < np.abs(reference - clean)
 
 
-def intersection(region, indicator):
+def intersection(region: np.ndarray, indicator: np.ndarray):
     """Share of a region's pixels where the indicator is 1 (eq. 7).
 
     Args:
@@ -260,7 +264,13 @@ def intersection(region, indicator):
     return int(np.count_nonzero(region & indicator)) / count if count else None
 
 
-def overview(rainy, reference, derained, clean, maps):
+def overview(
+    rainy: np.ndarray,
+    reference: np.ndarray,
+    derained: np.ndarray,
+    clean: np.ndarray,
+    maps: Maps,
+):
     """Rows for `images.before_after`: four images above, four maps below.
 
     Args:
@@ -276,10 +286,8 @@ def overview(rainy, reference, derained, clean, maps):
     colored = np.zeros((*maps.rain.shape, 3), np.uint8)
     for (region, improved), color in _COLORS.items():
         colored[getattr(maps, region) & (maps.indicator == improved)] = color
-    white = [
-        np.repeat(_white(map_)[..., None], 3, axis=-1)
-        for map_ in (maps.rain, maps.background, maps.indicator)
-    ]
+    binary = (maps.rain, maps.background, maps.indicator)
+    white = [images.to_rgb(_white(map_)) for map_ in binary]
     return [(rainy, reference, derained, clean), (*white, colored)]
 
 
@@ -287,17 +295,17 @@ def overview(rainy, reference, derained, clean, maps):
 
 
 def evaluate(
-    reference,
-    model,
-    pairs,
-    protocol="matlab_y_float",
-    masks=None,
-    maps_dir=None,
-    progress=None,
+    reference: Any,
+    model: Any,
+    pairs: Any,
+    protocol: str = "matlab_y_float",
+    masks: str | os.PathLike | None = None,
+    maps_dir: str | os.PathLike | None = None,
+    progress: Callable | None = None,
     *,
-    variant="paper",
-    names=None,
-    overwrite=False,
+    variant: str = "paper",
+    names: tuple[str, str] | None = None,
+    overwrite: bool = False,
 ) -> Result:
     """Scores a model against a reference: IoR and IoB per image, mIoR and mIoB.
 
@@ -311,42 +319,34 @@ def evaluate(
         maps_dir: folder for pictures, or `None`: `rain/`, `background/` and
             `indicator/` get the maps (white is 1; those of `rain/` can be `masks`
             again), `overview/` what `overview` returns.
-        progress: callable that is given the numbers of images done and to do.
+        progress: called with `(done, total)`, in images, or `None`.
         variant: of `binary_maps`.
         names: `(reference, model)`, what the result calls them.
         overwrite: allow `maps_dir` to replace existing files.
 
-    Returns:
-        A `Result`.
-
     Raises:
-        ValueError: as `scores.evaluate`; besides, masks are missing or differ in
+        ValueError: as `scores.evaluate`; also if masks are missing or differ in
             size from their image, or the protocol scores R, G and B.
         FileExistsError: a picture to be saved exists.
     """
-    if metrics.channel(protocol) != "y":
-        raise ValueError(f"The protocol must score luma (Y). Received: {protocol!r}.")
+    _check_luma(protocol)
     files = subjects.check(pairs)
-    derain = [subjects.derainer(one, pairs) for one in (reference, model)]
-    masks_found = find_masks(masks, pairs) if masks else None
+    derain = [subjects.derainer(each, pairs) for each in (reference, model)]
+    mask_paths = find_masks(masks, pairs) if masks else None
     targets = _targets(files, maps_dir, overwrite)
     rows = []
-    for index, name in enumerate(files):
-        if progress:
-            progress(index, len(files))
+    for index in reports.tracked(range(len(files)), progress):
         rainy, clean = subjects.read_pair(pairs, index)
-        both = [one(index, rainy)[0] for one in derain]
-        if masks:
-            regions = _read_mask(masks_found[index], clean)
+        before, after = (function(index, rainy)[0] for function in derain)
+        if mask_paths:
+            regions = _read_mask(mask_paths[index], clean)
         else:
             regions = binary_maps(rainy, clean, variant)
-        maps = Maps(*regions, indicator_map(*both, clean, protocol))
-        shares = (float(region.mean()) for region in regions)
-        rows.append(Row(name, maps.ior, maps.iob, *shares))
+        rain, background = regions
+        maps = Maps(rain, background, indicator_map(before, after, clean, protocol))
+        rows.append(_row(files[index], maps))
         if targets:
-            _save(targets[index], maps, overview(rainy, *both, clean, maps))
-    if progress:
-        progress(len(files), len(files))
+            _save(targets[index], maps, overview(rainy, before, after, clean, maps))
     return Result(
         *(names or map(subjects.name_of, (reference, model))),
         protocol=protocol,
@@ -357,7 +357,17 @@ def evaluate(
     )
 
 
-def find_masks(folder, pairs) -> tuple[str, ...]:
+def _check_luma(protocol):
+    if metrics.channel(protocol) != "y":
+        raise ValueError(f"The protocol must score luma (Y). Received: {protocol!r}.")
+
+
+def _row(name, maps):
+    shares = (float(region.mean()) for region in (maps.rain, maps.background))
+    return Row(name, maps.ior, maps.iob, *shares)
+
+
+def find_masks(folder: str | os.PathLike, pairs: Any) -> tuple[str, ...]:
     """Finds the region mask of each rainy image in a folder.
 
     Args:
@@ -374,7 +384,7 @@ def find_masks(folder, pairs) -> tuple[str, ...]:
     alone = os.path.realpath(folder) != os.path.realpath(own)
     wanted = []
     for name in subjects.names_of(pairs):
-        parent, _, file = subjects.stem(name).rpartition("/")
+        parent, _, file = stem(name).rpartition("/")
         number = file.removeprefix("rain-")
         candidates = [f"rainregion-{number}", file][: 1 + alone]
         wanted.append(["/".join(filter(None, (parent, c))) for c in candidates])
@@ -382,7 +392,7 @@ def find_masks(folder, pairs) -> tuple[str, ...]:
 
 
 def _read_mask(path, clean):
-    mask = subjects.read(path)
+    mask = images.read_rgb(path)
     if mask.shape != clean.shape:
         raise ValueError(
             "A region mask must have the size of its image. "
@@ -419,8 +429,7 @@ def _targets(names, folder, overwrite):
     if folder is None:
         return []
     kinds = ("rain", "background", "indicator", "overview")
-    unique = len(set(map(subjects.stem, names))) == len(names)  # 1.jpg beside 1.png
-    stems = [subjects.stem(name) if unique else name for name in names]
+    stems = distinct(map(stem, names), names)
     targets = [{kind: Path(folder, kind, f"{s}.png") for kind in kinds} for s in stems]
     existing = [str(p) for files in targets for p in files.values() if p.exists()]
     if existing and not overwrite:

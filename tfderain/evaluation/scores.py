@@ -18,21 +18,23 @@ pairs, scenes = evaluation.find_scenes("GT-Rain")
 evaluation.evaluate(model, pairs, "rgb_gaussian", groups=scenes)
 ```
 
-A folder of derained images takes the place of a model, so that images which others
-made are scored in the same way. TensorFlow is not imported here; a Keras model brings
-it, a `runtime.Restorer` does not.
+A folder of derained images takes the place of a model, so that images made by other
+programs are scored in the same way. TensorFlow is not imported here; a Keras model
+brings it, a `runtime.Restorer` does not.
 """
 
 import dataclasses
-import json
 import os
 import statistics
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from tfderain import images, metrics, reports
 from tfderain.data import pipeline
 from tfderain.evaluation import subjects
+from tfderain.files import distinct, stem
 
 SCORES = ("psnr", "ssim", "input_psnr", "input_ssim")
 
@@ -60,7 +62,7 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Result:
+class Result(reports.Report):
     """Scores of one model on one data set under one protocol.
 
     Args:
@@ -122,63 +124,63 @@ class Result:
         }
 
     @classmethod
-    def from_dict(cls, content) -> "Result":
+    def from_dict(cls, content: dict) -> "Result":
         """Makes a result of what `as_dict` returned."""
         rows = tuple(Row(**row) for row in content["rows"])
         names = ("model", "protocol", "data", "versions", "identity")
         return cls(rows=rows, **{name: content[name] for name in names})
 
-    def to_json(self, path=None) -> str:
-        """Returns the result as JSON text, and writes it to `path` if one is given."""
-        return reports.json_text(self.as_dict(), path)
-
     @classmethod
-    def from_json(cls, path) -> "Result":
+    def from_json(cls, path: str | os.PathLike) -> "Result":
         """Reads what `to_json` wrote; a `ValueError` names a file that is not that."""
-        try:
-            return cls.from_dict(json.loads(Path(path).read_text(encoding="utf-8")))
-        except (ValueError, KeyError, TypeError) as error:
-            raise ValueError(
-                "Scores must be a JSON file that `tfderain evaluate --json` wrote. "
-                f"Received: path={str(path)!r} ({type(error).__name__}: {error})."
-            ) from error
+        rule = "Scores must be a JSON file that `tfderain evaluate --json` wrote."
+        return reports.read_json(path, cls.from_dict, rule)
 
     def table(self) -> str:
         """Returns a fixed-width text: a line per image, group means, means."""
-        return _table(self)
+        channel = metrics.channel(self.protocol)
+        given = "clean" if self.identity else "rainy"
+        titles = [f"{given} psnr_{channel}", "derained", "gain"]
+        titles += [f"{given} ssim_{channel}", "derained", "gain", "seconds"]
+        over = f"{len(self.groups)} groups" if self.groups else f"{self.count} images"
+        means = [(f"mean of {name}", group) for name, group in self.groups.items()]
+        means.append((f"mean of {over}", self.means))
+        about = f"{self.model}, {self.protocol}, {self.count} images of {self.data}"
+        about += ", clean images given" if self.identity else ""
+        rows = [(row.name, *_cells(dataclasses.asdict(row))) for row in self.rows]
+        feet = [(name, *_cells(scores)) for name, scores in means]
+        return f"{about}\n\n{reports.text_table(['image', *titles], rows, feet)}"
 
 
 def evaluate(
-    model,
-    pairs,
-    protocol="matlab_y_float",
-    save_images=None,
-    progress=None,
+    model: Any,
+    pairs: pipeline.Pairs,
+    protocol: str = "matlab_y_float",
+    save_images: str | os.PathLike | None = None,
+    progress: Callable | None = None,
     *,
-    groups=None,
-    identity=False,
-    name=None,
-    overwrite=False,
+    groups: Sequence[str] | None = None,
+    identity: bool = False,
+    name: str | None = None,
+    overwrite: bool = False,
 ) -> Result:
     """Derains each rainy image and scores it against its clean image.
 
     Args:
         model: has a method `derain` (a `runtime.Restorer`, a `models.Derainer`) or is a
             callable; takes a uint8 array `(h, w, 3)` and returns one of that shape,
-            uint8 or float on [0, 1]. What it returns is rounded to uint8 for subjects.
-            Or the path of a folder with derained images, see `subjects.find_derained`.
+            uint8 or float on [0, 1]. What it returns is rounded to uint8 before
+            scoring. Or the path of a folder with derained images, see
+            `subjects.find_derained`.
         pairs: `data.pipeline.Pairs`, in any of its three layouts.
         protocol: one of `metrics.PROTOCOLS`.
         save_images: folder for the derained images as PNG files, or `None`.
-        progress: callable that is given the numbers of images done and to do.
+        progress: called with `(done, total)`, in images, or `None`.
         groups: sequence with the scene of each pair, to average by scene first.
         identity: give the model the clean images instead of the rainy ones, to see what
             it does to a photo without rain.
         name: name of the model in the result; by default its own `name` or class name.
         overwrite: allow `save_images` to replace existing files.
-
-    Returns:
-        A `Result`.
 
     Raises:
         ValueError: for no pairs, files that cannot be read or differ in size (they are
@@ -187,33 +189,20 @@ def evaluate(
         FileExistsError: an image to be saved exists.
     """
     metrics.channel(protocol)
-    if identity and isinstance(model, (str, os.PathLike)):
-        raise ValueError(
-            "`identity` needs a model, which can be given clean images. "
-            f"Received: the folder {str(model)!r}."
-        )
+    _check_identity(identity, model)
     groups = _check_groups(pairs, groups)
     names = subjects.check(pairs)
     derain = subjects.derainer(model, pairs)
     targets = _targets(names, save_images, overwrite)
     rows = []
-    for index, row_name in enumerate(names):
-        if progress:
-            progress(index, len(names))
+    for index in reports.tracked(range(len(names)), progress):
         rainy, clean = subjects.read_pair(pairs, index)
         given = clean if identity else rainy
         derained, seconds = derain(index, given)
-        scores = {
-            "psnr": metrics.psnr(derained, clean, protocol),
-            "ssim": metrics.ssim(derained, clean, protocol),
-            "input_psnr": metrics.psnr(given, clean, protocol),
-            "input_ssim": metrics.ssim(given, clean, protocol),
-        }
-        rows.append(Row(row_name, **scores, seconds=seconds, group=groups[index]))
+        scores = _scores(given, derained, clean, protocol)
+        rows.append(Row(names[index], **scores, seconds=seconds, group=groups[index]))
         if targets:
             _save(targets[index], derained)
-    if progress:
-        progress(len(names), len(names))
     return Result(
         model=name or subjects.name_of(model),
         protocol=protocol,
@@ -224,7 +213,7 @@ def evaluate(
     )
 
 
-def find_scenes(folder):
+def find_scenes(folder: str | os.PathLike):
     """Finds GT-Rain's `<scene>/<scene>-Webcam-R-<n>.png` and `...-C-000.png`.
 
     Returns:
@@ -237,7 +226,7 @@ def find_scenes(folder):
     return pairs, scenes_of(pairs)
 
 
-def scenes_of(pairs):
+def scenes_of(pairs: pipeline.Pairs):
     """Returns the scene of each pair, or `None` if these are not GT-Rain's scenes.
 
     GT-Rain names the one clean image of a scene folder `...-C-000.png`.
@@ -245,6 +234,14 @@ def scenes_of(pairs):
     if not all("-C-" in Path(path).name for path in pairs.clean):
         return None
     return tuple(Path(path).parent.name for path in pairs.rainy)
+
+
+def _check_identity(identity, model):
+    if identity and isinstance(model, (str, os.PathLike)):
+        raise ValueError(
+            "`identity` needs a model, which can be given clean images. "
+            f"Received: the folder {str(model)!r}."
+        )
 
 
 def _check_groups(pairs, groups):
@@ -260,9 +257,8 @@ def _targets(names, folder, overwrite):
     """Returns the PNG file of each image, or nothing without a folder."""
     if folder is None:
         return []
-    targets = [Path(folder, name).with_suffix(".png") for name in names]
-    if len(set(targets)) < len(targets):  # 1.jpg beside 1.png
-        targets = [Path(folder, name + ".png") for name in names]
+    stems = distinct(map(stem, names), names)
+    targets = [Path(folder, f"{name}.png") for name in stems]
     existing = [str(target) for target in targets if target.exists()]
     if existing and not overwrite:
         raise FileExistsError(
@@ -277,23 +273,17 @@ def _save(target, derained):
     images.write(target, images.Picture(derained))
 
 
+def _scores(given, derained, clean, protocol):
+    return {
+        "psnr": metrics.psnr(derained, clean, protocol),
+        "ssim": metrics.ssim(derained, clean, protocol),
+        "input_psnr": metrics.psnr(given, clean, protocol),
+        "input_ssim": metrics.ssim(given, clean, protocol),
+    }
+
+
 def _means(rows):
     return {score: statistics.fmean(row[score] for row in rows) for score in SCORES}
-
-
-def _table(result):
-    channel = metrics.channel(result.protocol)
-    given = "clean" if result.identity else "rainy"
-    titles = [f"{given} psnr_{channel}", "derained", "gain"]
-    titles += [f"{given} ssim_{channel}", "derained", "gain", "seconds"]
-    over = f"{len(result.groups)} groups" if result.groups else f"{result.count} images"
-    means = [(f"mean of {name}", group) for name, group in result.groups.items()]
-    means.append((f"mean of {over}", result.means))
-    about = f"{result.model}, {result.protocol}, {result.count} images of {result.data}"
-    about += ", clean images given" if result.identity else ""
-    rows = [(row.name, *_cells(dataclasses.asdict(row))) for row in result.rows]
-    feet = [(name, *_cells(scores)) for name, scores in means]
-    return f"{about}\n\n{reports.text_table(['image', *titles], rows, feet)}"
 
 
 def _cells(scores):

@@ -1,4 +1,4 @@
-"""Subjects of a scoring: the pairs, and the model or the folder of its images.
+"""Subjects of scores: the pairs, and the model or the folder of its images.
 
 ```python
 from tfderain.evaluation import subjects
@@ -14,15 +14,18 @@ Used by `scores`, `comparison`, `regions` and `niqe`; imports no TensorFlow.
 
 import os
 import time
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
 from tfderain import images
-from tfderain.data import layouts, pipeline
 from tfderain.data import pairs as pairing
+from tfderain.data import pipeline
+from tfderain.files import stem
 
 
-def check(pairs) -> list[str]:
+def check(pairs: pipeline.Pairs) -> list[str]:
     """Looks at all file headers and returns the name of each pair.
 
     Returns:
@@ -37,19 +40,19 @@ def check(pairs) -> list[str]:
     return names_of(pairs)
 
 
-def names_of(pairs) -> list[str]:
+def names_of(pairs: pipeline.Pairs) -> list[str]:
     """Returns the rainy files, relative to the folder of them all, `/` in between."""
     return _relative(pairs.rainy)
 
 
-def name_of(model) -> str:
+def name_of(model: Any) -> str:
     """Returns what a model is called in results: its path, `name` or class."""
     if isinstance(model, (str, os.PathLike)):
         return os.fspath(model)
     return str(getattr(model, "name", None) or type(model).__name__)
 
 
-def derainer(model, pairs):
+def derainer(model: Any, pairs: pipeline.Pairs):
     """Returns a function that derains the image of a pair.
 
     Args:
@@ -67,7 +70,7 @@ def derainer(model, pairs):
     if isinstance(model, (str, os.PathLike)):
         paths = find_derained(model, pairs)
         return lambda index, image: (
-            _alike(read(paths[index]), image, names[index]),
+            _alike(images.read_rgb(paths[index]), image, names[index]),
             0.0,
         )
     function = getattr(model, "derain", model)
@@ -81,7 +84,7 @@ def derainer(model, pairs):
     return derain
 
 
-def find_derained(folder, pairs) -> tuple[str, ...]:
+def find_derained(folder: str | os.PathLike, pairs: pipeline.Pairs) -> tuple[str, ...]:
     """Finds the derained image of each pair in a folder that some program wrote.
 
     The image has the name of the rainy file, relative to the folder of all rainy files,
@@ -95,12 +98,14 @@ def find_derained(folder, pairs) -> tuple[str, ...]:
     wanted = [
         (name, *map(stem, (name, c))) for name, c in zip(rainy, clean, strict=True)
     ]
-    if len(set(clean)) < len(clean):  # many rainy images of one clean one
+    if len(set(clean)) < len(clean):  # several rainy images share one clean image
         wanted = [names[:2] for names in wanted]
     return find_partners(folder, wanted, "derained image")
 
 
-def find_partners(folder, wanted, what) -> tuple[str, ...]:
+def find_partners(
+    folder: str | os.PathLike, wanted: Sequence[Sequence[str]], what: str
+) -> tuple[str, ...]:
     """Finds one file for each image in a folder and its subfolders.
 
     Args:
@@ -123,22 +128,12 @@ def find_partners(folder, wanted, what) -> tuple[str, ...]:
             f"The folder must have a {what} for each rainy image. Received: "
             f"folder={str(folder)!r} without {pairing.name_files(missing)}."
         )
-    return tuple(os.path.join(folder, file) for file in found)
+    return tuple(os.path.join(folder, file) for file in found if file)
 
 
-def stem(path: str) -> str:
-    """Returns a path without its extension."""
-    return os.path.splitext(path)[0]
-
-
-def read(path):
-    """Pixels of a file, uint8 `(height, width, 3)`, whatever the file holds."""
-    return images.to_rgb(images.to_uint8(images.read(path).pixels))
-
-
-def read_pair(pairs, index):
+def read_pair(pairs: pipeline.Pairs, index: int):
     """Returns the rainy and the clean image of a pair, uint8 `(height, width, 3)`."""
-    rainy, clean = pipeline.read_pair(pairs, index, read)
+    rainy, clean = pipeline.read_pair(pairs, index)
     if rainy.shape != clean.shape:  # headers may promise another size than the pixels
         raise ValueError(
             "The rainy and the clean image of a pair must have the same size. "
@@ -148,7 +143,7 @@ def read_pair(pairs, index):
     return rainy, clean
 
 
-def common_folder(paths) -> str:
+def common_folder(paths: Sequence[str | os.PathLike]) -> str:
     """Returns the folder that holds all the files."""
     return os.path.commonpath([os.path.dirname(path) or "." for path in paths])
 
@@ -159,11 +154,11 @@ def _relative(paths):
 
 
 def _key(path):
-    return tuple(layouts.natural_key(path))
+    return tuple(images.natural_key(path))
 
 
 def _alike(derained, image, name):
-    """Refuses what cannot be compared with the image that it was made of."""
+    """Refuses an output that cannot be compared with its input."""
     if derained.shape != image.shape:
         raise ValueError(
             "A model must return an image of the shape it was given. Received: "

@@ -1,18 +1,21 @@
-"""Presets: one folder with a network in the forms that ship, and its card."""
+"""Presets written: a folder with a network in the forms that ship, and its card."""
 
 import json
+import os
 import platform
 import tempfile
 import time
 import zipfile
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
 
-from tfderain import presets
+from tfderain import extras, presets
 from tfderain.export.artefact import (
     Artefact,
     deployable,
@@ -22,20 +25,20 @@ from tfderain.export.artefact import (
     total_bytes,
 )
 from tfderain.export.litert import to_litert
-from tfderain.export.onnx import has_package, to_onnx
+from tfderain.export.onnx import to_onnx
 from tfderain.export.saved_model import to_saved_model
 
 MAX_PRESET_BYTES = 15_000_000
 
 
 def export_preset(
-    model,
+    model: Any,
     name: str,
-    root="savedmodels",
+    root: str = "savedmodels",
     card: dict | None = None,
-    size=(256, 256),
-    overwrite=False,
-    representative=None,
+    size: tuple[int, int] = (256, 256),
+    overwrite: bool = False,
+    representative: Sequence[np.ndarray] | None = None,
 ) -> Path:
     """Writes `root/name/` with `model.keras`, `model.tflite`, `1/` and `card.json`.
 
@@ -78,7 +81,7 @@ def export_preset(
                 representative=representative,
             )
         content = preset_card(model, name, temporary, artefacts, card or {})
-        if has_package("tf2onnx") and has_package("onnxruntime"):
+        if extras.installed("tf2onnx", "onnxruntime"):
             content["onnx"] = try_onnx(model)
         text = json.dumps(content, indent=2, ensure_ascii=False) + "\n"
         (temporary / "card.json").write_text(text, encoding="utf-8")
@@ -90,7 +93,7 @@ def export_preset(
     return target
 
 
-def save_small(model, path):
+def save_small(model: Any, path: str | os.PathLike):
     """Saves a model as `.keras`, deflated: Keras stores its weights as they are."""
     plain = path.with_suffix(".plain.keras")
     model.save(plain)
@@ -103,7 +106,13 @@ def save_small(model, path):
     plain.unlink()
 
 
-def preset_card(model, name, folder, artefacts, card) -> dict:
+def preset_card(
+    model: Any,
+    name: str,
+    folder: str | os.PathLike,
+    artefacts: Sequence[Artefact],
+    card: dict,
+) -> dict:
     """Returns the content of `card.json`: given fields first, measured ones after."""
     files = {
         path.relative_to(folder).as_posix(): presets.file_record(path)
@@ -130,7 +139,7 @@ def preset_card(model, name, folder, artefacts, card) -> dict:
     }
 
 
-def try_onnx(model) -> dict:
+def try_onnx(model: Any) -> dict:
     """Returns size and differences of a model's ONNX file, which is not kept."""
     with tempfile.TemporaryDirectory() as scratch:
         made = to_onnx(model, Path(scratch) / "model.onnx")
@@ -141,7 +150,7 @@ def try_onnx(model) -> dict:
     }
 
 
-def check_keras(model, path) -> Artefact:
+def check_keras(model: Any, path: str | os.PathLike) -> Artefact:
     """Loads a `.keras` file again and compares it with `model`."""
     started = time.perf_counter()
     size = (64, 96)

@@ -1,4 +1,4 @@
-"""Pictures read and written: the only place that knows bytes and file formats.
+"""Images read and written: the only place that knows bytes and file formats.
 
 ```python
 picture = images.read("photo.jpg")  # picture.pixels: uint8 (height, width, 3)
@@ -9,6 +9,7 @@ Pixels stay `uint8` (`uint16` for 16-bit greyscale) until a tile goes through a
 network, so that a picture of 7680x4320 takes 100 MB and not 400 MB.
 """
 
+from tfderain.images.folders import find_images, natural_key
 from tfderain.images.like import Like, store
 from tfderain.images.picture import (
     EXTENSIONS,
@@ -19,7 +20,7 @@ from tfderain.images.picture import (
     TooLarge,
 )
 from tfderain.images.pixels import from_float, to_float, to_rgb, to_uint8
-from tfderain.images.reading import decode, from_pil, read
+from tfderain.images.reading import decode, from_pil, read, read_rgb
 from tfderain.images.strips import before_after
 from tfderain.images.writing import compare, encode, to_pil, write
 
@@ -35,9 +36,12 @@ __all__ = [
     "compare",
     "decode",
     "encode",
+    "find_images",
     "from_float",
     "from_pil",
+    "natural_key",
     "read",
+    "read_rgb",
     "store",
     "to_float",
     "to_pil",

@@ -1,4 +1,4 @@
-"""Kinds of image: arrays, batches and PIL images, each given back as it came in."""
+"""Image kinds: arrays, batches and PIL images, each given back as it came in."""
 
 import numpy as np
 from PIL import Image
@@ -21,10 +21,10 @@ class Like:
             ones are to be filled, see `store`.
 
     Raises:
-        ValueError: if shape, dtype or values are others than these.
+        ValueError: if shape, dtype or values do not fit.
     """
 
-    def __init__(self, image):
+    def __init__(self, image: np.ndarray | Image.Image):
         self.picture = from_pil(image) if isinstance(image, Image.Image) else None
         rainy = np.asarray(image) if self.picture is None else self.picture.pixels
         _check(rainy)
@@ -34,14 +34,14 @@ class Like:
         else:
             self.pairs = [(rainy, self.derained)]
 
-    def finished(self):
+    def finished(self) -> np.ndarray | Image.Image:
         """Returns the derained array or PIL image, once all of `pairs` is filled."""
         if self.picture is None:
             return self.derained
         return to_pil(self.picture, self.derained)
 
 
-def store(pixels, derained):
+def store(pixels: np.ndarray, derained: np.ndarray):
     """Writes float RGB into an array of `Like.pairs`, or into rows of it.
 
     Args:
@@ -56,8 +56,9 @@ def store(pixels, derained):
 
 
 def _check(rainy):
-    """Refuses arrays that are no images; cheap for `uint8`."""
-    if rainy.dtype not in (np.uint8, np.uint16) and rainy.dtype.kind != "f":
+    """Refuses arrays that are not images; cheap for `uint8`."""
+    floating = rainy.dtype.kind == "f"
+    if not floating and rainy.dtype not in (np.uint8, np.uint16):
         raise ValueError(
             "Images must be uint8, uint16 or floats in [0, 1]. "
             f"Received: dtype={rainy.dtype}."
@@ -68,7 +69,7 @@ def _check(rainy):
             "Images must have the shape (height, width, 3), (height, width) or "
             f"(batch, height, width, 3), none of them 0. Received: shape={rainy.shape}."
         )
-    if rainy.dtype.kind == "f":
+    if floating:
         low, high = rainy.min(), rainy.max()
         # 1e-6: rounding of float32, as resizing leaves it. NaN fails both.
         if not (low >= -1e-6 and high <= 1 + 1e-6):

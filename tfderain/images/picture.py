@@ -23,7 +23,7 @@ MAX_PIXELS = 180_000_000
 
 
 class ImageError(ValueError):
-    """A file that cannot be read or written; one line that names the file."""
+    """A file that cannot be read or written; its message is one line that names it."""
 
 
 class TooLarge(ImageError):
@@ -50,9 +50,3 @@ class Picture:
     icc: bytes | None = None
     dpi: tuple | None = None
     notes: tuple = ()
-
-
-def one_line(error) -> str:
-    """Returns the reason that an error gives, in one line without a full stop."""
-    text = " ".join(str(getattr(error, "strerror", None) or error).split())
-    return text.rstrip(".") or type(error).__name__

@@ -1,10 +1,11 @@
 """Pixel values: `uint8` or `uint16` to floats in [0, 1] and back, grey to RGB."""
 
 import numpy as np
+from numpy.typing import ArrayLike, DTypeLike
 
 
-def to_float(pixels) -> np.ndarray:
-    """Brings `uint8` or `uint16` pixels to float32 in [0, 1]; floats stay as is."""
+def to_float(pixels: ArrayLike) -> np.ndarray:
+    """Brings `uint8` or `uint16` pixels to float32 in [0, 1]; keeps floats."""
     pixels = np.asarray(pixels)
     if pixels.dtype in (np.uint8, np.uint16):
         return pixels.astype(np.float32) / np.float32(np.iinfo(pixels.dtype).max)
@@ -16,7 +17,7 @@ def to_float(pixels) -> np.ndarray:
     )
 
 
-def from_float(values, dtype) -> np.ndarray:
+def from_float(values: ArrayLike, dtype: DTypeLike) -> np.ndarray:
     """Brings floats in [0, 1] to `dtype`; clips, and rounds halves up.
 
     Args:
@@ -37,7 +38,7 @@ def from_float(values, dtype) -> np.ndarray:
     return (values * np.iinfo(dtype).max + 0.5).astype(dtype)
 
 
-def to_uint8(pixels) -> np.ndarray:
+def to_uint8(pixels: ArrayLike) -> np.ndarray:
     """Brings floats in [0, 1] or `uint16` to `uint8`; clips, rounds halves up."""
     pixels = np.asarray(pixels)
     if pixels.dtype == np.uint8:
@@ -45,6 +46,6 @@ def to_uint8(pixels) -> np.ndarray:
     return from_float(to_float(pixels), np.uint8)
 
 
-def to_rgb(pixels) -> np.ndarray:
-    """Returns three equal channels for a grey image `(height, width)`; others as is."""
+def to_rgb(pixels: np.ndarray) -> np.ndarray:
+    """Returns three equal channels for a grey image `(height, width)`; keeps others."""
     return np.repeat(pixels[:, :, None], 3, axis=2) if pixels.ndim == 2 else pixels

@@ -10,8 +10,9 @@ import warnings
 import numpy as np
 from PIL import Image, ImageCms, UnidentifiedImageError
 
-from tfderain.images.picture import MAX_PIXELS, ImageError, Picture, TooLarge, one_line
-from tfderain.images.pixels import from_float
+from tfderain import errors
+from tfderain.images.picture import MAX_PIXELS, ImageError, Picture, TooLarge
+from tfderain.images.pixels import from_float, to_rgb, to_uint8
 
 # Tried in this order, whatever the suffix says. No EPS: reading it runs a program.
 _READABLE = ("PNG", "JPEG", "BMP", "GIF", "PPM", "WEBP", "TIFF")
@@ -25,13 +26,13 @@ _STORAGE_TAGS = (
 _PILLOW_LIMIT = threading.Lock()
 
 
-def read(path, max_pixels: int = MAX_PIXELS) -> Picture:
+def read(path: str | os.PathLike, max_pixels: int = MAX_PIXELS) -> Picture:
     """Reads a picture; the suffix does not matter, the content does.
 
     The picture is turned upright as its EXIF orientation says. Greyscale stays
     greyscale, 16-bit greyscale stays 16-bit; palettes become RGB; CMYK becomes
     RGB through its ICC profile if it has one. The first frame of an animation is
-    taken. `notes` of the result say what got lost.
+    taken. `notes` of the result say what was lost.
 
     Args:
         path: string or path of a PNG, JPEG, WebP, TIFF, BMP, GIF or PPM file.
@@ -39,13 +40,25 @@ def read(path, max_pixels: int = MAX_PIXELS) -> Picture:
 
     Raises:
         ImageError: if there is no such file, or if it is empty, truncated, too
-            large or no picture.
+            large or not a picture.
     """
     # Pillow warns of damaged metadata, which costs no pixel.
     with _explained(f"Cannot read {path}"), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         with _open_file(path) as file:
             return _read(file, max_pixels, upright=True)
+
+
+def read_rgb(path: str | os.PathLike) -> np.ndarray:
+    """Reads the pixels of a picture as uint8 `(height, width, 3)`, whatever it holds.
+
+    Args:
+        path: string or path, see `read`.
+
+    Raises:
+        ImageError: as `read` does.
+    """
+    return to_rgb(to_uint8(read(path).pixels))
 
 
 def decode(data: bytes, max_pixels: int = MAX_PIXELS) -> Picture:
@@ -89,7 +102,7 @@ def _explained(beginning):
     # Decoders raise nearly anything on damaged files: OSError, SyntaxError,
     # struct.error, zlib.error, EOFError, KeyError, TypeError, MemoryError.
     except Exception as error:
-        reason, cause = one_line(error), error
+        reason, cause = errors.reason(error), error
         if isinstance(error, ImageError):
             kind = type(error)
         elif not isinstance(error, (ValueError, OSError)):
@@ -101,7 +114,7 @@ def _open_file(path):
     mode = os.stat(path).st_mode
     if stat.S_ISDIR(mode):
         raise ImageError("it is a folder, not a picture")
-    if not stat.S_ISREG(mode):  # opening a pipe would wait for ever
+    if not stat.S_ISREG(mode):  # opening a pipe would wait forever
         raise ImageError("it is not a regular file")
     if not os.path.getsize(path):
         raise ImageError("the file is empty")
@@ -177,7 +190,7 @@ def _exif(image, upright, notes):
 
 
 def _turn(pixels, orientation):
-    """Turns upright what EXIF says lies in another way."""
+    """Turns pixels upright according to the EXIF orientation."""
     if orientation not in range(2, 9):
         return pixels
     if orientation >= 5:
@@ -202,13 +215,14 @@ def _to_srgb(image, icc, notes):
         profile = io.BytesIO(profile) if isinstance(profile, bytes) else profile
         # A profile that does not fit the pixels must not cost the picture.
         with contextlib.suppress(ImageCms.PyCMSError):
-            return ImageCms.profileToProfile(
+            converted = ImageCms.profileToProfile(
                 image,
                 profile,
                 ImageCms.createProfile("sRGB"),
                 ImageCms.Intent.RELATIVE_COLORIMETRIC,  # white stays white
                 "RGB",
             )
+            return converted or image.convert("RGB")
     return image.convert("RGB")
 
 

@@ -1,5 +1,8 @@
 """Strips: images side by side in one picture, such as rainy, derained and clean."""
 
+import os
+from collections.abc import Iterable, Sequence
+
 import numpy as np
 from PIL import Image
 
@@ -8,7 +11,9 @@ from tfderain.images.pixels import to_uint8
 from tfderain.images.writing import write
 
 
-def before_after(rows, path, gap=8):
+def before_after(
+    rows: Iterable[Sequence[np.ndarray]], path: str | os.PathLike, gap: int = 8
+) -> Image.Image:
     """Puts images side by side, pixel by pixel, one row below the other on white.
 
     Needs no Matplotlib.

@@ -3,21 +3,23 @@
 import contextlib
 import io
 import math
+import os
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import ArrayLike
 from PIL import Image
 
-from tfderain import files
-from tfderain.images.picture import FORMATS, ImageError, Picture, one_line
+from tfderain import errors, files
+from tfderain.images.picture import FORMATS, ImageError, Picture
 from tfderain.images.pixels import from_float, to_float, to_uint8
 
 
 def write(
-    path,
+    path: str | os.PathLike,
     picture: Picture,
-    derained=None,
+    derained: ArrayLike | None = None,
     quality: int = 95,
     lossless: bool = False,
 ) -> tuple[str, ...]:
@@ -63,7 +65,7 @@ def write(
     return tuple(notes)
 
 
-def encode(picture: Picture, derained=None) -> bytes:
+def encode(picture: Picture, derained: ArrayLike | None = None) -> bytes:
     """Returns the bytes of a PNG file; see `write`.
 
     Args:
@@ -87,12 +89,12 @@ def _metadata(picture):
 def _moved_into_place(path):
     """Yields a file that becomes `path` at the end, and vanishes on any error."""
     try:
-        # "x": never into a file of somebody else.
+        # "x": never into an existing file.
         with files.replacing(path) as temporary, open(temporary, "xb") as file:
             yield file
     # Pillow's encoders raise OSError, ValueError, struct.error and others.
     except Exception as error:
-        raise ImageError(f"Cannot write {path}: {one_line(error)}.") from error
+        raise ImageError(f"Cannot write {path}: {errors.reason(error)}.") from error
 
 
 def _with_pixels(picture, derained):
@@ -149,7 +151,7 @@ def _as_image(picture):
     return image
 
 
-def to_pil(picture: Picture, derained=None) -> Image.Image:
+def to_pil(picture: Picture, derained: ArrayLike | None = None) -> Image.Image:
     """Returns a PIL image in mode L, LA, I;16, RGB or RGBA, with its metadata.
 
     Args:
@@ -161,7 +163,7 @@ def to_pil(picture: Picture, derained=None) -> Image.Image:
     return image
 
 
-def compare(picture: Picture, derained) -> Picture:
+def compare(picture: Picture, derained: ArrayLike) -> Picture:
     """Returns one picture, twice as wide: rainy on the left, derained on the right.
 
     Args:

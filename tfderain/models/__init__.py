@@ -27,27 +27,29 @@ MODELS = lazy.Registry(
 )
 PRESETS = {name: form.model_config for name, form in presets.FORMS.items()}
 
-__getattr__, __dir__, __all__ = lazy.face(
-    __name__,
-    {
-        **{module: (name,) for module, name in MODELS.homes.values()},
-        "adversarial": (),
-        "airnet": ("AirNet",),
-        "base": ("Derainer",),
-        "contrast": (),
-        "entanglement": ("Entangled",),
-        "jrgr_losses": (),
-        "layers": (),
-        "loading": ("load", "register"),
-        "rain_generator": ("RainGenerator",),
-        "representation": (),
-        "sparse": (),
-        "stages": (),
-        "translators": (),
-        "winograd": (),
-    },
-)
-__all__ += ["MODELS", "PRESETS"]
+_MODULES = {
+    **{module: (name,) for module, name in MODELS.homes.values()},
+    "adversarial": (),
+    "airnet": ("AirNet",),
+    "base": ("Derainer",),
+    "contrast": (),
+    "entanglement": ("Entangled",),
+    "jrgr_losses": (),
+    "layers": (),
+    "loading": ("load", "register"),
+    "rain_generator": (),
+    "representation": (),
+    "sparse": (),
+    "stages": (),
+    "translators": (),
+    "winograd": (),
+}
+__getattr__, __dir__, _ = lazy.face(__name__, _MODULES)
+__all__ = [
+    "MODELS",
+    "PRESETS",
+    *(name for names in _MODULES.values() for name in names),
+]
 
 if "keras" in sys.modules:
     # Who imports this package to load a file with Keras needs the classes registered.

@@ -1,4 +1,6 @@
-"""Contract of all de-raining networks: rainy image in, derained image out."""
+"""Contract of all de-raining networks (`Derainer`): rainy image in, derained out."""
+
+from typing import TYPE_CHECKING, Any
 
 import keras
 from keras import ops
@@ -7,7 +9,7 @@ from tfderain import images
 from tfderain import weighting as weightings
 from tfderain.models.layers import pad_to_multiple
 
-if keras.backend.backend() == "tensorflow":
+if TYPE_CHECKING or keras.backend.backend() == "tensorflow":
     from tfderain.models.tape import TapeTraining
 else:
 
@@ -134,7 +136,7 @@ class Derainer(TapeTraining, keras.Model):
     def stay_frozen(self):
         """Freezes what was built after `trainable` had been set to False.
 
-        So it is when a frozen network comes from a file, alone or inside another model:
+        This happens when a frozen network is loaded, alone or inside another model:
         Keras's setter reaches only what is there already, and skips an equal value.
         """
         if not self.trainable:
@@ -274,7 +276,7 @@ class Derainer(TapeTraining, keras.Model):
         return cls(**config)
 
 
-def take_over(mine, theirs):
+def take_over(mine: Any, theirs: Any):
     """Gives each variable of `mine` the value of its counterpart in `theirs`."""
     shapes = [[tuple(weight.shape) for weight in part] for part in (mine, theirs)]
     if shapes[0] != shapes[1]:

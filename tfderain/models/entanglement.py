@@ -15,6 +15,8 @@ model.fit(batches)
 ```
 """
 
+from typing import Any
+
 import keras
 from keras import ops
 
@@ -44,7 +46,7 @@ STRATEGIES = {
 ENTANGLEMENTS = (None, "clgd", "mlgd")
 
 
-def twin(encoder, name):
+def twin(encoder: Any, name: str):
     """An encoder of the same structure with weights of its own."""
     return type(encoder).from_config({**encoder.get_config(), "name": name})
 
@@ -228,7 +230,7 @@ class Entangled(Derainer):
             dtype=self.dtype_policy,
             name="network",
         )
-        self.teacher = None
+        self.teacher: Any = None
         if has_features:
             self.teacher = twin(encoder, "teacher")
             self.has_learned = self.add_weight(
@@ -313,11 +315,11 @@ class Entangled(Derainer):
     def feature_loss(self, branches, clean):
         """L1 distance of the entangled features to the teacher's, summed (Eq. 4)."""
         clean = pad_to_multiple(ops.cast(clean, "float32"), self.stride)
-        wanted = self.teacher(clean, training=False)
+        targets = self.teacher(clean, training=False)
         return sum(
-            ops.mean(ops.abs(ops.cast(f, "float32") - ops.cast(w, "float32")))
-            for f, w, r in zip(
-                branches["entangled"], wanted, branches["residual"], strict=True
+            ops.mean(ops.abs(ops.cast(f, "float32") - ops.cast(t, "float32")))
+            for f, t, r in zip(
+                branches["entangled"], targets, branches["residual"], strict=True
             )
             if r is not None
         )
@@ -371,7 +373,7 @@ def _parts(stage, entanglement):
             f"`stage` must be None or one of {', '.join(STAGES)}. "
             f"Received: stage={stage!r}."
         )
-    parts, has_features = STAGES.get(stage, (STAGES["direct"][0], False))
+    parts, has_features = STAGES.get(stage or "", (STAGES["direct"][0], False))
     if entanglement is None and (has_features or stage == "refine"):
         raise ValueError(
             f"The stage {stage!r} needs a residual encoder. "

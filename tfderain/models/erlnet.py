@@ -7,6 +7,8 @@ What it leaves out is our choice and said where it is made. No normalisation: ba
 hold one image, and the authors' sibling code (AFR-Net) has none either.
 """
 
+from typing import Any
+
 import keras
 from keras import ops
 
@@ -16,7 +18,7 @@ from tfderain.models.layers import SqueezeExcitation
 SLOPE = 0.1  # of the leaky ReLUs, as in AFR-Net
 
 
-def convolution(filters, name, kernel_size=3, dtype=None):
+def convolution(filters: int, name: str, kernel_size: int = 3, dtype: Any = None):
     return keras.layers.Conv2D(
         filters, kernel_size, padding="same", dtype=dtype, name=name
     )

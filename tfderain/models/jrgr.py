@@ -14,6 +14,8 @@ real      -> derained + rain -> rain made synthetic -> derained, and back again
 ```
 """
 
+from typing import TYPE_CHECKING, Any
+
 import keras
 from keras import ops
 
@@ -30,7 +32,7 @@ from tfderain.models.rain_generator import (
 from tfderain.models.stages import Stage
 from tfderain.models.translators import ResNetGenerator, UNet
 
-if keras.backend.backend() == "tensorflow":
+if TYPE_CHECKING or keras.backend.backend() == "tensorflow":
     from tfderain.models.tape import AdversarialTraining
 else:
 
@@ -400,7 +402,7 @@ class JRGR(JointLosses, AdversarialTraining, Derainer):
         }
 
 
-def check_networks(model):
+def check_networks(model: Any):
     """Raises `ValueError` unless `model` can translate rain both ways."""
     if "make_rain_real" not in getattr(model, "networks", dict)():
         raise ValueError(
@@ -410,7 +412,9 @@ def check_networks(model):
         )
 
 
-def check_arguments(variant, translation, stage, adversary, lambdas, start):
+def check_arguments(
+    variant: str, translation: Any, stage: Any, adversary: Any, lambdas: Any, start: Any
+):
     """Raises `ValueError` for a name that JRGR does not know."""
     for name, value, allowed in (
         ("variant", variant, VARIANTS),

@@ -1,5 +1,8 @@
 """JRGR's losses of joint training: of the four networks, and of the three critics."""
 
+from collections.abc import Callable
+from typing import Any
+
 from keras import ops
 
 from tfderain.models.adversarial import adversarial_loss
@@ -25,6 +28,12 @@ BACKGROUNDS = (
 class JointLosses:
     """The losses of one step, for a model with `translate`, critics and pools."""
 
+    translate: Callable
+    adversary: str
+    lambdas: dict
+    pools: dict
+    alpha: float
+
     def loss_names(self):
         """Names of the losses of joint training, in the order of the equations."""
         return [
@@ -43,7 +52,7 @@ class JointLosses:
             *(f"{critic}_gap" for critic in CRITICS),
         ]
 
-    def joint_losses(self, synthetic, clean, real):
+    def joint_losses(self, synthetic: Any, clean: Any, real: Any):
         """The losses of one step, Eqs. (2)-(8), all from the same forward passes.
 
         Args:
@@ -69,7 +78,7 @@ class JointLosses:
             **losses,
         }
 
-    def generator_losses(self, made, synthetic, clean, real):
+    def generator_losses(self, made: Any, synthetic: Any, clean: Any, real: Any):
         def distance(left, right):
             return ops.mean(ops.abs(left - right))
 
@@ -115,7 +124,9 @@ class JointLosses:
         answers = getattr(self, critic)(ops.concatenate(images, axis=0))
         return ops.split(answers, len(images), axis=0)
 
-    def critic_losses(self, made, synthetic, clean, real, good=True):
+    def critic_losses(
+        self, made: Any, synthetic: Any, clean: Any, real: Any, good: bool = True
+    ):
         """Halved sums of "real is real" and "made is made", Eqs. (2)-(4).
 
         `good`, a scalar bool: whether the pools take the images.

@@ -1,25 +1,27 @@
 """Layers and helpers that several networks use."""
 
+from typing import Any
+
 import keras
 from keras import ops
 
 from tfderain.models import winograd
 
 
-def built(layer, channels):
+def built(layer: Any, channels: int):
     """Builds a layer for images of so many channels, and returns it."""
     layer.build((None, None, None, channels))
     return layer
 
 
-def convolution(filters, kernel_size, name, dtype):
+def convolution(filters: int, kernel_size: int, name: str, dtype: Any):
     """Returns a convolution that keeps the height and the width."""
     return keras.layers.Conv2D(
         filters, kernel_size, padding="same", dtype=dtype, name=name
     )
 
 
-def mirror_indices(size, padded):
+def mirror_indices(size: Any, padded: Any):
     """Indices that extend an axis by mirroring it without repeating its edge.
 
     Unlike reflect padding of the usual kind it takes any `padded`, also when the
@@ -28,7 +30,7 @@ def mirror_indices(size, padded):
 
     Args:
         size: int or scalar tensor, length of the axis.
-        padded: int or scalar tensor, length wanted, at least `size`.
+        padded: int or scalar tensor, length after padding, at least `size`.
 
     Returns:
         `(padded,)` int32, the first `size` entries are `0, 1, ...`.
@@ -38,7 +40,7 @@ def mirror_indices(size, padded):
     return ops.minimum(position, period - position)
 
 
-def pad_to_multiple(images, multiple):
+def pad_to_multiple(images: Any, multiple: Any):
     """Pads bottom and right by mirroring, up to the next multiple.
 
     Args:
@@ -191,7 +193,7 @@ class SqueezeExcitation(keras.layers.Layer):
         }
 
 
-def depthwise_initializer(kernel_size):
+def depthwise_initializer(kernel_size: int):
     """Uniform with variance `1 / (3 * kernel_size**2)`, PyTorch's default.
 
     Keras counts the channels into the fan-in of a depthwise kernel, though it does not
@@ -200,7 +202,9 @@ def depthwise_initializer(kernel_size):
     return keras.initializers.RandomUniform(-1 / kernel_size, 1 / kernel_size)
 
 
-def separable(channels, kernel_size, name, dilation=1, dtype=None):
+def separable(
+    channels: int, kernel_size: int, name: str, dilation: int = 1, dtype: Any = None
+):
     """Depthwise convolution and a pointwise one, both without bias."""
     return keras.layers.SeparableConv2D(
         channels,
@@ -214,7 +218,7 @@ def separable(channels, kernel_size, name, dilation=1, dtype=None):
     )
 
 
-def in_few_taps(layer, features):
+def in_few_taps(layer: Any, features: Any):
     """`layer(features)` of a separable convolution, its kernel in four parts.
 
     Every second row and column of the kernel makes a dilated one of at most 16 taps for

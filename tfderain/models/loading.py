@@ -1,5 +1,7 @@
 """Loading of trained networks by a preset's name or a path."""
 
+import os
+
 import keras
 
 from tfderain import metrics, models, optimizers, presets
@@ -19,7 +21,7 @@ def register():
     )
 
 
-def load(name_or_path):
+def load(name_or_path: str | os.PathLike):
     """Loads a trained network; nothing is downloaded.
 
     Args:

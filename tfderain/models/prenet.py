@@ -13,6 +13,8 @@ Differences: the four gates of the LSTM are one convolution; a network in traini
 starts from Keras's random numbers, drawn from PyTorch's distribution.
 """
 
+from typing import Any
+
 import keras
 from keras import ops
 
@@ -21,7 +23,7 @@ from tfderain.models.base import Derainer
 from tfderain.models.layers import Convolution
 
 
-def convolution(filters, channels, name, dtype=None):
+def convolution(filters: int, channels: int, name: str, dtype: Any = None):
     """A built 3x3 convolution with bias that starts as PyTorch's do.
 
     Args:

@@ -14,6 +14,7 @@ device only: the archives and the key encoder are not kept alike on several repl
 """
 
 import math
+from typing import Any
 
 import keras
 from keras import ops
@@ -115,12 +116,12 @@ class PromptedBlock(SparseBlock):
 
     def __init__(
         self,
-        num_heads=1,
-        expansion=2.66,
-        cumulative=False,
-        filters=128,
-        views=("chromatic", "degradation"),
-        mixing="alpha",
+        num_heads: int = 1,
+        expansion: float = 2.66,
+        cumulative: bool = False,
+        filters: int = 128,
+        views: Any = ("chromatic", "degradation"),
+        mixing: str = "alpha",
         **kwargs,
     ):
         super().__init__(num_heads, expansion, cumulative, **kwargs)
@@ -153,7 +154,7 @@ class PromptedBlock(SparseBlock):
         features = features + attended + sum(prompts)
         return features + self.feed(self.feed_norm(features))
 
-    def share(self, vector):
+    def share(self, vector: Any):
         """`a` of the mixing, `(batch, 1, 1, 1)` in [0, 1], float32."""
         vector = ops.stop_gradient(ops.cast(vector, "float32"))
         cosine = ops.sum(unit(self.direction) * vector, axis=-1, keepdims=True)
@@ -226,7 +227,7 @@ class RainmerNetwork(DRSformerNetwork):
         chosen = {"chromatic": chromatic, "degradation": degradation}
         self.views = [view for view, wanted in chosen.items() if wanted]
         self.prompting = {"filters": filters, "views": self.views, "mixing": mixing}
-        self.encoder = None
+        self.encoder: Any = None
         if self.views or interaction:
             self.encoder = RepresentationEncoder(
                 self.dim,
@@ -239,7 +240,7 @@ class RainmerNetwork(DRSformerNetwork):
                 dtype=self.dtype_policy,
                 name="encoder",
             )
-        self.interaction = None
+        self.interaction: Any = None
         if interaction:
             self.interaction = SpatialChannelInteraction(
                 dtype=self.dtype_policy, name="interaction"
@@ -281,13 +282,13 @@ class RainmerNetwork(DRSformerNetwork):
         return self.interaction(self.encoder.locate(rainy), features)
 
 
-def contrastive_terms(chromatic, degradation):
+def contrastive_terms(chromatic: Any, degradation: Any):
     """Names of the losses of the views that there are."""
     terms = {"contrast_chromatic": chromatic, "contrast_detail": degradation}
     return [term for term, has_view in terms.items() if has_view]
 
 
-def weighed(tasks, terms, contrast_weight):
+def weighed(tasks: Any, terms: Any, contrast_weight: Any):
     """`(tasks, fixed weights)`: the given tasks or Rainmer's, and contrastive terms."""
     weights = dict.fromkeys(terms, contrast_weight)
     if tasks is not None:
@@ -380,8 +381,8 @@ class Rainmer(SparseTransformer):
         self.contrast_weight = contrast_weight
         names = ("num_negatives", "num_archived", "momentum", "temperature")
         values = (num_negatives, num_archived, momentum, temperature)
-        self.contrast_options = dict(zip(names, values, strict=True))
-        self.contrast = self.make_contrast() if terms else None
+        self.contrast_options: dict[str, Any] = dict(zip(names, values, strict=True))
+        self.contrast: Any = self.make_contrast() if terms else None
 
     def make_contrast(self):
         encoder = self.network.encoder
@@ -444,7 +445,7 @@ class Rainmer(SparseTransformer):
             finite = ops.equal(self.bad_steps_in_a_row, 0)
             entries = self.contrast.entries(*self.seen(rainy, clean))
             self.contrast.remember(self.gather_batch(entries), finite)
-            # The authors move it at the begin of the next step: the same.
+            # The authors move it at the start of the next step: the same.
             self.contrast.follow(self.network.encoder, finite)
         return results
 

@@ -1,5 +1,7 @@
 """Representation encoder: what Rainmer and its contrastive losses see of an image."""
 
+from typing import Any
+
 import keras
 from keras import ops
 
@@ -125,7 +127,8 @@ class RepresentationEncoder(keras.layers.Layer):
             options["num_stages"], options["variant"], dtype=dtype, name="experts"
         )
         built(self.experts, dim)
-        self.chromatic = self.degradation = None
+        self.chromatic: Any = None
+        self.degradation: Any = None
         for name in ("chromatic", "degradation"):
             if options[name]:
                 projector = Projector(

@@ -1,6 +1,6 @@
 """ResUNet: a U-Net of plain residual blocks, the network of the default preset.
 
-An own design, for two cores, phones and browsers: 3x3 convolutions with ReLU and
+Our own design, for two cores, phones and browsers: 3x3 convolutions with ReLU and
 nothing else. No normalisation, attention or depthwise convolution, so that it is fast
 everywhere, close in int8 and equal in tiles. It works on pixels unshuffled by 2, where
 the same arithmetic gave more than at full size (25.8 against 25.4 dB on real pairs
@@ -12,6 +12,7 @@ https://arxiv.org/abs/2204.04676), desubpixel steps as in MENET.
 """
 
 import itertools
+from typing import Any
 
 import keras
 from keras import ops
@@ -23,7 +24,14 @@ from tfderain.models.layers import Convolution
 RESIDUAL_GAIN = 0.3  # of the second kernels' start: blocks begin near the identity
 
 
-def convolution(filters, kernel_size, name, gain=2.0, dtype=None, **options):
+def convolution(
+    filters: int,
+    kernel_size: int,
+    name: str,
+    gain: float = 2.0,
+    dtype: Any = None,
+    **options,
+):
     """A convolution with bias whose kernel starts with variance `gain / fan_in`."""
     return Convolution(
         filters,

@@ -4,6 +4,8 @@ Chen et al., CVPR 2023, https://arxiv.org/abs/2303.11950; see `drsformer`. Atten
 between channels, so memory and time grow linearly with the pixels.
 """
 
+from typing import Any
+
 import keras
 from keras import ops
 
@@ -12,11 +14,11 @@ from tfderain.models.layers import depthwise_initializer
 EPSILON = 1e-5  # of the layer normalisations, PyTorch's default
 
 
-def pointwise(filters, name, dtype):
+def pointwise(filters: int, name: str, dtype: Any):
     return keras.layers.Conv2D(filters, 1, use_bias=False, dtype=dtype, name=name)
 
 
-def convolution(filters, name, dtype, gain=1.0):
+def convolution(filters: int, name: str, dtype: Any, gain: float = 1.0):
     return keras.layers.Conv2D(
         filters,
         3,
@@ -28,7 +30,7 @@ def convolution(filters, name, dtype, gain=1.0):
     )
 
 
-def depthwise(kernel_size, name, dtype):
+def depthwise(kernel_size: int, name: str, dtype: Any):
     return keras.layers.DepthwiseConv2D(
         kernel_size,
         padding="same",
@@ -39,11 +41,11 @@ def depthwise(kernel_size, name, dtype):
     )
 
 
-def normalization(name, dtype):
+def normalization(name: str, dtype: Any):
     return keras.layers.LayerNormalization(epsilon=EPSILON, dtype=dtype, name=name)
 
 
-def unit_columns(features):
+def unit_columns(features: Any):
     """`(batch, pixels, channels)` with each channel scaled to length 1, in float32.
 
     A sum of squares over an image would overflow in half precision.
@@ -53,13 +55,13 @@ def unit_columns(features):
     return features / ops.maximum(length, 1e-12)
 
 
-def top_k_counts(channels):
+def top_k_counts(channels: int):
     """How many of the channels the four masks keep: 1/2, 2/3, 3/4 and 4/5 of them."""
     counts = (channels // 2, 2 * channels // 3, 3 * channels // 4, 4 * channels // 5)
     return tuple(max(count, 1) for count in counts)
 
 
-def independent_attention(scores, shares):
+def independent_attention(scores: Any, shares: Any):
     """Softmax of each row's k largest scores, summed over four k (DRSformer).
 
     Args:
@@ -80,7 +82,7 @@ def independent_attention(scores, shares):
     return total
 
 
-def cumulative_attention(scores, shares):
+def cumulative_attention(scores: Any, shares: Any):
     """As `independent_attention`, but each k works on the map of the one before.
 
     Rainmer's published loop overwrites its scores. Entries dropped once are exactly 0

@@ -1,4 +1,4 @@
-"""Faster 3x3 convolutions for training on CPUs, by Winograd's minimal filtering.
+"""Winograd convolutions: faster 3x3 convolutions for training on CPUs.
 
 ```python
 winograd.use(True)  # compiles winograd.cc once, a quarter of a minute

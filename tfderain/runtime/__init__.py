@@ -1,4 +1,4 @@
-"""Restorer, and the engines and tiles behind it; TensorFlow stays unloaded.
+"""Runtime: `Restorer`, and the engines and tiles behind it; no TensorFlow.
 
 Modules: `restorer`, `engines` (LiteRT, ONNX Runtime, TensorFlow), `tiling`.
 """

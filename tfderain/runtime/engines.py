@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tfderain import presets
+from tfderain import errors, extras, presets
 
 # Key of what tfderain keeps inside LiteRT and ONNX files, as JSON.
 METADATA = "tfderain"
@@ -32,6 +32,9 @@ class LiteRT:
         threads: int or `None`, for one per processor that this process may use.
     """
 
+    stride: int
+    global_operations: bool
+
     def __init__(self, model, threads=None):
         from ai_edge_litert.interpreter import Interpreter
 
@@ -47,9 +50,9 @@ class LiteRT:
                     self.interpreter.allocate_tensors()
         # RuntimeError: an operation that this build of LiteRT lacks.
         except (ValueError, RuntimeError) as error:
-            reason = " ".join(str(error).split())
             raise ValueError(
-                f"The model must be a LiteRT file. Received: {path} ({reason})."
+                "The model must be a LiteRT file. "
+                f"Received: {path} ({errors.reason(error)})."
             ) from error
         _take_card(self, path, litert_metadata, DEFAULT_STRIDE)
         (self.target,) = self.interpreter.get_output_details()
@@ -83,18 +86,12 @@ class ONNX:
         threads: int or `None`, for one per processor that this process may use.
 
     Raises:
-        ValueError: if onnxruntime is not installed (extra `onnx`).
+        ImportError: if onnxruntime is not installed (extra `onnx`).
     """
 
     def __init__(self, model, threads=None):
         path = _file(model, ".onnx", "onnx")
-        try:
-            import onnxruntime
-        except ImportError as error:
-            raise ValueError(
-                'runtime="onnx" needs ONNX Runtime: pip install "tfderain[onnx]". '
-                f"Received: {error}."
-            ) from error
+        onnxruntime = extras.require("onnxruntime", extra="onnx")
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads or processors()
         try:
@@ -102,9 +99,9 @@ class ONNX:
                 os.fspath(path), options, providers=["CPUExecutionProvider"]
             )
         except Exception as error:  # onnxruntime's own classes, which are not public
-            reason = " ".join(str(error).split())
             raise ValueError(
-                f"The model must be an ONNX file. Received: {path} ({reason})."
+                "The model must be an ONNX file. "
+                f"Received: {path} ({errors.reason(error)})."
             ) from error
         properties = self.session.get_modelmeta().custom_metadata_map
         _take_card(self, path, lambda _: json.loads(properties.get(METADATA, "{}")))

@@ -8,7 +8,11 @@ derained = restorer.derain(rainy)  # the kind, size and dtype of `rainy`
 ```
 """
 
+from collections.abc import Callable
+from typing import Any, Literal
+
 import numpy as np
+from PIL import Image
 
 from tfderain import images
 from tfderain.runtime import engines, scales, tiling
@@ -63,13 +67,13 @@ class Restorer:
 
     def __init__(
         self,
-        model="menet",
-        runtime="litert",
-        threads=None,
-        tile="auto",
-        overlap=None,
-        scales="auto",
-        best=False,
+        model: Any = "menet",
+        runtime: str = "litert",
+        threads: int | None = None,
+        tile: int | Literal["auto"] | None = "auto",
+        overlap: int | None = None,
+        scales: int | str = "auto",
+        best: bool = False,
     ):
         if runtime not in RUNTIMES:
             raise ValueError(
@@ -79,7 +83,7 @@ class Restorer:
         if threads is not None and threads < 1:
             raise ValueError(f"`threads` must be positive. Received: {threads}.")
         self.runtime = runtime
-        self.tile = tile
+        self.tile: int | Literal["auto"] | None = tile
         self.overlap = overlap
         self.scales = scales
         self.best = best
@@ -89,7 +93,7 @@ class Restorer:
         # Says now whether the settings fit, rather than at the first image.
         self._plan((self.stride, self.stride))
 
-    def derain(self, image, progress=None):
+    def derain(self, image: np.ndarray | Image.Image, progress: Callable | None = None):
         """Derains one image or a batch, returned in the kind it came in.
 
         Args:
@@ -105,7 +109,7 @@ class Restorer:
             image.
 
         Raises:
-            ValueError: if shape, dtype or values are others than these.
+            ValueError: if shape, dtype or values do not fit.
         """
         like = images.Like(image)
         plans = self._plan(like.pairs[0][0].shape[:2])

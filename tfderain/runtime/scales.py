@@ -21,7 +21,7 @@ COARSEST = 480
 MOST = 6  # 15,360 pixels and more
 
 
-def count_scales(size, scales="auto") -> int:
+def count_scales(size: tuple[int, int], scales: int | str = "auto") -> int:
     """How many scales there are, the picture itself among them.
 
     Args:
@@ -46,12 +46,12 @@ def count_scales(size, scales="auto") -> int:
     return min(wanted, 1 + int(np.log2(max(min(size), 1))), MOST)
 
 
-def sizes(size, count):
+def sizes(size: tuple[int, int], count: int):
     """`(height, width)` of the picture and of its reduced copies, largest first."""
     return [tuple(-(-side // 2**scale) for side in size) for scale in range(count)]
 
 
-def halved(image):
+def halved(image: np.ndarray):
     """A copy of half the size: means of 2x2 pixels; an odd edge is repeated.
 
     Args:
@@ -70,7 +70,7 @@ def halved(image):
     return half
 
 
-def doubled(image, rows, columns):
+def doubled(image: np.ndarray, rows: np.ndarray, columns: np.ndarray):
     """Some rows and columns of an image enlarged twice, bilinearly.
 
     Args:

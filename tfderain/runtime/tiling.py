@@ -7,9 +7,12 @@ down, across = tiles.weights()  # add up to 1 at every pixel
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 # Whole images up to here: MENET takes about 300 bytes per pixel of a tile in LiteRT.
 AUTO_PIXELS = 1_500_000
@@ -37,7 +40,7 @@ def round_up(length: int, multiple: int) -> int:
     return -(-length // multiple) * multiple
 
 
-def pad_to_multiple(array, multiple: int) -> np.ndarray:
+def pad_to_multiple(array: np.ndarray, multiple: int) -> np.ndarray:
     """Pads bottom and right by reflection until both sides are multiples.
 
     Args:
@@ -86,7 +89,12 @@ class Tiles:
         )
 
 
-def plan_tiles(size, tile, overlap: int | None, stride: int) -> Tiles:
+def plan_tiles(
+    size: Sequence[int],
+    tile: int | Literal["auto"] | None,
+    overlap: int | None,
+    stride: int,
+) -> Tiles:
     """Covers an image with overlapping tiles of one size, as few as will do.
 
     Args:
@@ -127,10 +135,11 @@ def plan_tiles(size, tile, overlap: int | None, stride: int) -> Tiles:
         room = (length - side) // stride
         sides.append(side)
         starts.append([room * i // max(count - 1, 1) * stride for i in range(count)])
-    return Tiles(tuple(size), tuple(sides), *map(tuple, starts), shared)
+    rows, columns = (tuple(firsts) for firsts in starts)
+    return Tiles(tuple(size), tuple(sides), rows, columns, shared)
 
 
-def blend_weights(starts, tile: int, overlap: int) -> np.ndarray:
+def blend_weights(starts: ArrayLike, tile: int, overlap: int) -> np.ndarray:
     """Returns weights `(len(starts), tile)` that add up to 1 wherever tiles meet.
 
     In the middle of the pixels that two neighbours share lies a raised-cosine ramp a

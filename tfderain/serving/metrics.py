@@ -2,6 +2,7 @@
 
 import contextlib
 import time
+from collections.abc import Callable
 
 from tfderain.serving.refusal import Refusal
 
@@ -56,7 +57,7 @@ class Metrics:
             "tfderain_requests_open", "Calls in progress.", registry=registry
         )
 
-    def watch(self, queue, calls):
+    def watch(self, queue: Callable, calls: Callable):
         """Names the functions that return how many images wait and calls are open."""
         self._queue.set_function(queue)
         self._open.set_function(calls)

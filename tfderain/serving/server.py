@@ -1,4 +1,4 @@
-"""Ports, start and stop of a server for one model."""
+"""Server of one model: its ports, start and stop."""
 
 import ipaddress
 import os
@@ -9,12 +9,13 @@ import time
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
-from tfderain import presets, runtime
+from tfderain import extras, presets, runtime
 from tfderain.runtime import engines
-from tfderain.serving import page
+from tfderain.serving import page, protos
 from tfderain.serving.engine import Engine
 from tfderain.serving.metrics import Metrics
 from tfderain.serving.service import Limits, Service
@@ -57,7 +58,7 @@ class Settings:
     max_pixels: int = 50_000_000
     timeout: float = 60.0
     grace: float = 30.0
-    tile: str | int | None = "auto"
+    tile: int | Literal["auto"] | None = "auto"
     runtime: str | None = None
     ui: str | os.PathLike | None = None
 
@@ -243,29 +244,17 @@ def require_packages(grpc: bool):
     Raises:
         ImportError: if a package of the extra `serve` is not installed.
     """
-    try:
-        import fastapi  # noqa: F401
-        import prometheus_client  # noqa: F401
-        import uvicorn  # noqa: F401
-
-        if grpc:
-            import grpc as _  # noqa: F401
-
-            from tfderain.serving import protos
-
-            protos.load()
-    except ImportError as error:
-        raise ImportError(
-            'Serving needs `pip install "tfderain[serve]"`. '
-            f"Received: {' '.join(str(error).split())}."
-        ) from error
+    extras.require("fastapi", "prometheus_client", "uvicorn", extra="serve")
+    if grpc:
+        extras.require("grpc", extra="serve")
+        protos.load()
 
 
 def name_and_version(model, name: str | None = None) -> tuple[str, int]:
     """Returns the name and version that clients use for a model.
 
     Raises:
-        ValueError: if the name does not fit into an address.
+        ValueError: if the name cannot be part of an address.
     """
     located = presets.locate(model)
     path, folder = located.path, located.saved_model

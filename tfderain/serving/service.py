@@ -1,4 +1,4 @@
-"""Calls for images, whichever way they came: checks, limits, queue, deadline."""
+"""Calls by REST or gRPC: checks, limits, queue and deadline."""
 
 import contextlib
 import threading

@@ -5,6 +5,7 @@ import dataclasses
 import keras
 
 from tfderain import losses, models, weighting
+from tfderain.training.config import TrainConfig
 
 LOSSES = {
     "reconstruction": losses.Reconstruction,
@@ -15,7 +16,7 @@ LOSSES = {
 }
 
 
-def build_model(config, mixed_precision=None):
+def build_model(config: TrainConfig, mixed_precision: str | None = None):
     """A new, built network of a config, not compiled.
 
     Args:
@@ -41,7 +42,7 @@ def build_model(config, mixed_precision=None):
     return model
 
 
-def shipped(config):
+def shipped(config: TrainConfig):
     """The config of the network that is left after training."""
     model_config = models.MODELS[config.model].shipped(config.model_config)
     return dataclasses.replace(config, model_config=model_config)

@@ -9,6 +9,7 @@ import itertools
 import json
 import types
 import typing
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from tfderain import models
@@ -167,7 +168,7 @@ CHOICES = {
 }
 
 
-def override(config: TrainConfig, settings) -> TrainConfig:
+def override(config: TrainConfig, settings: Sequence[str]) -> TrainConfig:
     """Replaces fields by `"name=value"` texts, parsed by the type of the field.
 
     Args:

@@ -10,6 +10,7 @@ check recipes at once.
 """
 
 import dataclasses
+from collections.abc import Sequence
 
 from tfderain.presets import FORMS
 from tfderain.training.ablations import (
@@ -70,7 +71,7 @@ RESUNET = TrainConfig(
 )
 
 RECIPES = {
-    # tfderain train menet --data DIR --streaks DIR --run DIR: the shipped preset. One
+    # tfderain train menet --data DIR --streaks DIR --out DIR: the shipped preset. One
     # network for light, heavy and real rain. Its last parts had fixed weights, see its
     # card.
     "menet": TrainConfig(
@@ -112,7 +113,7 @@ RECIPES = {
         epochs=100,
         schedule="steps",
     ),
-    # tfderain train erlnet --data DIR --streaks DIR --run DIR: ERL-Net at a quarter of
+    # tfderain train erlnet --data DIR --streaks DIR --out DIR: ERL-Net at a quarter of
     # the paper's width, all stages of MA_D.
     "erlnet": TrainConfig(
         model="erlnet",
@@ -154,7 +155,7 @@ RECIPES = {
         learning_rate=4e-4,
         schedule="plateau",
     ),
-    # tfderain train jrgr --synthetic DIR --real DIR --streaks DIR: the shipped preset.
+    # tfderain train jrgr --data DIR --photos DIR --streaks DIR: the shipped preset.
     "jrgr": TrainConfig(
         model="jrgr",
         model_config=FORMS["jrgr"].model_config,
@@ -189,7 +190,7 @@ RECIPES = {
         },
         keep="last",
     ),
-    # tfderain train jrgr_paper --synthetic DIR --real DIR: section 3.3; weights of the
+    # tfderain train jrgr_paper --data DIR --photos DIR: section 3.3; weights of the
     # losses as printed.
     "jrgr_paper": TrainConfig(
         model="jrgr",
@@ -214,7 +215,7 @@ RECIPES = {
         beta_1=0.5,
         keep="last",
     ),
-    # tfderain train jrgr_code --synthetic DIR --real DIR: as the authors really ran it.
+    # tfderain train jrgr_code --data DIR --photos DIR: as the authors really ran it.
     "jrgr_code": TrainConfig(
         model="jrgr",
         model_config={"variant": "code", "lambdas": {"mse": 50.0}},
@@ -229,7 +230,7 @@ RECIPES = {
         beta_1=0.5,
         keep="last",
     ),
-    # tfderain train rainmer --data DIR --streaks DIR --run DIR: a quarter of the
+    # tfderain train rainmer --data DIR --streaks DIR --out DIR: a quarter of the
     # paper's channels. The data set's rain, synthetic rain by day and by night in one
     # mixture take the place of the paper's three data sets; with folders of real ones
     # give `--data` several times and `--set degrade=none`.
@@ -326,9 +327,9 @@ RECIPES = {
         seed=100,
     ),
     # tfderain train resunet --data PAIRS --data PHOTOS --layout auto --layout clean
-    # --streaks DIR --layers RAINTRAINH --run DIR; photos without rain, see `Material`
+    # --streaks DIR --layers RAINTRAINH --out DIR; photos without rain, see `Material`
     "resunet": RESUNET,
-    # tfderain train resunet_fast --data DIR --run DIR: half the channels and fewer
+    # tfderain train resunet_fast --data DIR --out DIR: half the channels and fewer
     # blocks, for phones and browsers.
     "resunet_fast": dataclasses.replace(
         RESUNET,
@@ -378,7 +379,9 @@ RECIPES = {
 }
 
 
-def resolve(recipe, ablation=None, overrides=()) -> TrainConfig:
+def resolve(
+    recipe: str, ablation: str | None = None, overrides: Sequence[str] = ()
+) -> TrainConfig:
     """The config of a recipe by name, of one of its ablations, with overrides.
 
     Args:

@@ -1,11 +1,12 @@
-"""Strategies that train a network stage by stage: which stages, and how each."""
+"""Strategies of training stage by stage: the stages and the config of each."""
 
 import dataclasses
 
 from tfderain import models
+from tfderain.training.config import TrainConfig
 
 
-def stages_of(config):
+def stages_of(config: TrainConfig):
     """The stages of a config with a strategy, in order, as its network tells them.
 
     Args:
@@ -36,7 +37,7 @@ def _config_of(config, stage):
     return dataclasses.replace(config, **alone, **changes)
 
 
-def takes_photos(config):
+def takes_photos(config: TrainConfig):
     """Whether training of a config reads real rainy photos, in any of its stages."""
     network = models.MODELS[config.model]
     if config.strategy is None:

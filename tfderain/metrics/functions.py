@@ -1,35 +1,12 @@
-"""PSNR and SSIM under four named protocols, as functions and as Keras metrics.
+"""PSNR and SSIM as functions of NumPy arrays, and their core for any backend."""
 
-```python
-metrics.psnr(derained, clean, "matlab_y_float")  # NumPy, float64, one value per image
-model.compile("adam", metrics=[metrics.PSNR(), metrics.SSIM("rgb_gaussian")])
-```
-
-| protocol           | channel and its range           | SSIM window               |
-|--------------------|---------------------------------|---------------------------|
-| `matlab_y_uint8`   | Y 16..235, rounded to uint8     | Gaussian 11x11, sigma 1.5 |
-| `matlab_y_float`   | Y 16..235, not rounded          | the same, scaled down     |
-| `opencv_y_uniform` | Y 0..255 (JPEG luma), rounded   | uniform 7x7, sample cov.  |
-| `rgb_gaussian`     | R, G, B 0..255                  | Gaussian 11x11, sigma 1.5 |
-
-`matlab_y_uint8` is `evaluate_PSNR_SSIM.m` of Restormer, MPRNet and MSPFN;
-`matlab_y_float` is `statistic/*.m` of PReNet and RCDNet, where images are averaged down
-by `max(1, round(shorter side / 256))` before SSIM; `opencv_y_uniform` is the raindrop
-convention (AGAN); `rgb_gaussian` is scikit-image with `gaussian_weights` (GT-RAIN).
-Peak 255, K1 0.01, K2 0.03 and windows wholly inside the image hold for all. Because
-MATLAB's luma spans 219 grey levels, its PSNR is 1.32 dB above that of full-range luma:
-scores under different protocols cannot be compared.
-
-Scores are those of saved 8-bit files: float images are clipped to [0, 1] and rounded to
-0..255 first, in every protocol. A perfect image scores `PSNR_CAP` dB, not infinity.
-
-Reference: Wang et al., 2004, Image Quality Assessment: From Error Visibility to
-Structural Similarity, eq. 13; https://doi.org/10.1109/TIP.2003.819861
-"""
-
+import functools
+import operator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from tfderain import images
 
@@ -42,7 +19,7 @@ _UNIFORM = (1 / 7,) * 7
 
 
 @dataclass(frozen=True)
-class _Protocol:
+class Protocol:
     """Luma is `offset + (weights . rgb) / divisor`, all of it exact in integers."""
 
     channel: str
@@ -58,26 +35,28 @@ class _Protocol:
 _MATLAB_LUMA = {"weights": (65481, 128553, 24966), "divisor": 255_000, "offset": 16}
 _OPENCV_LUMA = {"weights": (4899, 9617, 1868), "divisor": 2**14}  # fixed point, 14 bits
 _PROTOCOLS = {
-    "matlab_y_uint8": _Protocol("y", **_MATLAB_LUMA, rounded=True),
-    "matlab_y_float": _Protocol("y", **_MATLAB_LUMA, scaled_down=True),
-    "opencv_y_uniform": _Protocol(
+    "matlab_y_uint8": Protocol("y", **_MATLAB_LUMA, rounded=True),
+    "matlab_y_float": Protocol("y", **_MATLAB_LUMA, scaled_down=True),
+    "opencv_y_uniform": Protocol(
         "y", **_OPENCV_LUMA, rounded=True, taps=_UNIFORM, sample_covariance=True
     ),
-    "rgb_gaussian": _Protocol("rgb"),
+    "rgb_gaussian": Protocol("rgb"),
 }
 PROTOCOLS = tuple(_PROTOCOLS)
 
 
-def channel(protocol):
+def channel(protocol: str) -> str:
     """Returns `"y"` or `"rgb"`, the channel that a protocol scores.
 
     Raises:
         ValueError: the protocol is unknown; the message lists the known ones.
     """
-    return _find(protocol).channel
+    return find(protocol).channel
 
 
-def psnr(derained, clean, protocol="matlab_y_float"):
+def psnr(
+    derained: ArrayLike, clean: ArrayLike, protocol: str = "matlab_y_float"
+) -> float | np.ndarray:
     """Peak signal-to-noise ratio in dB, at most `PSNR_CAP`, computed in float64.
 
     Args:
@@ -93,23 +72,25 @@ def psnr(derained, clean, protocol="matlab_y_float"):
         ValueError: shapes differ, an image is not RGB, values are not finite, a clean
             float image leaves [0, 1], or the protocol is unknown.
     """
-    single, *pair = _integers(derained, clean)
-    values = _psnr(np, *pair, _find(protocol))
+    single, derained, clean = _integers(derained, clean)
+    values = psnr_of(np, derained, clean, find(protocol))
     return float(values[0]) if single else values
 
 
-def ssim(derained, clean, protocol="matlab_y_float"):
+def ssim(
+    derained: ArrayLike, clean: ArrayLike, protocol: str = "matlab_y_float"
+) -> float | np.ndarray:
     """Mean structural similarity, at most 1, computed in float64.
 
-    Args, returns and errors are those of `psnr`; besides, a `ValueError` says when an
-    image is smaller than the window (11 pixels, or 7 for `opencv_y_uniform`).
+    Args, returns and errors are those of `psnr`; there is also a `ValueError` for an
+    image smaller than the window (11 pixels, or 7 for `opencv_y_uniform`).
     """
-    single, *pair = _integers(derained, clean)
-    values = _ssim(np, *pair, _find(protocol))
+    single, derained, clean = _integers(derained, clean)
+    values = ssim_of(np, derained, clean, find(protocol))
     return float(values[0]) if single else values
 
 
-def luma(image, protocol="matlab_y_float"):
+def luma(image: ArrayLike, protocol: str = "matlab_y_float") -> np.ndarray:
     """Luma as whole numbers of equal steps, so that differences compare exactly.
 
     Args:
@@ -124,7 +105,7 @@ def luma(image, protocol="matlab_y_float"):
     Raises:
         ValueError: as `psnr`, and if the protocol scores R, G and B.
     """
-    found = _find(protocol)
+    found = find(protocol)
     if not found.weights:
         raise ValueError(
             f"The protocol must score luma (Y). Received: protocol={protocol!r}."
@@ -134,7 +115,8 @@ def luma(image, protocol="matlab_y_float"):
     return steps[0] if single else steps
 
 
-def _find(protocol):
+def find(protocol: str) -> Protocol:
+    """Returns what a protocol prescribes, by its name."""
     if protocol not in _PROTOCOLS:
         raise ValueError(
             f"`protocol` must be one of {', '.join(PROTOCOLS)}. "
@@ -184,14 +166,14 @@ def _check_values(name, image, low=-np.inf, high=np.inf):
 # agree in names, and `derained` and `clean` are int32 RGB `(n, h, w, 3)`.
 
 
-def _psnr(xp, derained, clean, protocol):
+def psnr_of(xp: Any, derained: Any, clean: Any, protocol: Protocol):
     difference = _planes(xp, derained, protocol) - _planes(xp, clean, protocol)
     error = _mean(xp, difference * difference)
     floor = 255**2 / 10 ** (PSNR_CAP / 10)
     return 10 * xp.log10(255**2 / xp.maximum(error, floor))
 
 
-def _ssim(xp, derained, clean, protocol):
+def ssim_of(xp: Any, derained: Any, clean: Any, protocol: Protocol):
     _check_window(xp.shape(clean)[1:3], len(protocol.taps))
     x, y = (_planes(xp, rgb, protocol) - _CENTRE for rgb in (derained, clean))
     if protocol.scaled_down:
@@ -230,7 +212,8 @@ def _planes(xp, rgb, protocol):
 
 def _luma(rgb, protocol):
     """Turns int32 RGB into luma `(n, h, w, 1)` in the steps that `luma` describes."""
-    total = sum(rgb[..., i : i + 1] * w for i, w in enumerate(protocol.weights))
+    weighted = (rgb[..., i : i + 1] * w for i, w in enumerate(protocol.weights))
+    total = functools.reduce(operator.add, weighted)
     if protocol.rounded:  # half up, exact: these are integers
         return (total + protocol.divisor // 2) // protocol.divisor
     return total
@@ -258,8 +241,10 @@ def _smooth(planes, taps):
     """
     last = len(taps) - 1
     steps = [(tap, slice(i, i - last or None)) for i, tap in enumerate(taps)]
-    planes = sum(tap * planes[:, rows] for tap, rows in steps)
-    return sum(tap * planes[:, :, columns] for tap, columns in steps)
+    parts = (tap * planes[:, rows] for tap, rows in steps)
+    planes = functools.reduce(operator.add, parts)
+    parts = (tap * planes[:, :, columns] for tap, columns in steps)
+    return functools.reduce(operator.add, parts)
 
 
 def _check_window(size, window):
@@ -291,90 +276,3 @@ def _scale_down(xp, planes):
         pixels = xp.where(pixels >= side, 2 * side - 1 - pixels, pixels)
         planes = xp.mean(xp.take(planes, pixels, axis=axis), axis=axis + 1)
     return planes
-
-
-class _ImageMetric:
-    """What `PSNR` and `SSIM` share; `keras.metrics.Mean` is the other parent."""
-
-    def __init__(self, protocol="matlab_y_float", name=None, dtype=None):
-        name = name or f"{type(self).__name__.lower()}_{channel(protocol)}"
-        super().__init__(name=name, dtype=dtype)
-        self.protocol = protocol
-
-    def update_state(self, y_true, y_pred, sample_weight=None):
-        from keras import ops
-
-        pair = (_rounded(ops, image) for image in (y_pred, y_true))
-        values = self._score(ops, *pair, _find(self.protocol))
-        return super().update_state(values, sample_weight)
-
-    def get_config(self):
-        config = {"protocol": self.protocol, "name": self.name}
-        return {**config, "dtype": super().get_config()["dtype"]}
-
-
-def _rounded(ops, image):
-    """Returns a tensor, uint8 or float on [0, 1], as int32 0..255, halves up."""
-    from keras.backend import standardize_dtype
-
-    image = ops.convert_to_tensor(image)
-    if standardize_dtype(image.dtype) != "uint8":
-        image = ops.clip(ops.cast(image, "float32"), 0.0, 1.0)
-        image = ops.floor(image * 255.0 + 0.5)
-    return ops.cast(image, "int32")
-
-
-class _PSNR(_ImageMetric):
-    """Mean over images of the peak signal-to-noise ratio, in dB, at most `PSNR_CAP`.
-
-    A Keras metric for `compile`; it runs in float32, in graphs and under XLA, on images
-    of any size. Both inputs are rounded to uint8 first, so the values are those of the
-    function `psnr` within 1e-4 dB.
-
-    Args:
-        protocol: one of `PROTOCOLS`. Defaults to `"matlab_y_float"`.
-        name: defaults to `"psnr_y"` or `"psnr_rgb"`, after the channel.
-        dtype: of the running mean.
-
-    Update: `(n, h, w, 3)` clean and derained images, float on [0, 1] or uint8.
-    """
-
-    _score = staticmethod(_psnr)
-
-
-class _SSIM(_ImageMetric):
-    """Mean over images of the structural similarity, at most 1.
-
-    A Keras metric for `compile`; it runs in float32, in graphs and under XLA, on images
-    of any size from 11x11. Both inputs are rounded to uint8 first, so the values are
-    those of the function `ssim` within 1e-5.
-
-    Args:
-        protocol: one of `PROTOCOLS`. Defaults to `"matlab_y_float"`.
-        name: defaults to `"ssim_y"` or `"ssim_rgb"`, after the channel.
-        dtype: of the running mean.
-
-    Update: `(n, h, w, 3)` clean and derained images, float on [0, 1] or uint8.
-    """
-
-    _score = staticmethod(_ssim)
-
-
-def __getattr__(name):
-    """Makes `PSNR` and `SSIM` when first used (PEP 562).
-
-    Scoring files with the functions thus never imports Keras and its backend.
-    """
-    if name not in ("PSNR", "SSIM"):
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    import keras
-
-    behaviour = globals()[f"_{name}"]
-    names = {"__module__": __name__, "__doc__": behaviour.__doc__}
-    metric = type(name, (behaviour, keras.metrics.Mean), names)
-    globals()[name] = keras.saving.register_keras_serializable("tfderain")(metric)
-    return globals()[name]
-
-
-def __dir__():
-    return sorted([*globals(), "PSNR", "SSIM"])
