@@ -220,7 +220,9 @@ def find_pairs(folder, layout: str = "auto", pattern: str | None = None) -> Pair
     if layout not in LAYOUTS:
         raise ValueError(f"`layout` must be one of {LAYOUTS}. Received: {layout=}.")
     files = relative_images(folder)
-    if layout in (*SIDE_BY_SIDE, "clean"):  # each file is its own partner
+    if layout == "clean" and pattern is None:
+        matches = layouts.Matches(files, files, [])
+    elif layout in (*SIDE_BY_SIDE, "clean"):  # each file is its own partner
         matches = layouts.side_by_side(files, pattern)
     elif pattern is not None:
         matches = layouts.match(files, pattern)
