@@ -126,6 +126,14 @@ ProtocolName = Annotated[
     Protocol, Option("--protocol", help="How scores are computed.")
 ]
 Tile = Annotated[str, Option("--tile", metavar="N", help="Tile side, or auto.")]
+Scales = Annotated[
+    str,
+    Option(
+        "--scales",
+        metavar="N",
+        help="Sizes at which a picture is derained, for large rain; auto or a number.",
+    ),
+]
 
 
 def weighted_folders(texts: list[str]) -> tuple[list[str], list[float] | None]:
@@ -164,6 +172,15 @@ def tile_side(text: str) -> int | str:
     if text.isdecimal() and int(text):
         return int(text)
     raise ValueError(f"`--tile` must be auto or a number of pixels. Received: {text}.")
+
+
+def scale_count(text: str) -> int | str:
+    """Returns at how many sizes a picture is derained, or `"auto"`."""
+    if text == "auto":
+        return text
+    if text.isdecimal() and int(text):
+        return int(text)
+    raise ValueError(f"`--scales` must be auto or a number from 1. Received: {text}.")
 
 
 def pictures(path: Path, many: bool) -> list[str]:

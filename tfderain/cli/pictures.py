@@ -29,6 +29,10 @@ def derain(
     compare: Annotated[
         bool, Option("--compare", help="Also write NAME.compare.png, side by side.")
     ] = False,
+    scales: options.Scales = "auto",
+    best: Annotated[
+        bool, Option("--best", help="Average with the mirror image; twice the time.")
+    ] = False,
     tile: options.Tile = "auto",
     overlap: Annotated[
         int | None, count("Pixels that tiles share. [default: 128]", least=0)
@@ -50,12 +54,17 @@ def derain(
     refuse_existing(overwrite, json)
     from tfderain import batch, images
 
-    tiles = {"tile": options.tile_side(tile), "overlap": overlap}
+    settings = {
+        "tile": options.tile_side(tile),
+        "overlap": overlap,
+        "scales": options.scale_count(scales),
+        "best": best,
+    }
     with console.Progress("derain") as progress:
         summary = batch.derain_files(
             inputs,
             out,
-            functools.partial(restorer, model, runtime, threads=threads, **tiles),
+            functools.partial(restorer, model, runtime, threads=threads, **settings),
             recursive=recursive,
             skip_existing=skip_existing,
             overwrite=overwrite,

@@ -62,6 +62,7 @@ def serve(
         float, Option(metavar="SECONDS", min=0, help="To finish after SIGTERM.")
     ] = 30,
     tile: options.Tile = "auto",
+    scales: options.Scales = "auto",
     runtime: options.RuntimeName = None,
     ui: Annotated[bool, Option("--ui", help="Also the page for photos.")] = False,
     ui_dir: Page = None,
@@ -97,6 +98,7 @@ def serve(
         timeout=timeout or 60,
         grace=grace,
         tile=options.tile_side(tile),
+        scales=options.scale_count(scales),
         runtime=runtime,
         ui=page,
     )

@@ -42,7 +42,7 @@ class Settings:
         max_pixels: int. Height times width of an image.
         timeout: float. Seconds for a request.
         grace: float. Seconds that requests may take to finish after `stop`.
-        tile: see `tfderain.runtime.Restorer`.
+        tile, scales: see `tfderain.runtime.Restorer`.
         runtime: `"litert"`, `"tensorflow"` or `None`, for that which suits the model.
         ui: path. Folder of the built page, to be served at `/`; `None` for no page.
     """
@@ -59,6 +59,7 @@ class Settings:
     timeout: float = 60.0
     grace: float = 30.0
     tile: int | Literal["auto"] | None = "auto"
+    scales: int | Literal["auto"] = "auto"
     runtime: str | None = None
     ui: str | os.PathLike | None = None
 
@@ -279,7 +280,9 @@ def open_restorers(model, settings: Settings) -> list:
     restorers = []
     # One after the other: `Restorer` holds back LiteRT's greeting on file descriptor 2.
     for _ in range(workers):
-        restorer = runtime.Restorer(model, kind, threads, settings.tile)
+        restorer = runtime.Restorer(
+            model, kind, threads, settings.tile, scales=settings.scales
+        )
         # So that the first request does not pay for what is traced or packed.
         restorer.derain(np.zeros((restorer.stride, restorer.stride, 3), np.float32))
         restorers.append(restorer)
