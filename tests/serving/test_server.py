@@ -137,7 +137,7 @@ def test_options_become_settings(monkeypatch, capsys, tmp_path):
     seen = []
     monkeypatch.setattr(serving, "serve", lambda *asked: seen.append(asked) or True)
     assert console.run(cli.app, ["serve"]) == 0
-    assert seen[0][:2] == ("menet", serving.Settings()), "the same defaults"
+    assert seen[0][:2] == (presets.DEFAULT, serving.Settings()), "the same defaults"
     options = "--host ::1 --port 1 --rest-only --name rain --workers 2 --threads 3"
     options += " --queue 4 --max-mb 5 --max-pixels 6 --timeout 7 --grace 8 --tile 64"
     options += " --scales 3"

@@ -8,6 +8,7 @@ import numpy as np
 import typer
 from typer import Option
 
+from tfderain import presets
 from tfderain.cli import console, options
 from tfderain.cli.options import count, refuse_existing, restorer
 
@@ -17,7 +18,7 @@ def derain(
     out: Annotated[str, options.out("OUT", "A picture, or a folder (end it with /).")],
     model: Annotated[
         str, Option(metavar="MODEL", help="Preset name, file or run folder.")
-    ] = "menet",
+    ] = presets.DEFAULT,
     recursive: options.Recursive = False,
     skip_existing: Annotated[
         bool, Option("--skip-existing", help="Leave out pictures that are done.")

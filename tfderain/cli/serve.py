@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 from typer import Argument, Option
 
+from tfderain import presets
 from tfderain.cli import options
 from tfderain.cli.options import count
 
@@ -42,7 +43,7 @@ Page = Annotated[
 
 
 def serve(
-    model: Served = "menet",
+    model: Served = presets.DEFAULT,
     host: Annotated[
         str, Option(metavar="ADDRESS", help="0.0.0.0 opens it to the network.")
     ] = "127.0.0.1",

@@ -96,7 +96,7 @@ class Server:
         ValueError: if the model cannot be loaded or a setting does not fit.
     """
 
-    def __init__(self, model="menet", settings: Settings | None = None):
+    def __init__(self, model=presets.DEFAULT, settings: Settings | None = None):
         self.settings = settings = settings or Settings()
         require_packages(settings.grpc_port is not None)
         self.name, self.version = name_and_version(model, settings.name)
