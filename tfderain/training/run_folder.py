@@ -172,8 +172,9 @@ def append_history(path, row):
         path.write_text(",".join(header) + "\n")
     with path.open("a", newline="") as file:
         # A run that was begun by an older version lacks columns, and goes on so.
-        options = {"extrasaction": "ignore", "lineterminator": "\n"}
-        csv.DictWriter(file, header, **options).writerow(row)
+        csv.DictWriter(
+            file, header, extrasaction="ignore", lineterminator="\n"
+        ).writerow(row)
 
 
 class RunState(keras.callbacks.Callback):
