@@ -22,7 +22,7 @@ def evaluate(
     data: options.Datas,
     protocol: options.ProtocolName = "matlab_y_float",
     runtime: options.RuntimeName = None,
-    layout: options.Layouts = ("auto",),
+    layout: options.Layouts = options.AUTO,
     pattern: options.Patterns = None,
     limit: options.Limit = None,
     identity: Annotated[
@@ -54,7 +54,7 @@ def evaluate(
             "`--out` goes with one model and one data set. "
             f"Received: {len(models)} models, {len(folders)} data sets."
         )
-    sets = {name: options.pairs(*one, limit) for name, one in folders.items()}
+    sets = {name: options.pairs(*one, limit=limit) for name, one in folders.items()}
     opened = {name: options.restorer_or_images(name, runtime) for name in models}
     score = score_one if len(opened) * len(sets) == 1 else score_several
     with console.Progress("evaluate") as progress:

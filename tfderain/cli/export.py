@@ -53,7 +53,7 @@ def export(
             out,
             list(dict.fromkeys(target.value for target in to)),
             wanted,
-            pictures and export.read_representative(pictures),
+            export.read_representative(pictures) if pictures else None,
             pairs,
             protocol,
             overwrite,

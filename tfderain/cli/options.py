@@ -6,7 +6,7 @@ that reason; tests/cli/test_options.py compares them with their sources.
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Literal, get_args
+from typing import Annotated, Any, Literal, get_args
 
 from typer import Argument, Option
 
@@ -93,6 +93,8 @@ LayoutName = Annotated[
     Layout,
     Option("--layout", help="left_*: both images of a pair side by side in one file."),
 ]
+# A default of `Layouts`: a tuple, which no command can change.
+AUTO: Any = ("auto",)
 Layouts = Annotated[
     list[str],
     Option(
@@ -160,10 +162,10 @@ def several(values):
     return values if isinstance(values, list) else [values]
 
 
-def tile_side(text: str) -> int | str:
+def tile_side(text: str) -> int | Literal["auto"]:
     """Returns the side of a tile in pixels, or `"auto"`."""
     if text == "auto":
-        return text
+        return "auto"
     if text.isdecimal() and int(text):
         return int(text)
     raise ValueError(f"`--tile` must be auto or a number of pixels. Received: {text}.")

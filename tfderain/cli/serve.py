@@ -1,7 +1,6 @@
 """Serving command: `tfderain serve`."""
 
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -103,7 +102,7 @@ def serve(
     run(model, settings)
 
 
-def run(model: Any, settings: Sequence[str]):
+def run(model: Any, settings: Any):
     """Serves until a signal; fails if requests were left unfinished."""
     from tfderain import serving
 

@@ -49,7 +49,7 @@ def train(
     deterministic: Annotated[
         bool, Option("--deterministic", help="Same numbers each time; slower.")
     ] = False,
-    layout: options.Layouts = ("auto",),
+    layout: options.Layouts = options.AUTO,
     pattern: options.Patterns = None,
     start: Annotated[
         str | None,
