@@ -77,12 +77,15 @@ def pack(data, output, config, layout="auto", pattern=None, streaks=None, size=N
     """
     from tfderain import files
     from tfderain.data import pairs as pairing
-    from tfderain.data import pipeline, rain
-    from tfderain.training import loop
+    from tfderain.data import pipeline
+    from tfderain.training import mixing
+    from tfderain.training.material import Material, Source
 
-    found = pairing.find_pairs(data, layout, pattern)
+    material = Material([Source(data, layout, pattern)], streaks)
     kept, held_out = pairing.split_by_background(
-        found, config.validation_fraction, config.seed
+        pairing.find_pairs(data, layout, pattern),
+        config.validation_fraction,
+        config.seed,
     )
     sizes = pairing.check(kept, config.crop)
     size = min(size or config.crop + 64, min(itertools.chain(*sizes)))
@@ -91,12 +94,10 @@ def pack(data, output, config, layout="auto", pattern=None, streaks=None, size=N
         both = pipeline.read_pair(kept, index)
         for name, image in zip(("rainy", "clean"), both, strict=True):
             arrays[name] += tiles(image, size)
-    pool = None
-    if config.degrade is not None:
-        arrays["pool"] = pool = rain.streak_pool(
-            config.pool_count, config.pool_size, config.seed, streaks
-        )
-    validation = loop.validation_patches(held_out, config, pool)
+    pools = mixing.render(config, material)
+    arrays |= {f"pool_{name}": pool for name, pool in pools.items()}
+    kinds = mixing.validation_kinds(held_out, config, pools)
+    validation = mixing.validation_patches(kinds, config)
     for name, images in zip(("rainy", "clean"), validation, strict=True):
         arrays[f"validation_{name}"] = np.rint(images * 255).astype(np.uint8)
     with files.replacing(output) as temporary:
@@ -124,13 +125,14 @@ class Patches:
     """
 
     def __init__(self, path, config):
-        from tfderain.data import rain
+        from tfderain.training import mixing
 
         with np.load(path) as packed:
             self.rainy, self.clean = packed["rainy"], packed["clean"]
-            pool = packed["pool"] if config.degrade is not None else None
+            named = (name.partition("pool_") for name in packed if "pool_" in name)
+            pools = {name: packed[pool + name] for _, pool, name in named}
         self.config = config
-        self.degrade = None if pool is None else rain.RainMixer(pool, **config.degrade)
+        self.degrade = mixing.make_mixer(config, pools)
 
     def __len__(self):
         return len(self.rainy)
@@ -215,14 +217,16 @@ def train(path, run_dir, config, workers=0):
             for name in ("rainy", "clean")
         )
     steps = config.steps_per_epoch or max(1, count // config.batch_size)
-    training.set_up(config)
-    model = training.build_model(config, config.mixed_precision)
-    training.compile_model(model, config, steps)
 
     def batches(start):
         return stream(path, config, start, workers)
 
-    return training.fit(model, config, run_dir, batches, validation, steps, verbose=2)
+    with training.switches(config):
+        model = training.build_model(config, config.mixed_precision)
+        training.compile_model(model, config, steps)
+        return training.fit(
+            model, config, run_dir, batches, validation, steps, verbose=2
+        )
 
 
 def main():

@@ -8,6 +8,7 @@ import numpy as np
 from PIL import Image
 
 from tfderain import training
+from tfderain.training import Material, Source
 
 # The smallest Rainmer.
 SMALLEST = {
@@ -54,6 +55,11 @@ def write_pairs(folder, count=6, size=(40, 56), seed=0):
         clean.save(folder / "clean" / f"{i}.png")
         Image.fromarray(rainy.astype(np.uint8)).save(folder / "rainy" / f"{i}.png")
     return folder
+
+
+def material(*folders, **others):
+    """What a run reads: pairs of these folders."""
+    return Material([Source(folder) for folder in folders], **others)
 
 
 def read_history(run_dir):

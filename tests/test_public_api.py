@@ -22,7 +22,8 @@ PUBLIC = {
     "benchmarks.timing": "LEAST Memory PATIENCE REPEATS Timing Timings add_memory "
     "add_profile time_models",
     "convert": "NETWORKS convert load",
-    "data": "balance catalogue drops night pairs pipeline rain snow",
+    "data": "balance camera catalogue drops editors lines mixer night pairs pipeline "
+    "rain snow",
     "evaluation": "Result Row comparison evaluate find_scenes niqe regions "
     "scenes_of scores subjects",
     "evaluation.comparison": "Comparison Improvement Improvements Share compare "
@@ -49,14 +50,14 @@ PUBLIC = {
     "models.winograd": "FLAGS LANES compiled convolve operations suits use",
     "optimizers": "ConvMuon CosineCycles GroupAdam LinearDecay StableDecay "
     "TwoGroupAdamW",
-    "presets": "FORMS Form available file_record find folder is_name read_card "
-    "roots saved_model suited verify",
+    "presets": "FILES FORMS Form Located PACKAGE available file_record find folder "
+    "is_name locate read_card roots verify",
     "runtime": "RUNTIMES Restorer engines restorer tiling",
     "serving": "PAGE Server Settings serve",
-    "training": "ABLATIONS NonFiniteLoss RECIPES TrainConfig ablate ablations "
-    "build_model building compile_model compiling config fit learning_rate loop "
-    "override policy recipes resolve run_folder set_up shipped stages_of "
-    "strategies train",
+    "training": "ABLATIONS Material NonFiniteLoss RECIPES Source TrainConfig ablate "
+    "ablations build_model building compile_model compiling config fit learning_rate "
+    "loop material mixing override policy recipes resolve run_folder shipped "
+    "stages_of strategies switches train",
     "weighting": "Fixed GradientBalance LossBalance Weighting",
 }
 

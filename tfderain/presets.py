@@ -5,6 +5,7 @@ from tfderain import presets
 
 presets.available()["menet"]["scores"]  # the card of a preset
 presets.find("menet") / "model.tflite"  # its LiteRT file
+presets.locate("runs/mine").runtime  # what a name or path means, here "tensorflow"
 presets.verify("menet")  # compares every file with the sha256 in the card
 ```
 
@@ -21,6 +22,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 PACKAGE = Path(__file__).resolve().parent
+
+# The preset that everything takes which is not told another one.
+DEFAULT = "menet"
+FILES = {".keras": "keras", ".tflite": "litert", ".onnx": "onnx"}  # suffix to kind
 
 
 @dataclass(frozen=True)
@@ -137,15 +142,82 @@ def folder(name: str) -> Path:
     raise ValueError(f"The preset must be one of {known}. Received: name={name!r}.")
 
 
-def find(name_or_path: str | os.PathLike) -> Path:
-    """Returns the path of a preset, given its name, or the given path itself.
+@dataclass(frozen=True)
+class Located:
+    """What a model's name or path means.
+
+    Attributes:
+        kind: `"preset"` (a folder with a card), `"run"` (a run folder), `"export"` (a
+            folder with model files, without a card), `"saved_model"` (one, or a folder
+            of numbered ones), `"keras"`, `"litert"`, `"onnx"` (a file), `"file"`
+            (any other) or `"folder"` (any other, such as one of pictures).
+        path: of the folder or file.
+        card: of a preset, or `None`.
+    """
+
+    kind: str
+    path: Path
+    card: dict | None = None
+
+    @property
+    def keras(self) -> Path | None:
+        """The file with the Keras model: of a run its best weights; or `None`."""
+        if self.kind == "keras":
+            return self.path
+        files = (self.path / name for name in ("best.keras", "model.keras"))
+        return next((file for file in files if file.is_file()), None)
+
+    @property
+    def saved_model(self) -> Path | None:
+        """The SavedModel, of numbered ones the newest, or `None`.
+
+        Folders that hold the weights in Keras's own format as well give `None`.
+        """
+        return None if self.keras else _saved_model(self.path)
+
+    @property
+    def runtime(self) -> str:
+        """The runtime that suits: `"litert"` where that can be."""
+        if self.kind in ("litert", "onnx"):
+            return self.kind
+        if self.kind in ("preset", "export"):
+            for runtime, file in (("litert", "model.tflite"), ("onnx", "model.onnx")):
+                if (self.path / file).is_file():
+                    return runtime
+        return "tensorflow" if self.keras or self.saved_model else "litert"
+
+
+def locate(reference: str | os.PathLike) -> Located:
+    """Says what the name or path of a model means; everything that takes one asks.
 
     A bare word is a preset's name first; write `./menet` for a folder of that name.
 
     Raises:
         ValueError: if it is neither an existing path nor a preset that is here.
     """
-    text = os.fspath(name_or_path)
+    path = _path(os.fspath(reference))
+    if not path.is_dir():
+        return Located(FILES.get(path.suffix, "file"), path)
+    if any((path / name).is_file() for name in ("best.keras", "config.json")):
+        return Located("run", path)
+    if (path / "card.json").is_file():
+        return Located("preset", path, read_card(path))
+    if any((path / f"model{suffix}").is_file() for suffix in FILES):
+        return Located("export", path)
+    return Located("saved_model" if _saved_model(path) else "folder", path)
+
+
+def find(name_or_path: str | os.PathLike) -> Path:
+    """Returns the path of a preset, given its name, or the given path itself.
+
+    Raises:
+        ValueError: see `locate`.
+    """
+    return _path(os.fspath(name_or_path))
+
+
+def _path(text):
+    """A preset's folder by its name, or the path itself."""
     if is_name(text):
         try:
             return folder(text)
@@ -158,6 +230,16 @@ def find(name_or_path: str | os.PathLike) -> Path:
             f"Received: {text}."
         )
     return Path(text)
+
+
+def _saved_model(folder):
+    """The SavedModel in a folder, or in the newest of its numbered folders."""
+    numbered = [path for path in folder.glob("*") if path.name.isdecimal()]
+    newest_first = sorted(numbered, key=lambda path: int(path.name), reverse=True)
+    for candidate in (folder, *newest_first):
+        if (candidate / "saved_model.pb").is_file():
+            return candidate
+    return None
 
 
 def is_name(text: str) -> bool:
@@ -215,32 +297,3 @@ def verify(name_or_path: str | os.PathLike) -> tuple[str, ...]:
             f"{preset} ({'; '.join(sorted(wrong)) or 'no files listed'})."
         )
     return tuple(sorted(files))
-
-
-def suited(model) -> str:
-    """Returns the runtime for the path of a model: `"litert"` where that can be.
-
-    Args:
-        model: name of a preset or a path.
-    """
-    if str(model).endswith(".onnx"):
-        return "onnx"
-    trained = str(model).endswith(".keras") or Path(model, "best.keras").exists()
-    lite = Path(model, "model.tflite").exists()
-    return "tensorflow" if trained or (saved_model(model) and not lite) else "litert"
-
-
-def saved_model(model) -> Path | None:
-    """Returns the SavedModel in a folder, or the newest of its numbered folders.
-
-    Folders that hold the weights in Keras's own format as well give `None`.
-    """
-    folder = Path(model)
-    if any((folder / name).exists() for name in ("best.keras", "model.keras")):
-        return None
-    numbered = [path for path in folder.glob("*") if path.name.isdecimal()]
-    newest_first = sorted(numbered, key=lambda path: int(path.name), reverse=True)
-    for candidate in (folder, *newest_first):
-        if (candidate / "saved_model.pb").is_file():
-            return candidate
-    return None

@@ -3,6 +3,7 @@
 from unittest import mock
 
 from tfderain import training
+from tfderain.training import Material, Source
 
 
 def test_train_resolves_the_recipe_and_says_where_the_results_are(folder, run):
@@ -23,7 +24,8 @@ def test_train_resolves_the_recipe_and_says_where_the_results_are(folder, run):
     assert config.jit and config.deterministic
     assert config.mixed_precision == "mixed_bfloat16"
     assert list(config.model_config["tasks"]) == ["reconstruction"]
-    assert "left_clean" in train.call_args.args and "menet" in train.call_args.args
+    material = train.call_args.args[2]
+    assert material == Material([Source(".", "left_clean")], start="menet")
 
 
 def test_train_mixes_folders_by_weight(folder, run):
@@ -37,11 +39,13 @@ def test_train_mixes_folders_by_weight(folder, run):
             "train", "smoke", "--data", "day=2", "--data", "night=1", *options
         )
         assert code == 0, err
-        assert train.call_args.args[2] == ["day", "night"]
-        assert train.call_args.args[4] == ["left_clean", "folders"]
-        assert train.call_args.args[-1] == [2.0, 1.0]
+        day, night = train.call_args.args[2].sources
+        assert day == Source("day", "left_clean", weight=2)
+        assert night == Source("night", "folders", weight=1)
         run("train", "smoke", "--data", "day", "--data", "night")
-        assert train.call_args.args[-1] is None
+        assert train.call_args.args[2] == Material([Source("day"), Source("night")])
+        code, _, err = run("train", "smoke", "--data", "day", *options)
+        assert code == 2 and "one `layout` for all folders" in err[0]
     code, _, err = run("train", "smoke", "--data", "day", "--data", "night=1")
     assert code == 2 and "for each folder or for none" in err[0]
 

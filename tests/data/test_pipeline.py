@@ -357,7 +357,7 @@ def mixture(pairs, weights=None):
 
 def drawn(mixed, count=900):
     """How often each image was drawn in `count` samples, by the red of its pixels."""
-    sampler = pipeline.make_sampler(mixed, 2, 1, seed=3, flips=False)
+    sampler = pipeline.PatchSampler(mixed, 2, 1, seed=3, flips=False)
     red = [round(float(sampler.sample(n)[1][0, 0, 0]) * 255) for n in range(count)]
     return np.bincount(red, minlength=5)
 

@@ -1,6 +1,9 @@
 """Winograd's convolutions against TensorFlow's own."""
 
 import shutil
+import subprocess
+import sys
+import warnings
 
 import numpy as np
 import pytest
@@ -100,11 +103,47 @@ def test_a_network_trains_alike(wanted):
 def test_the_setting_of_a_run_decides():
     convolution = layers.ConvNorm(8, normalization=None)
     for winner in (True, False):
-        training.set_up(TrainConfig(winograd=winner))
-        forward = tf.function(lambda x: convolution(x))  # noqa: B023
-        graph = forward.get_concrete_function(tf.zeros((1, 4, 4, 8))).graph
+        with training.switches(TrainConfig(winograd=winner)):
+            forward = tf.function(lambda x: convolution(x))  # noqa: B023
+            graph = forward.get_concrete_function(tf.zeros((1, 4, 4, 8))).graph
         kinds = {operation.type for operation in graph.get_operations()}
         assert ("TfderainWinogradConv" in kinds) == winner
+
+
+@compiler
+def test_subnormal_numbers_survive():
+    code = (
+        "import numpy as np; from tfderain.models import winograd; winograd.use(True); "
+        "tiny = np.full(3, 1e-40, 'float32') * np.float32(0.5); assert tiny.all()"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@compiler
+def test_the_source_compiles_without_a_warning(monkeypatch, tmp_path):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        path = winograd.compiled()
+    assert path.is_file() and path == winograd.compiled()
+
+
+@pytest.mark.parametrize("changed", ["source", "flags", "compiler"])
+def test_the_library_is_found_by_what_it_is_made_from(changed, monkeypatch, tmp_path):
+    def version(number):
+        script = tmp_path / "compiler"
+        script.write_text(f"#!/bin/sh\necho {number}\n")
+        script.chmod(0o755)
+        return str(script)
+
+    before = winograd._content(version(12), ["-O3"])
+    assert winograd._content(version(12), ["-O3"]) == before
+    if changed == "source":
+        monkeypatch.setattr(winograd, "SOURCE", tmp_path / "other.cc")
+        winograd.SOURCE.write_text("// other")
+    flags = ["-O2"] if changed == "flags" else ["-O3"]
+    number = 13 if changed == "compiler" else 12
+    assert winograd._content(version(number), flags) != before
 
 
 def test_xla_is_refused():
@@ -130,3 +169,29 @@ def test_wrong_shapes_are_errors(wanted):
         winograd.convolve(tf.zeros((1, 4, 4, 8)), kernel)
     with pytest.raises(tf.errors.InvalidArgumentError, match="multiples of 8"):
         winograd.convolve(tf.zeros((1, 4, 4, 16)), tf.zeros((3, 3, 16, 4)))
+
+
+def test_switches_are_set_for_one_training_and_set_back():
+    from tensorflow.python.framework import config as tensorflow_config
+
+    def state():
+        options = tf.config.optimizer.get_experimental_options()
+        return (
+            winograd.use(winograd.use(False)),
+            tensorflow_config.is_op_determinism_enabled(),
+            options.get("auto_mixed_precision_onednn_bfloat16", False),
+        )
+
+    before = state()
+    assert before == (False, False, False)
+    config = TrainConfig(deterministic=True, mixed_precision="cpu_bfloat16")
+    with training.switches(config):
+        assert state() == (False, True, True)
+        assert training.policy(config) is None
+        with training.switches(TrainConfig(deterministic=True)):
+            pass
+        assert state() == (False, True, True)
+    assert state() == before
+    with pytest.raises(RuntimeError), training.switches(config):
+        raise RuntimeError
+    assert state() == before

@@ -44,14 +44,14 @@ def test_pack_holds_patches_rain_and_validation(packed):
         assert set(arrays) == {
             "rainy",
             "clean",
-            "pool",
+            "pool_streaks",
             "validation_rainy",
             "validation_clean",
         }
         assert {arrays[name].dtype for name in arrays} == {np.dtype(np.uint8)}
         # three pairs are kept for training, 2 x 3 tiles of 24 cover each 40x56 image
         assert arrays["rainy"].shape == arrays["clean"].shape == (18, 24, 24, 3)
-        assert arrays["pool"].shape == (8, 64, 64)
+        assert arrays["pool_streaks"].shape == (8, 64, 64)
         assert arrays["validation_rainy"].shape == (4, 16, 16, 3)
         # the pairs stay pairs: rainy is 60 brighter, but for rounding down
         excess = arrays["rainy"].astype(int) - arrays["clean"]

@@ -114,6 +114,7 @@ def test_without_the_extra_one_line_names_it(monkeypatch, capsys, missing):
         (["--queue", "0"], "--queue"),
         (["--name", "a/b"], "`name` must be without any of"),
         (["--tile", "some"], "`--tile` must be auto or a number"),
+        (["--scales", "0"], "`--scales` must be auto or a number from 1"),
         (["--timeout", "0"], "--timeout"),
         (["--ui-dir", "/nowhere"], "`make web` builds web/dist"),
     ],
@@ -136,13 +137,14 @@ def test_options_become_settings(monkeypatch, capsys, tmp_path):
     seen = []
     monkeypatch.setattr(serving, "serve", lambda *asked: seen.append(asked) or True)
     assert console.run(cli.app, ["serve"]) == 0
-    assert seen[0][:2] == ("menet", serving.Settings()), "the same defaults"
+    assert seen[0][:2] == (presets.DEFAULT, serving.Settings()), "the same defaults"
     options = "--host ::1 --port 1 --rest-only --name rain --workers 2 --threads 3"
     options += " --queue 4 --max-mb 5 --max-pixels 6 --timeout 7 --grace 8 --tile 64"
+    options += " --scales 3"
     assert console.run(cli.app, ["serve", "x", *options.split()]) == 0
     assert seen[1][0] == "x"
     assert seen[1][1] == serving.Settings(
-        *("::1", 1, None, "rain", 2, 3, 4, 5_000_000, 6, 7.0, 8.0, 64)
+        *("::1", 1, None, "rain", 2, 3, 4, 5_000_000, 6, 7.0, 8.0, 64, 3)
     )
     (tmp_path / "index.html").touch()
     assert console.run(cli.app, ["serve", "--ui-dir", str(tmp_path)]) == 0
@@ -187,7 +189,11 @@ def test_settings_that_cannot_be():
         (PRESET / "1", "menet", 1),
     ],
 )
-def test_names_and_versions(model, name, version):
+def test_names_and_versions(model, name, version, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for file in ("runs/mine/best.keras", "dir/model.tflite"):
+        (tmp_path / file).parent.mkdir(parents=True)
+        (tmp_path / file).touch()
     assert servers.name_and_version(model) == (name, version)
     assert servers.name_and_version(model, "other") == ("other", version)
 
@@ -196,19 +202,22 @@ def test_the_newest_saved_model_of_a_folder(tmp_path):
     for number in ("2", "10", "x"):
         (tmp_path / "rain" / number).mkdir(parents=True)
         (tmp_path / "rain" / number / "saved_model.pb").touch()
-    assert presets.saved_model(tmp_path / "rain") == tmp_path / "rain" / "10"
+    located = presets.locate(tmp_path / "rain")
+    assert located.saved_model == tmp_path / "rain" / "10"
     assert servers.name_and_version(tmp_path / "rain") == ("rain", 10)
     assert servers.name_and_version(tmp_path / "rain" / "2") == ("rain", 2)
-    assert presets.suited(tmp_path / "rain") == "tensorflow"
+    assert located.runtime == "tensorflow"
 
 
-def test_workers_share_the_processors(monkeypatch):
+def test_workers_share_the_processors(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "best.keras").touch()
     made = []
 
     class Restorer:
         stride = 4
 
-        def __init__(self, model, kind, threads, tile):
+        def __init__(self, model, kind, threads, tile, scales):
             made.append((kind, threads))
 
         def derain(self, rainy):
@@ -229,7 +238,7 @@ def test_workers_share_the_processors(monkeypatch):
 
 def test_a_saved_model_gives_litert_pixels():
     rainy = np.random.default_rng(0).random((9, 14, 3), dtype=np.float32)
-    saved = runtime.Restorer(PRESET / "1", presets.suited(PRESET / "1"))
+    saved = runtime.Restorer(PRESET / "1", presets.locate(PRESET / "1").runtime)
     assert saved.runtime == "tensorflow"
     assert saved.stride == runtime.Restorer(PRESET).stride
     derained = runtime.Restorer(PRESET).derain(rainy)

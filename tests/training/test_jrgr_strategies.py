@@ -1,11 +1,12 @@
 """JRGR's training: pre-training, then all networks; what is kept, resumed, shipped."""
 
+import dataclasses
 import json
 import shutil
 
 import numpy as np
 import pytest
-from short_runs import SHORT, read_history, stored_weights, write_pairs
+from short_runs import SHORT, material, read_history, stored_weights, write_pairs
 
 from tfderain import models, training
 from tfderain.training import ablations, recipes, strategies
@@ -24,10 +25,10 @@ def tiny(*settings, ablation=None):
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
-    """`(pairs, photos)`."""
+    """Pairs and photos."""
     folder = tmp_path_factory.mktemp("data")
     photos = write_pairs(folder / "photos", count=3, size=(48, 44)) / "rainy"
-    return write_pairs(folder / "pairs", size=(40, 48)), photos
+    return material(write_pairs(folder / "pairs", size=(40, 48)), photos=photos)
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +36,7 @@ def run_dir(data, tmp_path_factory):
     """Two epochs of joint training in one go."""
     run_dir = tmp_path_factory.mktemp("runs") / "jrgr"
     config = tiny('stages={"joint": {"epochs": 2, "schedule": "constant"}}')
-    best = training.train(config, run_dir, data[0], verbose=0, real=data[1])
+    best = training.train(config, run_dir, data, verbose=0)
     assert best == run_dir / "joint-proposed" / "best.keras"
     return run_dir
 
@@ -44,7 +45,7 @@ def test_the_stages(run_dir):
     assert {path.name for path in run_dir.iterdir()} == {"pretrained", "joint-proposed"}
     about = json.loads((run_dir / "joint-proposed" / "config.json").read_text())
     assert about["start"].endswith("pretrained/best.keras")
-    assert about["real"].endswith("photos/rainy")
+    assert about["photos"].endswith("photos/rainy")
     first, last = read_history(run_dir / "joint-proposed")
     names = {"cycle_real_rainy", "critic_real_gap", "generators", "val_psnr_rgb"}
     assert names < set(first) and last["bad_steps"] == "0.0"
@@ -78,7 +79,7 @@ def test_an_interrupted_run_equals_an_uninterrupted_one(run_dir, data, tmp_path)
     for epochs in (1, 2):
         joint = {"epochs": epochs, "schedule": "constant"}
         config = tiny(f"stages={json.dumps({'joint': joint})}")
-        training.train(config, tmp_path, data[0], verbose=0, real=data[1])
+        training.train(config, tmp_path, data, verbose=0)
     whole, resumed = (
         stored_weights(folder / "joint-proposed" / "checkpoints" / "epoch-00002.keras")
         for folder in (run_dir, tmp_path)
@@ -121,9 +122,10 @@ def test_the_recipe_of_the_paper():
 
 
 def test_real_photos_are_asked_for(data, tmp_path):
-    with pytest.raises(ValueError, match="Received: model='jrgr', real=None"):
-        training.train(tiny(), tmp_path, data[0])
-    with pytest.raises(ValueError, match="model='menet', real="):
-        training.train(training.resolve("smoke"), tmp_path, data[0], real=data[1])
+    pairs = dataclasses.replace(data, photos=None)
+    with pytest.raises(ValueError, match="Received: model='jrgr', photos=None"):
+        training.train(tiny(), tmp_path, pairs)
+    with pytest.raises(ValueError, match="model='menet', photos="):
+        training.train(training.resolve("smoke"), tmp_path, data)
     with pytest.raises(ValueError, match="strategy='MA_D'"):
         strategies.stages_of(tiny("strategy=MA_D"))

@@ -13,17 +13,25 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from short_runs import SMOKE, read_history, smoke, stored_weights, write_pairs
+from short_runs import (
+    SMOKE,
+    material,
+    read_history,
+    smoke,
+    stored_weights,
+    write_pairs,
+)
 
 from tfderain import models, training
 from tfderain.data import pairs as pairing
 from tfderain.data import pipeline
-from tfderain.training import loop, recipes, run_folder
+from tfderain.training import Source, loop, mixing, recipes
+from tfderain.training.material import modernised
 
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
-    return write_pairs(tmp_path_factory.mktemp("pairs") / "data")
+    return material(write_pairs(tmp_path_factory.mktemp("pairs") / "data"))
 
 
 # The run folder
@@ -57,17 +65,24 @@ def test_best_weights_score_what_the_history_says(run, data):
     model = models.load(run_dir)
     assert not model.compiled
     assert model.dtype_policy.name == "float32"
-    found = pairing.find_pairs(data)
-    _, validation = pairing.split_by_background(
-        found, config.validation_fraction, config.seed
+    _, held_out = pairing.split_by_background(
+        pairing.find_mixture(data.sources), config.validation_fraction, config.seed
     )
-    pool = np.load(run_dir / "pool.npy")
-    rainy, clean = loop.validation_patches(validation, config, pool)
+    pools = {"streaks": np.load(run_dir / "pool.npy")}
+    kinds = mixing.validation_kinds(held_out, config, pools)
+    rainy, clean = mixing.validation_patches(kinds, config)
     training.compile_model(model, config, 4)
     score = model.evaluate(rainy, clean, 4, return_dict=True, verbose=0)["psnr_rgb"]
-    scores = [float(row["val_psnr_rgb"]) for row in read_history(run_dir)]
+    history = read_history(run_dir)
+    scores = [float(row["val_psnr_rgb"]) for row in history]
     # the same weights and images in another process state: float32 sums
     assert score == pytest.approx(max(scores), abs=1e-3)
+    best = history[int(np.argmax(scores))]
+    half = len(rainy) // 2
+    for name, part in (("own", slice(half)), ("synthetic", slice(half, None))):
+        alone = model.evaluate(rainy[part], clean[part], 4, return_dict=True, verbose=0)
+        column = float(best[f"val_psnr_rgb_{name}"])
+        assert alone["psnr_rgb"] == pytest.approx(column, abs=1e-3)
 
 
 def test_tensorboard_has_losses_weights_and_pictures(run):
@@ -88,23 +103,25 @@ def test_tensorboard_has_losses_weights_and_pictures(run):
 
 
 def test_several_folders_are_mixed(data, tmp_path, monkeypatch):
-    folders = [data, write_pairs(tmp_path / "others", seed=1)]
+    (own,) = data.sources
+    folders = [own.folder, str(write_pairs(tmp_path / "others", seed=1))]
+
+    def weighted(*weights):
+        return training.Material(training.Source.each(folders, weights=weights))
+
     config, run_dir, given = smoke(), tmp_path / "run", []
     monkeypatch.setattr(loop, "fit", lambda *arguments: given.extend(arguments))
-    training.train(config, run_dir, folders, weights=(2, 1), verbose=0)
+    training.train(config, run_dir, weighted(2, 1), verbose=0)
     _, _, _, batches, held_out, *_ = given
     rainy, clean = next(iter(batches(0)))
     assert rainy.shape == clean.shape == (4, 32, 32, 3) and len(held_out[0]) == 8
     about = json.loads((run_dir / "config.json").read_text())
-    assert about["data"] == [str(folder) for folder in folders]
-    assert about["weights"] == [2.0, 1.0] and about["layout"] == ["auto", "auto"]
-    with pytest.raises(ValueError, match=r"weights=\[1.0, 1.0\] \(was \[2.0, 1.0\]"):
-        training.train(config, run_dir, folders, weights=(1, 1), verbose=0)
-    with pytest.raises(ValueError, match="one `layout` for all folders"):
-        training.train(config, run_dir, folders, layout=["auto"] * 3, verbose=0)
-    assert run_folder.sources_of(data, "auto", None, None) == run_folder.sources_of(
-        [data], ["auto"], None, None
-    )
+    assert about["sources"] == [
+        {"folder": folder, "layout": "auto", "pattern": None, "weight": weight}
+        for folder, weight in zip(folders, (2.0, 1.0), strict=True)
+    ]
+    with pytest.raises(ValueError, match=r"'weight': 1.0.*was .*'weight': 2.0"):
+        training.train(config, run_dir, weighted(1, 1), verbose=0)
 
 
 def test_run_folder_of_other_settings_is_refused(run, data):
@@ -112,8 +129,31 @@ def test_run_folder_of_other_settings_is_refused(run, data):
     changed = dataclasses.replace(config, learning_rate=0.5, epochs=1)
     with pytest.raises(ValueError, match=r"learning_rate=0\.5 \(was 0\.001\)"):
         training.train(changed, run_dir, data, verbose=0)
-    with pytest.raises(ValueError, match="layout='folders'"):
-        training.train(config, run_dir, data, layout="folders", verbose=0)
+    (own,) = data.sources
+    other = training.Material([dataclasses.replace(own, layout="folders")])
+    with pytest.raises(ValueError, match="'layout': 'folders'.*was.*'auto'"):
+        training.train(config, run_dir, other, verbose=0)
+
+
+def test_a_run_of_an_older_form_goes_on(run, data):
+    run_dir, config = run
+    path = run_dir / "config.json"
+    about = json.loads(path.read_text())
+    (own,) = about.pop("sources")
+    for name in ("layers", "photos"):
+        del about[name]
+    about |= {"data": own["folder"], "layout": "auto", "pattern": None}
+    path.write_text(json.dumps(about))
+    training.train(config, run_dir, data, verbose=0)
+    assert json.loads(path.read_text())["sources"] == [own]
+
+
+def test_older_forms_of_several_folders_and_of_photos_are_read():
+    old = {"data": ["/a", "/b"], "layout": ["auto", "flat"], "pattern": [None, None]}
+    new = modernised({**old, "weights": [2.0, 1.0], "real": "/photos"})
+    sources = (Source("/a", weight=2), Source("/b", "flat", weight=1))
+    material = training.Material(sources, photos="/photos")
+    assert {**material.as_dict(), **new} == json.loads(json.dumps(material.as_dict()))
 
 
 def test_settings_that_came_later_had_their_default(run, data):
@@ -160,16 +200,17 @@ def test_half_precision_run_goes_on_when_extended(data, tmp_path):
 
 def test_a_run_may_start_from_trained_weights(run, data, tmp_path):
     trained, config = run
+    reads = dataclasses.replace(data, start=trained)
     # no step moves anything, so that the weights it began with are shipped
     config = smoke("epochs=1", "learning_rate=1e-30", "schedule=constant", "ema=none")
-    best = training.train(config, tmp_path / "run", data, start=trained, verbose=0)
+    best = training.train(config, tmp_path / "run", reads, verbose=0)
     for name, value in stored_weights(trained / "best.keras").items():
         np.testing.assert_array_equal(stored_weights(best)[name], value)
     with pytest.raises(ValueError, match="start=None"):
         training.train(config, tmp_path / "run", data, verbose=0)
     other = smoke("model_config.filters=12")
     with pytest.raises(ValueError, match="same shape"):
-        training.train(other, tmp_path / "other", data, start=trained, verbose=0)
+        training.train(other, tmp_path / "other", reads, verbose=0)
 
 
 def test_non_finite_losses_stop_a_run_and_keep_its_checkpoint(
@@ -203,6 +244,7 @@ from tfderain.training import run_folder
 
 folder, data, step, *settings = sys.argv[1:]
 config = training.resolve("smoke", overrides=settings)
+data = training.Material([training.Source(data)])
 
 
 def kill_in_second_epoch(self, batch, logs=None):
@@ -235,7 +277,8 @@ def test_killed_run_ends_like_an_uninterrupted_one(data, tmp_path):
     environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "2"}
     endings = []
     for step in ("start", "go on"):
-        command = [sys.executable, script, tmp_path, data, step, *SMOKE]
+        folder = data.sources[0].folder
+        command = [sys.executable, script, tmp_path, folder, step, *SMOKE]
         # Muon keeps Adam's moments for biases and momenta for kernels: both come back
         settings = ["deterministic=true", "optimizer=muon"]
         endings.append(
@@ -256,7 +299,7 @@ def test_killed_run_ends_like_an_uninterrupted_one(data, tmp_path):
 
 def test_script_trains(data, tmp_path, monkeypatch):
     script = pathlib.Path(__file__).parents[2] / "scripts" / "train_menet.py"
-    command = [script, data, tmp_path / "menet.keras"]
+    command = [script, data.sources[0].folder, tmp_path / "menet.keras"]
     small = ["--epochs", "1", "--steps", "2", "--crop", "16", "--batch", "2"]
     monkeypatch.setattr(sys, "argv", [str(word) for word in (*command, *small)])
     runpy.run_path(str(script), run_name="__main__")

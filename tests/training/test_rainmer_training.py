@@ -8,7 +8,13 @@ import sys
 
 import numpy as np
 import pytest
-from short_runs import SMALLEST, read_history, stored_weights, write_pairs
+from short_runs import (
+    SMALLEST,
+    material,
+    read_history,
+    stored_weights,
+    write_pairs,
+)
 
 from tfderain import models, optimizers, training
 from tfderain.training import loop, run_folder
@@ -104,7 +110,8 @@ def compile_eagerly(model, config, steps, compile_model=training.compile_model):
 def finished(tmp_path_factory):
     """A run of two epochs, and what its folder held after the first."""
     folder = tmp_path_factory.mktemp("rainmer")
-    data = [write_pairs(folder / name, count=4) for name in ("day", "night")]
+    pairs = [write_pairs(folder / name, count=4) for name in ("day", "night")]
+    data = material(*pairs)
     write = run_folder.write_json
 
     def keep(path, value):

@@ -1,5 +1,6 @@
 """Training stage by stage: folders, reuse, resuming, and what each stage is given."""
 
+import dataclasses
 import json
 import pathlib
 import runpy
@@ -7,7 +8,7 @@ import sys
 
 import numpy as np
 import pytest
-from short_runs import SHORT, read_history, stored_weights, write_pairs
+from short_runs import SHORT, material, read_history, stored_weights, write_pairs
 
 from tfderain import models, training
 from tfderain.training import ablations, loop, run_folder, strategies
@@ -32,7 +33,7 @@ def stems(weights):
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
-    return write_pairs(tmp_path_factory.mktemp("pairs") / "data")
+    return material(write_pairs(tmp_path_factory.mktemp("pairs") / "data"))
 
 
 @pytest.fixture(scope="module")
@@ -96,9 +97,9 @@ def test_another_strategy_reuses_the_finished_stages(run_dir, data):
 
 def test_a_stage_goes_on_where_it_was_interrupted(run_dir, data, tmp_path):
     """Two epochs in one go, and one after the other, give the same weights."""
-    sources = {"data": str(data), "layout": "auto", "pattern": None, "streaks": None}
     start = run_dir / "MEMD" / "best.keras"
     teacher = run_dir / "clean_to_clean" / "best.keras"
+    reads = dataclasses.replace(data, start=start, teacher=teacher)
     found = []
     for name, pieces in (("whole", [2]), ("resumed", [1, 2])):
         for epochs in pieces:
@@ -109,9 +110,7 @@ def test_a_stage_goes_on_where_it_was_interrupted(run_dir, data, tmp_path):
                     tiny("schedule=constant", f"stages={json.dumps(own)}")
                 )
             )["residual"]
-            loop.train_stage(
-                config, tmp_path / name, sources, start, teacher, verbose=0
-            )
+            loop.train_stage(config, tmp_path / name, reads, verbose=0)
         found.append(
             stored_weights(tmp_path / name / "checkpoints" / "epoch-00002.keras")
         )

@@ -114,7 +114,8 @@ def bench(
     from tfderain.benchmarks import timing
     from tfderain.runtime import engines
 
-    runs = {name: runtime or presets.suited(name) for name in dict.fromkeys(models)}
+    names = dict.fromkeys(models)
+    runs = {name: runtime or presets.locate(name).runtime for name in names}
     if profile:
         check_profiled(runs)
     opened = {name: restorer(name, run, threads=threads) for name, run in runs.items()}

@@ -77,10 +77,11 @@ def metadata(model):
     """What a LiteRT file keeps of a preset's card."""
     from tfderain import presets
 
-    if not presets.is_name(model) or model not in presets.available():
+    located = presets.locate(model)
+    if located.card is None:
         return {}
-    card = presets.read_card(presets.folder(model))
-    return {"preset": model, "licence": card["licence"], "terms": card.get("terms", "")}
+    terms = {name: located.card.get(name, "") for name in ("licence", "terms")}
+    return {"preset": located.path.name, **terms}
 
 
 def list_presets(

@@ -13,7 +13,9 @@ from typer import Argument, Option
 Runtime = Literal["litert", "onnx", "tensorflow"]
 Format = Literal["png", "jpg", "webp"]
 Kind = Literal["light", "medium", "heavy", "veil", "mixed", "night", "drops", "snow"]
-Layout = Literal["auto", "folders", "flat", "scenes", "left_clean", "left_rainy"]
+Layout = Literal[
+    "auto", "folders", "flat", "scenes", "left_clean", "left_rainy", "clean"
+]
 Protocol = Literal[
     "matlab_y_uint8", "matlab_y_float", "opencv_y_uniform", "rgb_gaussian"
 ]
@@ -89,6 +91,10 @@ Photos = Annotated[
     Path | None, folder("Real rainy photos, whose rain JRGR takes.", "--photos")
 ]
 Streaks = Annotated[Path | None, folder("Streak pictures to mix in.", "--streaks")]
+Layers = Annotated[
+    Path | None,
+    folder("Pairs whose rain is one added layer, for other pictures.", "--layers"),
+]
 LayoutName = Annotated[
     Layout,
     Option("--layout", help="left_*: both images of a pair side by side in one file."),
@@ -101,7 +107,8 @@ Layouts = Annotated[
         "--layout",
         metavar="NAME",
         help=f"{', '.join(get_args(Layout))} (left_*: both images of a pair side by "
-        "side in one file); repeatable, one for each --data.",
+        "side in one file; clean: pictures without rain); repeatable, one for each "
+        "--data.",
     ),
 ]
 Pattern = Annotated[
@@ -121,6 +128,14 @@ ProtocolName = Annotated[
     Protocol, Option("--protocol", help="How scores are computed.")
 ]
 Tile = Annotated[str, Option("--tile", metavar="N", help="Tile side, or auto.")]
+Scales = Annotated[
+    str,
+    Option(
+        "--scales",
+        metavar="N",
+        help="Sizes at which a picture is derained, for large rain; auto or a number.",
+    ),
+]
 
 
 def weighted_folders(texts: list[str]) -> tuple[list[str], list[float] | None]:
@@ -152,16 +167,6 @@ def weighted_folders(texts: list[str]) -> tuple[list[str], list[float] | None]:
     return folders, numbers
 
 
-def single(values):
-    """The value, if there is just one; else all of them."""
-    return values[0] if values and len(values) == 1 else values
-
-
-def several(values):
-    """A list, also of one value."""
-    return values if isinstance(values, list) else [values]
-
-
 def tile_side(text: str) -> int | Literal["auto"]:
     """Returns the side of a tile in pixels, or `"auto"`."""
     if text == "auto":
@@ -169,6 +174,15 @@ def tile_side(text: str) -> int | Literal["auto"]:
     if text.isdecimal() and int(text):
         return int(text)
     raise ValueError(f"`--tile` must be auto or a number of pixels. Received: {text}.")
+
+
+def scale_count(text: str) -> int | str:
+    """Returns at how many sizes a picture is derained, or `"auto"`."""
+    if text == "auto":
+        return text
+    if text.isdecimal() and int(text):
+        return int(text)
+    raise ValueError(f"`--scales` must be auto or a number from 1. Received: {text}.")
 
 
 def pictures(path: Path, many: bool) -> list[str]:
@@ -253,17 +267,12 @@ def restorer(model, runtime=None, **settings):
     from tfderain import presets
     from tfderain.runtime import Restorer
 
-    return Restorer(model, runtime=runtime or presets.suited(model), **settings)
+    return Restorer(model, runtime=runtime or presets.locate(model).runtime, **settings)
 
 
 def restorer_or_images(model, runtime=None):
     """Returns a `Restorer`, or the folder itself if it holds derained images."""
     from tfderain import presets
 
-    folder = Path(model)
-    weights = ("best.keras", "model.keras", "model.tflite", "model.onnx", "card.json")
-    weights += ("config.json", "saved_model.pb")
-    is_model = any((folder / name).exists() for name in weights)
-    # a bare word is the name of a preset first
-    is_model |= presets.is_name(model) and model in presets.available()
-    return folder if folder.is_dir() and not is_model else restorer(model, runtime)
+    located = presets.locate(model)
+    return located.path if located.kind == "folder" else restorer(model, runtime)

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import typer
 from typer import Argument, Option
 
+from tfderain import presets
 from tfderain.cli import options
 from tfderain.cli.options import count
 
@@ -41,7 +42,7 @@ Page = Annotated[
 
 
 def serve(
-    model: Served = "menet",
+    model: Served = presets.DEFAULT,
     host: Annotated[
         str, Option(metavar="ADDRESS", help="0.0.0.0 opens it to the network.")
     ] = "127.0.0.1",
@@ -61,6 +62,7 @@ def serve(
         float, Option(metavar="SECONDS", min=0, help="To finish after SIGTERM.")
     ] = 30,
     tile: options.Tile = "auto",
+    scales: options.Scales = "auto",
     runtime: options.RuntimeName = None,
     ui: Annotated[bool, Option("--ui", help="Also the page for photos.")] = False,
     ui_dir: Page = None,
@@ -96,6 +98,7 @@ def serve(
         timeout=timeout or 60,
         grace=grace,
         tile=options.tile_side(tile),
+        scales=options.scale_count(scales),
         runtime=runtime,
         ui=page,
     )

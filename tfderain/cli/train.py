@@ -21,6 +21,7 @@ def train(
     ],
     data: options.TrainingData,
     streaks: options.Streaks = None,
+    layers: options.Layers = None,
     photos: options.Photos = None,
     out: Annotated[
         Path | None, options.out("DIR", "Run folder. [default: runs/RECIPE]")
@@ -66,10 +67,15 @@ def train(
     tfderain train menet --data pairs/ --from menet --set learning_rate=2e-4
     tfderain train menet --data pairs/ --set batch_size=8 --set crop=96
     tfderain train rainmer --data day/ --data night/
+    tfderain train resunet --data pairs/ --data photos/ --layout folders \\
+        --layout clean --layers RainTrainH/
     tfderain train rainmer --data day/=2 --data night/=1 --layout left_clean \\
         --layout folders
     """
     folders, weights = options.weighted_folders(data)
+    from tfderain.data import pairs
+    from tfderain.training.material import Material
+
     asked = list(settings or ())
     asked += ["mixed_precision=mixed_bfloat16"] * mixed_precision + ["jit=true"] * jit
     asked += ["deterministic=true"] * deterministic
@@ -78,28 +84,17 @@ def train(
     asked += [f"{name}={value}" for name, value in named.items() if value is not None]
     config = recipes.resolve(recipe, ablation=ablation, overrides=asked)
     run = out or Path("runs", f"{recipe}-{ablation}" if ablation else recipe)
-    run_training(
-        config,
-        run,
-        options.single(folders),
-        streaks,
-        options.single(layout),
-        options.single(pattern),
-        start,
-        photos,
-        weights,
-    )
+    sources = pairs.Source.each(folders, layout, pattern or (None,), weights or (None,))
+    run_training(config, run, Material(sources, streaks, layers, photos, start))
 
 
-def run_training(config, run, data, streaks, layout, pattern, start, real, weights):
+def run_training(config, run, material):
     """Trains, and prints where the results are."""
     from tfderain import training  # TensorFlow starts here
 
     try:
         verbose = 1 if sys.stdout.isatty() else 2  # no progress bars in log files
-        best = training.train(
-            config, run, data, streaks, layout, pattern, start, verbose, real, weights
-        )
+        best = training.train(config, run, material, verbose)
     except training.NonFiniteLoss as error:
         raise console.Failure(str(error)) from error
     print(f"weights:  {best}")

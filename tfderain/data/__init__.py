@@ -1,8 +1,9 @@
 """Data: image pairs on disk, seeded `tf.data` pipelines, and synthetic rain.
 
 Modules: `catalogue` (the known data sets), `pipeline` (paths to batches), `balance`
-(proportions of light and dense rain), `rain` (seeded synthetic rain), `night`, `drops`,
-`snow` (other weather). Importing any of them leaves TensorFlow unloaded.
+(proportions of light and dense rain), `rain` (seeded synthetic rain), `lines`,
+`editors` (rain of benchmark sets), `night`, `drops`, `snow` (other weather), `camera`
+(its effects), `mixer` (all kinds). Importing any of them leaves TensorFlow unloaded.
 """
 
 from tfderain import lazy
@@ -11,8 +12,12 @@ __getattr__, __dir__, __all__ = lazy.face(
     __name__,
     {
         "balance": (),
+        "camera": (),
         "catalogue": (),
         "drops": (),
+        "editors": (),
+        "lines": (),
+        "mixer": (),
         "night": (),
         "pairs": (),
         "pipeline": (),

@@ -192,7 +192,9 @@ class KindMixer:
             rainy = clean if whole else rainy
         rainy, clean = self._rain(rainy, clean, rng)
         if factor > 1:
-            rainy, clean = (camera.resized(x, shape) for x in (rainy, clean))
+            whole = rainy is clean  # stays so: JPEG is for rainy images alone
+            clean = camera.resized(clean, shape)
+            rainy = clean if whole else camera.resized(rainy, shape)
         return self._camera(rainy, clean, rng)
 
     def _rain(self, rainy, clean, rng):

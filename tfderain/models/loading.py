@@ -1,7 +1,6 @@
 """Loading of trained networks by a preset's name or a path."""
 
 import os
-import pathlib
 
 import keras
 
@@ -36,16 +35,10 @@ def load(name_or_path: str | os.PathLike):
         ValueError: for an unknown name, listing the known ones.
     """
     register()
-    path = pathlib.Path(name_or_path)
-    if path.suffix == ".keras" and path.is_file():
-        return keras.saving.load_model(path)
-    for file in ("best.keras", "model.keras"):
-        if (path / file).is_file():
-            return keras.saving.load_model(path / file)
-    folder = presets.find(name_or_path)
-    if not (folder / "model.keras").is_file():
+    path = presets.locate(name_or_path).keras
+    if path is None:
         raise ValueError(
             "A Keras model is a preset's name, a .keras file, a run folder or a "
             f"preset's folder. Received: {name_or_path}."
         )
-    return keras.saving.load_model(folder / "model.keras")
+    return keras.saving.load_model(path)

@@ -6,7 +6,9 @@
 // 4). The gradients are the transposed steps. An image is one thread's work.
 
 #include <algorithm>
-#include <cstring>
+#include <cstdint>
+#include <functional>
+#include <mutex>
 #include <vector>
 
 #include "tensorflow/core/framework/op.h"
@@ -297,9 +299,7 @@ void ForEachImage(OpKernelContext* context, int images, long cost,
                   std::function<void(int, int)> work) {
   auto* workers = context->device()->tensorflow_cpu_worker_threads();
   tensorflow::Shard(workers->num_threads, workers->workers, images, cost,
-                    [&](tensorflow::int64 first, tensorflow::int64 last) {
-                      work(first, last);
-                    });
+                    [&](int64_t first, int64_t last) { work(first, last); });
 }
 
 class WinogradConv : public OpKernel {
@@ -369,7 +369,7 @@ class WinogradConvGrad : public OpKernel {
     const float* in = images.flat<float>().data();
     const float* dy = gradient.flat<float>().data();
     float* dx = image_gradient->flat<float>().data();
-    tensorflow::mutex lock;
+    std::mutex lock;
     ForEachImage(
         context, images.dim_size(0), 6 * pixels * channels * filters,
         [&](int start, int end) {
@@ -396,7 +396,7 @@ class WinogradConvGrad : public OpKernel {
               Scatter(w, tiles, first, number, channels, dx + n * pixels * channels);
             }
           }
-          tensorflow::mutex_lock guard(lock);
+          std::lock_guard<std::mutex> guard(lock);
           for (long k = 0; k < size; ++k) total[k] += du[k];
         });
     ReturnKernel(total.data(), channels * filters,

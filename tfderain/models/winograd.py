@@ -6,8 +6,9 @@ model.fit(...)      # 3x3 convolutions of `ConvNorm` now take a third of the tim
 ```
 
 `winograd.cc` is a TensorFlow operation with its gradients. It needs a C++ compiler
-(`g++`, or what CXX names) and is kept per TensorFlow, compiler and processor below
-`~/.cache/tfderain` (or XDG_CACHE_HOME). Sums are in another order than TensorFlow's:
+(`g++`, or what CXX names) and is kept below `~/.cache/tfderain` (or XDG_CACHE_HOME),
+under a hash of all that it is made from: source, flags, compiler, TensorFlow and
+processor. Sums are in another order than TensorFlow's:
 results differ by about 1e-5 of the largest value. XLA cannot compile it.
 
 Reference: Lavin and Gray, 2016, https://arxiv.org/abs/1509.09308
@@ -17,13 +18,18 @@ import functools
 import hashlib
 import os
 import pathlib
+import re
 import shutil
 import subprocess
+import warnings
 
 from tfderain import files
 
 SOURCE = pathlib.Path(__file__).with_suffix(".cc")
-FLAGS = ("-O3", "-march=native", "-ffast-math", "-w", "-shared", "-fPIC")
+# No -ffast-math: with -shared it links code that makes every float of the process that
+# loads the library flush subnormal numbers to zero, and it gains nothing here: the
+# loops are written in vectors of eight, and multiply-adds contract without it.
+FLAGS = ("-O3", "-march=native", "-Wall", "-Wextra", "-shared", "-fPIC")
 LANES = 8  # channels and filters are multiples of it
 
 _wanted = False
@@ -35,13 +41,17 @@ def use(wanted):
     Args:
         wanted: bool. `True` compiles the operation if that has not been done yet.
 
+    Returns:
+        bool, what was chosen before.
+
     Raises:
         RuntimeError: without a compiler, or when it fails.
     """
     global _wanted
     if wanted:
         operations()
-    _wanted = bool(wanted)
+    before, _wanted = _wanted, bool(wanted)
+    return before
 
 
 def suits(inputs, kernel):
@@ -84,21 +94,15 @@ def operations():
 
 def compiled():
     """Path of the compiled library; compiles it where it is not there yet."""
-    import tensorflow as tf
-
     compiler = shutil.which(os.environ.get("CXX") or "g++")
     if compiler is None:
         raise RuntimeError(
             "Winograd's convolutions need a C++ compiler: install g++ or set CXX. "
             f"Received: CXX={os.environ.get('CXX')!r}."
         )
-    flags = [*FLAGS, *tf.sysconfig.get_compile_flags(), *tf.sysconfig.get_link_flags()]
-    key = repr((SOURCE.read_text(), tf.__version__, compiler, flags, _processor()))
+    flags = [*FLAGS, *_tensorflow_flags()]
     cache = os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache"
-    path = pathlib.Path(
-        cache, "tfderain", hashlib.sha256(key.encode()).hexdigest()[:16]
-    )
-    path = path.with_suffix(".so")
+    path = pathlib.Path(cache, "tfderain", f"{_content(compiler, flags)}.so")
     if path.exists():
         return path
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -111,7 +115,29 @@ def compiled():
                 f"Winograd's convolutions could not be compiled. Received: "
                 f"{' '.join(command)}\n{made.stderr.strip()[-2000:]}"
             )
+        if made.stderr.strip():
+            warnings.warn(made.stderr.strip()[-2000:], RuntimeWarning, stacklevel=2)
     return path
+
+
+def _tensorflow_flags():
+    """TensorFlow's flags; warnings about its headers are not ours to mend."""
+    import tensorflow as tf
+
+    system = [
+        re.sub("^-I", "-isystem", flag) for flag in tf.sysconfig.get_compile_flags()
+    ]
+    return [*system, *tf.sysconfig.get_link_flags()]
+
+
+def _content(compiler, flags):
+    """A hash of all that the library is made from, 16 hex digits."""
+    import tensorflow as tf
+
+    asked = [compiler, "--version"]
+    version = subprocess.run(asked, capture_output=True, text=True, check=False).stdout
+    parts = (SOURCE.read_text(), flags, compiler, version, tf.__version__)
+    return hashlib.sha256(repr((*parts, _processor())).encode()).hexdigest()[:16]
 
 
 def _processor():

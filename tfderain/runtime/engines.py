@@ -137,7 +137,7 @@ def _file(model, suffix, runtime):
             'A model that is no name or path needs runtime="tensorflow". '
             f"Received: model={type(model).__name__}."
         )
-    path = Path(presets.find(model))
+    path = presets.locate(model).path
     path = path / f"model{suffix}" if path.is_dir() else path
     if path.suffix != suffix or not path.is_file():
         raise ValueError(
@@ -200,7 +200,7 @@ class TensorFlow:
             # RuntimeError: TensorFlow has started, with the threads that it has.
             with contextlib.suppress(RuntimeError):
                 tf.config.threading.set_intra_op_parallelism_threads(threads)
-        if not given and (folder := presets.saved_model(model)):
+        if not given and (folder := presets.locate(model).saved_model):
             self.model = _saved_model(folder)
             _take_card(self, folder, lambda folder: {})
             return

@@ -9,7 +9,6 @@ import time
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -43,7 +42,7 @@ class Settings:
         max_pixels: int. Height times width of an image.
         timeout: float. Seconds for a request.
         grace: float. Seconds that requests may take to finish after `stop`.
-        tile: see `tfderain.runtime.Restorer`.
+        tile, scales: see `tfderain.runtime.Restorer`.
         runtime: `"litert"`, `"tensorflow"` or `None`, for that which suits the model.
         ui: path. Folder of the built page, to be served at `/`; `None` for no page.
     """
@@ -60,6 +59,7 @@ class Settings:
     timeout: float = 60.0
     grace: float = 30.0
     tile: int | Literal["auto"] | None = "auto"
+    scales: int | Literal["auto"] = "auto"
     runtime: str | None = None
     ui: str | os.PathLike | None = None
 
@@ -96,7 +96,7 @@ class Server:
         ValueError: if the model cannot be loaded or a setting does not fit.
     """
 
-    def __init__(self, model="menet", settings: Settings | None = None):
+    def __init__(self, model=presets.DEFAULT, settings: Settings | None = None):
         self.settings = settings = settings or Settings()
         require_packages(settings.grpc_port is not None)
         self.name, self.version = name_and_version(model, settings.name)
@@ -257,8 +257,8 @@ def name_and_version(model, name: str | None = None) -> tuple[str, int]:
     Raises:
         ValueError: if the name cannot be part of an address.
     """
-    path = Path(model)
-    folder = presets.saved_model(model)
+    located = presets.locate(model)
+    path, folder = located.path, located.saved_model
     version = int(folder.name) if folder and folder.name.isdecimal() else 1
     if path.name.isdecimal():  # exported/menet/1
         path = path.resolve().parent
@@ -272,7 +272,7 @@ def name_and_version(model, name: str | None = None) -> tuple[str, int]:
 
 def open_restorers(model, settings: Settings) -> list:
     """Returns a warm `Restorer` for each worker."""
-    kind = settings.runtime or presets.suited(model)
+    kind = settings.runtime or presets.locate(model).runtime
     processors = engines.processors()
     # TensorFlow spreads one image over all processors, and its copies are large.
     workers = settings.workers or (1 if kind == "tensorflow" else min(processors, 4))
@@ -280,7 +280,9 @@ def open_restorers(model, settings: Settings) -> list:
     restorers = []
     # One after the other: `Restorer` holds back LiteRT's greeting on file descriptor 2.
     for _ in range(workers):
-        restorer = runtime.Restorer(model, kind, threads, settings.tile)
+        restorer = runtime.Restorer(
+            model, kind, threads, settings.tile, scales=settings.scales
+        )
         # So that the first request does not pay for what is traced or packed.
         restorer.derain(np.zeros((restorer.stride, restorer.stride, 3), np.float32))
         restorers.append(restorer)

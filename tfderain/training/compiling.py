@@ -1,5 +1,6 @@
 """Compiling of networks: a recipe's optimizer, learning rate, precision and seed."""
 
+import contextlib
 import functools
 
 import keras
@@ -77,21 +78,51 @@ def compile_model(model, config, steps_per_epoch):
 
 
 def policy(config):
-    """The Keras dtype policy of a config; sets what is no policy (`cpu_bfloat16`)."""
-    if config.mixed_precision != "cpu_bfloat16":
-        return config.mixed_precision
+    """The Keras dtype policy of a config; `cpu_bfloat16` is none, see `switches`."""
+    chosen = config.mixed_precision
+    return None if chosen == "cpu_bfloat16" else chosen
+
+
+@contextlib.contextmanager
+def switches(config):
+    """Sets what holds for the whole process, and sets it back on leaving.
+
+    Seeds everything, and chooses as the config says: Winograd's operations, oneDNN's
+    bfloat16, deterministic operations. All that is computed inside must also be traced
+    inside.
+    """
+    keras.utils.set_random_seed(config.seed)
+    with contextlib.ExitStack() as stack:
+        stack.callback(winograd.use, winograd.use(config.winograd))
+        if config.mixed_precision == "cpu_bfloat16":
+            stack.enter_context(_onednn_bfloat16())
+        if config.deterministic:
+            stack.enter_context(_determinism())
+        yield
+
+
+@contextlib.contextmanager
+def _onednn_bfloat16():
     import tensorflow as tf
 
-    options = {"auto_mixed_precision_onednn_bfloat16": True}
-    tf.config.optimizer.set_experimental_options(options)
-    return None
+    name, optimizer = "auto_mixed_precision_onednn_bfloat16", tf.config.optimizer
+    before = optimizer.get_experimental_options().get(name, False)
+    optimizer.set_experimental_options({name: True})
+    try:
+        yield
+    finally:
+        optimizer.set_experimental_options({name: before})
 
 
-def set_up(config):
-    """Seeds everything; deterministic and Winograd's operations, as the config says."""
-    keras.utils.set_random_seed(config.seed)
-    winograd.use(config.winograd)
-    if config.deterministic:
-        import tensorflow as tf
+@contextlib.contextmanager
+def _determinism():
+    # Only switching on is public.
+    from tensorflow.python.framework import config as tensorflow_config
 
-        tf.config.experimental.enable_op_determinism()
+    before = tensorflow_config.is_op_determinism_enabled()
+    tensorflow_config.enable_op_determinism()
+    try:
+        yield
+    finally:
+        if not before:
+            tensorflow_config.disable_op_determinism()

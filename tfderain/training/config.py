@@ -63,13 +63,14 @@ class TrainConfig:
         accumulate: batches whose mean gradient makes one step of the optimizer.
         ema: momentum of the average of the weights, which is what is validated and
             shipped, or `None` for the weights themselves.
-        degrade: arguments of `tfderain.data.rain.RainMixer`, or `None` for the data
-            set's own rain alone.
-        pool_count, pool_size: number of rain layers rendered beforehand, and their
-            side in pixels.
+        degrade: arguments of `tfderain.data.rain.RainMixer`, or with an entry `kinds`
+            of `tfderain.data.mixer.KindMixer`; `None` for the data set's own rain
+            alone.
+        pool_count, pool_size: number of rain layers (of each kind) rendered
+            beforehand, and their side in pixels.
         validation_fraction: share of the backgrounds kept for choosing the best epoch.
-        validation_crops: patches of them, half with their own rain and half (given
-            `degrade`) with synthetic rain.
+        validation_crops: patches of them, in equal parts with each kind of rain: their
+            own, and (given `degrade`) synthetic, of several named kinds with `kinds`.
         keep: `"best"`, the weights of the epoch with the best validation PSNR, or
             `"last"`: pairs cannot say when a network for real rain is best.
         vgg_weights: file with VGG19's weights, for the task `perceptual`.

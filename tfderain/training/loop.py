@@ -2,27 +2,27 @@
 
 ```python
 config = training.resolve("menet", overrides=["epochs=20"])
-best = training.train(config, "runs/menet", "Rain800", layout="left_clean")
+material = training.Material([training.Source("Rain800", "left_clean")])
+best = training.train(config, "runs/menet", material)
 model = tfderain.models.load(best)
 ```
 
 A run folder holds `config.json` (config, data, versions, commit), `history.csv`,
-`logs/` for TensorBoard, `pool.npy` (rain layers), `best.keras` (the weights to use),
+`logs/` for TensorBoard, `pool*.npy` (rain layers), `best.keras` (the weights to use),
 and `state.json` with `checkpoints/`, from which the same command goes on.
 """
 
-import os
+import dataclasses
 import pathlib
 
 import keras
-import numpy as np
 
-from tfderain import files, models
+from tfderain import models
 from tfderain.data import pairs as pairing
-from tfderain.data import pipeline, rain
-from tfderain.training import run_folder
+from tfderain.data import pipeline
+from tfderain.training import mixing, run_folder
 from tfderain.training.building import build_model, shipped
-from tfderain.training.compiling import compile_model, policy, set_up
+from tfderain.training.compiling import compile_model, policy, switches
 from tfderain.training.strategies import stages_of, takes_photos
 
 
@@ -51,6 +51,32 @@ class Pictures(keras.callbacks.Callback):
         strips = tf.concat([self.rainy, derained, self.clean], axis=2)
         with self.writer.as_default(step=epoch):
             tf.summary.image("rainy | derained | clean", strips, max_outputs=8)
+
+
+class KindScores(keras.callbacks.Callback):
+    """Adds the validation PSNR of each kind of rain to what is logged.
+
+    Args:
+        kinds: their names, in the order of the validation patches.
+        batches: number of batches of each.
+    """
+
+    def __init__(self, kinds, batches):
+        super().__init__()
+        self.kinds, self.batches, self.sums = list(kinds), batches, []
+
+    def on_test_begin(self, logs=None):
+        self.sums = [0.0]
+
+    def on_test_batch_end(self, batch, logs=None):
+        if (batch + 1) % self.batches == 0:  # the mean so far, of batches of one size
+            mean = float(keras.ops.convert_to_numpy(logs["psnr_rgb"]))
+            self.sums.append(mean * (batch + 1))
+
+    def on_epoch_end(self, epoch, logs=None):
+        ends = zip(self.kinds, self.sums[:-1], self.sums[1:], strict=True)
+        for kind, before, after in ends:
+            logs[f"val_psnr_rgb_{kind}"] = (after - before) / self.batches
 
 
 def fit(
@@ -107,19 +133,8 @@ def fit(
     return run_dir / "best.keras"
 
 
-def train(
-    config,
-    run_dir,
-    data,
-    streaks=None,
-    layout="auto",
-    pattern=None,
-    start=None,
-    verbose="auto",
-    real=None,
-    weights=None,
-):
-    """Trains a recipe on a folder of pairs, or goes on with a run that was stopped.
+def train(config, run_dir, material, verbose="auto"):
+    """Trains a recipe on folders of pairs, or goes on with a run that was stopped.
 
     A recipe with a `strategy` trains one stage after the other, each in a folder of its
     own inside `run_dir`. A finished stage is not trained again, also when another
@@ -130,18 +145,8 @@ def train(
         run_dir: folder of the run. If it holds an unfinished run with these settings,
             training goes on after its last whole epoch, with the same result as
             without the interruption.
-        data: folder of rainy/clean pairs, see `tfderain.data.pairs.find_pairs`, or a
-            sequence of such folders to train on at once.
-        streaks: folder with pictures of rain streaks on black, mixed into the rain
-            layers; `None` for rendered rain alone.
-        layout, pattern: see `find_pairs`. For several folders one for all of them, or
-            a sequence with one for each.
-        start: trained network whose weights a new run starts from, see
-            `tfderain.models.load`; `None` for random weights.
+        material: `Material`, the folders and files to read.
         verbose: as in `keras.Model.fit`.
-        real: folder of real rainy photos, for JRGR.
-        weights: how much of the samples comes from each of several folders, in
-            proportion; `None`: each pair counts alike.
 
     Returns:
         Path of the best weights: `best.keras` in the run folder, or in that of the
@@ -151,120 +156,96 @@ def train(
         ValueError: for unusable data, or a run folder with other settings.
         NonFiniteLoss: after `config.max_bad_steps` bad steps in a row.
     """
-    sources = {
-        **run_folder.sources_of(data, layout, pattern, weights),
-        "streaks": streaks and os.path.abspath(streaks),
-    }
-    if real is not None:
-        sources["real"] = os.path.abspath(real)
     stages = [] if config.strategy is None else stages_of(config)
-    if takes_photos(config) != (real is not None):
+    if takes_photos(config) != (material.photos is not None):
         raise ValueError(
-            "JRGR is trained with real rainy photos (`real`), other networks without. "
-            f"Received: model={config.model!r}, real={real}."
+            "JRGR is trained with real rainy photos (`photos`), other networks "
+            f"without. Received: model={config.model!r}, photos={material.photos}."
         )
     if not stages:
-        return train_stage(config, run_dir, sources, start, verbose=verbose)
-    run_dir, teacher = pathlib.Path(run_dir), None
+        return train_stage(config, run_dir, material, verbose)
+    run_dir, teacher, best = pathlib.Path(run_dir), None, material.start
     for stage, settings in stages:
         folder = run_dir / stage.folder
         if stage.teaches:
-            teacher = train_stage(settings, folder, sources, verbose=verbose)
+            alone = dataclasses.replace(material, start=None)
+            teacher = train_stage(settings, folder, alone, verbose)
         else:
             taught = teacher if stage.learns else None
-            start = train_stage(settings, folder, sources, start, taught, verbose)
-    return start
+            reads = dataclasses.replace(material, start=best, teacher=taught)
+            best = train_stage(settings, folder, reads, verbose)
+    return best
 
 
-def train_stage(config, run_dir, sources, start=None, teacher=None, verbose="auto"):
+def train_stage(config, run_dir, material, verbose="auto"):
     """One run in a folder of its own.
 
     Args:
         config: `TrainConfig` without strategy.
-        run_dir, start, verbose: see `train`.
-        sources: dict of `data`, `layout`, `pattern`, `streaks` and perhaps `real` and
-            `weights`, see `train`.
-        teacher: network trained on clean images, for a stage with the feature loss.
+        run_dir, material, verbose: see `train`.
 
     Returns:
         Path of the best weights, `<run_dir>/best.keras`.
     """
-    training, validation = pairing.split_by_background(
-        run_folder.find_pairs(sources), config.validation_fraction, config.seed
+    pairs, held_out = pairing.split_by_background(
+        pairing.find_mixture(material.sources),
+        config.validation_fraction,
+        config.seed,
     )
-    from_weights = {"start": start and str(start), "teacher": teacher and str(teacher)}
-    run_dir = run_folder.prepare_run(config, run_dir, {**sources, **from_weights})
-    pool = rain_pool(config, run_dir, sources["streaks"])
+    run_dir = run_folder.prepare_run(config, run_dir, material.as_dict())
+    pools = mixing.rain_pools(config, run_dir, material)
+    kinds = mixing.validation_kinds(held_out, config, pools)
+    validation = mixing.validation_patches(kinds, config)
     steps = config.steps_per_epoch
     if steps is None:
-        patches = pipeline.epoch_size(training, config.crops)
+        patches = pipeline.epoch_size(pairs, config.crops)
         steps = max(1, patches // config.batch_size)
-    set_up(config)
-    model = build_model(config, policy(config))
-    if start and not run_folder.read_state(run_dir)["checkpoint"]:
-        model.adopt(models.load(start))
-    if teacher:
-        model.learn_from(models.load(teacher))
-    model = compile_model(model, config, steps)
+    with switches(config):
+        model = prepared_model(config, run_dir, material, steps)
+        batches = training_batches(config, pairs, material, pools)
+        callbacks = observers(config, run_dir, kinds, validation)
+        return fit(
+            model, config, run_dir, batches, validation, steps, callbacks, verbose
+        )
 
-    mixer = None if pool is None else rain.RainMixer(pool, **config.degrade)
+
+def prepared_model(config, run_dir, material, steps):
+    """The compiled network of a run, with the weights that a new run starts from."""
+    model = build_model(config, policy(config))
+    if material.start and not run_folder.read_state(run_dir)["checkpoint"]:
+        model.adopt(models.load(material.start))
+    if material.teacher:
+        model.learn_from(models.load(material.teacher))
+    return compile_model(model, config, steps)
+
+
+def training_batches(config, pairs, material, pools):
+    """What a run trains on: a callable from the first batch's number to batches."""
+    mixer = mixing.make_mixer(config, pools)
 
     def batches(first):
         options = {"start": first, "flips": config.flips, "degrade": mixer}
         sizes = (config.crop, config.batch_size, config.seed)
         if takes_photos(config):
-            photos = pairing.find_images(sources["real"], recursive=True)
-            return pipeline.unpaired_dataset(training, photos, *sizes, **options)
+            photos = pairing.find_images(material.photos, recursive=True)
+            return pipeline.unpaired_dataset(pairs, photos, *sizes, **options)
         options["crops"] = config.crops
-        made = pipeline.train_dataset(training, *sizes, **options)
+        made = pipeline.train_dataset(pairs, *sizes, **options)
         if config.inputs == "clean":
             made = made.map(lambda rainy, clean: (clean, clean))
         return made
 
-    held_out = validation_patches(validation, config, pool)
-    rainy, clean = (part[:: -(-len(part) // 8)] for part in held_out)  # 8 to look at
-    callbacks = [
+    return batches
+
+
+def observers(config, run_dir, kinds, validation):
+    """The callbacks that watch a run: TensorBoard, pictures, scores of each kind."""
+    rainy, clean = (part[:: -(-len(part) // 8)] for part in validation)  # 8 to look at
+    watching = [
         keras.callbacks.TensorBoard(run_dir / "logs", write_graph=False),
         Pictures(run_dir / "logs", rainy, clean, max(1, config.epochs // 20)),
     ]
-    return fit(model, config, run_dir, batches, held_out, steps, callbacks, verbose)
-
-
-def rain_pool(config, run_dir, streaks=None):
-    """The rain layers of a run, rendered once, or `None` without `degrade`."""
-    if config.degrade is None:
-        return None
-    path = run_dir / "pool.npy"
-    if not path.exists():
-        pool = rain.streak_pool(
-            config.pool_count, config.pool_size, config.seed, streaks
-        )
-        with files.replacing(path) as temporary:
-            np.save(temporary, pool)
-    return np.load(path, mmap_mode="r")
-
-
-def validation_patches(pairs, config, pool):
-    """Patches of the validation pairs: their own rain, and fixed synthetic rain.
-
-    Returns:
-        `(rainy, clean)`, float32 arrays `(patches, crop, crop, 3)` in [0, 1]; whole
-        batches of them, at least `config.validation_crops`. A function of the
-        arguments alone.
-    """
-    halves = [None]
-    if pool is not None:
-        # No clean patches: their PSNR would outweigh that of the rainy ones.
-        shares = {**config.degrade, "real_share": 0.0, "clean_share": 0.0}
-        halves.append(rain.RainMixer(pool, **shares))
-    count = -(-config.validation_crops // (config.batch_size * len(halves)))
-    batches = []
-    for degrade in halves:
-        sampler = pipeline.make_sampler(
-            pairs, config.crop, config.batch_size, config.seed + 1, degrade=degrade
-        )
-        batches += [sampler.batch(index) for index in range(count)]
-    rainy, clean = zip(*batches, strict=True)
-    if config.inputs == "clean":
-        rainy = clean
-    return np.concatenate(rainy), np.concatenate(clean)
+    if len(kinds) == 1:
+        return watching
+    batches = mixing.batches_per_kind(config, len(kinds))
+    return [KindScores(kinds, batches), *watching]  # TensorBoard shows them, too

@@ -55,6 +55,19 @@ RESUNET = TrainConfig(
     schedule="stable",
     clip_norm=1.0,
     ema=0.999,
+    # Other kinds of rain for the pairs' pictures, and for those without rain.
+    degrade={
+        "own_share": 0.66,
+        "kinds": {
+            "clean": 0.06,
+            "heavy": 0.4,
+            "light": 0.22,
+            "editor": 0.16,
+            "varied": 0.14,
+            "night": 0.02,
+        },
+    },
+    pool_count=600,
 )
 
 RECIPES = {
@@ -313,7 +326,8 @@ RECIPES = {
         clip_norm=0.01,
         seed=100,
     ),
-    # tfderain train resunet --data DIR --out DIR
+    # tfderain train resunet --data PAIRS --data PHOTOS --layout auto --layout clean
+    # --streaks DIR --layers RAINTRAINH --out DIR; photos without rain, see `Material`
     "resunet": RESUNET,
     # tfderain train resunet_fast --data DIR --out DIR: half the channels and fewer
     # blocks, for phones and browsers.

@@ -19,8 +19,8 @@ import keras
 import numpy as np
 
 from tfderain import __version__, files
-from tfderain.data import pairs as pairing
 from tfderain.training.config import TrainConfig
+from tfderain.training.material import modernised
 
 SCORE = "val_psnr_rgb"  # colour counts, so the best epoch is not chosen on luma alone
 
@@ -47,13 +47,13 @@ def averaged(model):
             variable.assign(value)
 
 
-def prepare_run(config, run_dir, sources):
+def prepare_run(config, run_dir, material):
     """Makes a run folder with `config.json`, or checks the one that is there.
 
     Args:
         config: `TrainConfig`.
         run_dir: folder of the run.
-        sources: dict of what the run reads (data, layout, ...), plain values.
+        material: dict of what the run reads, plain values, see `Material.as_dict`.
 
     Returns:
         The run folder as a `pathlib.Path`.
@@ -65,49 +65,16 @@ def prepare_run(config, run_dir, sources):
     run_dir = pathlib.Path(run_dir)
     (run_dir / "checkpoints").mkdir(parents=True, exist_ok=True)
     path = run_dir / "config.json"
-    new = {"config": dataclasses.asdict(config), **sources}
+    new = {"config": dataclasses.asdict(config), **material}
     if path.exists():
         _check_same(json.loads(path.read_text()), json.loads(json.dumps(new)), run_dir)
-    about = {"versions": _versions(), "git_commit": _git_commit()}
+    about = {"versions": _versions(), "git_commit": git_commit()}
     write_json(path, {**new, **about})
     return run_dir
 
 
-def sources_of(data, layout, pattern, weights):
-    """What `config.json` says of the data: plain values, or a list for each folder."""
-    one = isinstance(data, (str, os.PathLike))
-    found = {"data": [os.path.abspath(folder) for folder in ([data] if one else data)]}
-    count = len(found["data"])
-    for name, value in (("layout", layout), ("pattern", pattern)):
-        each = list(value) if isinstance(value, (list, tuple)) else [value]
-        found[name] = each * count if len(each) == 1 else each
-        if len(found[name]) != count:
-            raise ValueError(
-                f"There must be one `{name}` for all folders or one for each. "
-                f"Received: {count} folders, {name}={value}."
-            )
-    if count == 1:
-        return {name: values[0] for name, values in found.items()}
-    return {**found, "weights": weights and [float(weight) for weight in weights]}
-
-
-def find_pairs(sources):
-    """The `Pairs` of one folder, or the `Mixture` of several."""
-    if isinstance(sources["data"], str):
-        return pairing.find_pairs(
-            sources["data"], sources["layout"], sources["pattern"]
-        )
-    found = [
-        pairing.find_pairs(*one)
-        for one in zip(
-            *(sources[name] for name in ("data", "layout", "pattern")), strict=True
-        )
-    ]
-    weights = sources["weights"]
-    return pairing.Mixture(tuple(found), weights and tuple(weights))
-
-
 def _check_same(old, new, run_dir):
+    old = modernised(old)
     changed = [name for name in new if name != "config" and old.get(name) != new[name]]
     # A setting that came later had its default value.
     defaults = json.loads(json.dumps(dataclasses.asdict(TrainConfig())))
@@ -142,15 +109,22 @@ def _versions():
     return versions
 
 
-def _git_commit():
-    """The commit of the checkout this file lies in, or `None`."""
-    command = ["git", "rev-parse", "HEAD"]
-    folder = pathlib.Path(__file__).parent
+def git_commit():
+    """The commit of tfderain's own checkout; `None` for an installed package.
+
+    A virtual environment may lie in somebody else's repository, so the root of the
+    repository must be the folder that holds the package.
+    """
+    root = pathlib.Path(__file__).absolute().parents[2]
+    command = ["git", "-C", str(root), "rev-parse", "--show-toplevel", "HEAD"]
     try:
-        done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
+        done = subprocess.run(command, capture_output=True, text=True)
     except OSError:  # no git
         return None
-    return done.stdout.strip() if done.returncode == 0 else None
+    if done.returncode:
+        return None
+    top, commit = done.stdout.splitlines()
+    return commit if os.path.samefile(top, root) else None
 
 
 def write_json(path, value):
@@ -197,7 +171,9 @@ def append_history(path, row):
     else:
         path.write_text(",".join(header) + "\n")
     with path.open("a", newline="") as file:
-        csv.DictWriter(file, header, lineterminator="\n").writerow(row)
+        # A run that was begun by an older version lacks columns, and goes on so.
+        options = {"extrasaction": "ignore", "lineterminator": "\n"}
+        csv.DictWriter(file, header, **options).writerow(row)
 
 
 class RunState(keras.callbacks.Callback):
