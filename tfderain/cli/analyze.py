@@ -278,7 +278,7 @@ def naturalness(
         images.before_after(rows, options.make_folder(out))
 
 
-def clean_images(folder, layout):
+def clean_images(folder: Path, layout: str | None):
     """Yields the pictures of a folder, or, with a layout, the clean ones of pairs."""
     from tfderain import images
     from tfderain.evaluation import subjects

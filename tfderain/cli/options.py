@@ -224,14 +224,14 @@ def make_folder(path: Path) -> Path:
     return path
 
 
-def show(result, json: Path | None):
+def show(result: Any, json: Path | None):
     """Prints the table of a `reports.Report`, and writes its numbers if wanted."""
     print(result.table())
     if json:
         result.to_json(make_folder(json))
 
 
-def pairs(folder, layout, pattern, limit):
+def pairs(folder: Any, layout: Any, pattern: str | None, limit: int | None):
     """Returns the `Pairs` of a folder, at most `limit` of them."""
     from tfderain.data import pairs as pairing
 
@@ -239,7 +239,7 @@ def pairs(folder, layout, pattern, limit):
     return found.subset(range(min(limit or len(found), len(found))))
 
 
-def each_folder(folders, layouts, patterns) -> dict[str, tuple]:
+def each_folder(folders: list, layouts: Any, patterns: Any) -> dict[str, tuple]:
     """Folder, layout and pattern of each `--data`, by a name that tells them apart.
 
     Raises:
@@ -262,7 +262,7 @@ def each_folder(folders, layouts, patterns) -> dict[str, tuple]:
     return dict(zip(names, described, strict=True))
 
 
-def restorer(model, runtime=None, **settings):
+def restorer(model: Any, runtime: str | None = None, **settings):
     """Returns the `Restorer` of a preset, a file or a run folder."""
     from tfderain import presets
     from tfderain.runtime import Restorer
@@ -270,7 +270,7 @@ def restorer(model, runtime=None, **settings):
     return Restorer(model, runtime=runtime or presets.locate(model).runtime, **settings)
 
 
-def restorer_or_images(model, runtime=None):
+def restorer_or_images(model: Any, runtime: str | None = None):
     """Returns a `Restorer`, or the folder itself if it holds derained images."""
     from tfderain import presets
 

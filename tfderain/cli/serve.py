@@ -115,7 +115,7 @@ def run(model: Any, settings: Any):
     print("stopped; all requests were finished", file=sys.stderr)
 
 
-def tell(server):
+def tell(server: Any):
     """Says where a server listens."""
     address = f"{server.rest_address}/v1/models/{server.name}"
     print(f"REST: {address}", flush=True)

@@ -244,7 +244,7 @@ def _check_identity(identity, model):
         )
 
 
-def _check_groups(pairs, groups):
+def _check_groups(pairs, groups) -> Sequence[str | None]:
     if groups is not None and len(groups) != len(pairs):
         raise ValueError(
             "`groups` must name one group per pair. "
