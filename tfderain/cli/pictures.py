@@ -2,9 +2,9 @@
 
 import functools
 import sys
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import numpy as np
 import typer
 from typer import Option
 
@@ -129,14 +129,14 @@ def synthesize(
     finish(summary, json)
 
 
-def rain_maker(model: Any, photos, kind: str, pool: np.ndarray):
+def rain_maker(model: Any, photos: Path | None, kind: str, pool: Any):
     """Returns what puts rain on pictures as a JRGR learned it."""
     from tfderain.batch import rainmaking  # TensorFlow starts here
 
     return rainmaking.RainMaker(model, photos, kind, pool)
 
 
-def finish(summary, json):
+def finish(summary: Any, json: Path | None):
     """Says what became of a batch, whose result on stdout are its files."""
     print(summary.table(), file=sys.stderr)
     if json:

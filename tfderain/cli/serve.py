@@ -1,7 +1,6 @@
 """Serving command: `tfderain serve`."""
 
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -106,7 +105,7 @@ def serve(
     run(model, settings)
 
 
-def run(model: Any, settings: Sequence[str]):
+def run(model: Any, settings: Any):
     """Serves until a signal; fails if requests were left unfinished."""
     from tfderain import serving
 
@@ -116,7 +115,7 @@ def run(model: Any, settings: Sequence[str]):
     print("stopped; all requests were finished", file=sys.stderr)
 
 
-def tell(server):
+def tell(server: Any):
     """Says where a server listens."""
     address = f"{server.rest_address}/v1/models/{server.name}"
     print(f"REST: {address}", flush=True)
