@@ -22,6 +22,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 PACKAGE = Path(__file__).resolve().parent
+
+# The preset that everything takes which is not told another one.
+DEFAULT = "menet"
 FILES = {".keras": "keras", ".tflite": "litert", ".onnx": "onnx"}  # suffix to kind
 
 

@@ -27,6 +27,7 @@ class Report(abc.ABC):
 
     def as_dict(self) -> dict:
         """Returns all of it as values that JSON knows."""
+        assert dataclasses.is_dataclass(self)
         return dataclasses.asdict(self)
 
     def to_json(self, path: str | os.PathLike | None = None) -> str:

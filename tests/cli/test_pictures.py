@@ -20,13 +20,14 @@ def test_derain_passes_its_options_on(folder, run):
     picture(folder / "in" / "deep" / "a.png")
     options = ["--recursive", "--compare", "--format", "webp", "--model", "some"]
     options += ["--tile", "256", "--overlap", "16", "--threads", "3"]
+    options += ["--scales", "2", "--best"]
     code, _, err = run("derain", "in", "--out", "out", *options)
     assert code == 0, err
     assert sorted(path.name for path in (folder / "out" / "deep").iterdir()) == [
         "a.compare.png",
         "a.webp",
     ]
-    settings = {"tile": 256, "overlap": 16, "threads": 3}
+    settings = {"tile": 256, "overlap": 16, "threads": 3, "scales": 2, "best": True}
     assert Darkener.made == ("some", "litert", settings)
     code, _, err = run("derain", "in", "--out", "out", "-r", "--skip-existing")
     assert err[-1].startswith("1 derained, 0 skipped"), "a.png was not there yet"

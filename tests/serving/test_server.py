@@ -114,6 +114,7 @@ def test_without_the_extra_one_line_names_it(monkeypatch, capsys, missing):
         (["--queue", "0"], "--queue"),
         (["--name", "a/b"], "`name` must be without any of"),
         (["--tile", "some"], "`--tile` must be auto or a number"),
+        (["--scales", "0"], "`--scales` must be auto or a number from 1"),
         (["--timeout", "0"], "--timeout"),
         (["--ui-dir", "/nowhere"], "`make web` builds web/dist"),
     ],
@@ -136,13 +137,14 @@ def test_options_become_settings(monkeypatch, capsys, tmp_path):
     seen = []
     monkeypatch.setattr(serving, "serve", lambda *asked: seen.append(asked) or True)
     assert console.run(cli.app, ["serve"]) == 0
-    assert seen[0][:2] == ("menet", serving.Settings()), "the same defaults"
+    assert seen[0][:2] == (presets.DEFAULT, serving.Settings()), "the same defaults"
     options = "--host ::1 --port 1 --rest-only --name rain --workers 2 --threads 3"
     options += " --queue 4 --max-mb 5 --max-pixels 6 --timeout 7 --grace 8 --tile 64"
+    options += " --scales 3"
     assert console.run(cli.app, ["serve", "x", *options.split()]) == 0
     assert seen[1][0] == "x"
     assert seen[1][1] == serving.Settings(
-        *("::1", 1, None, "rain", 2, 3, 4, 5_000_000, 6, 7.0, 8.0, 64)
+        *("::1", 1, None, "rain", 2, 3, 4, 5_000_000, 6, 7.0, 8.0, 64, 3)
     )
     (tmp_path / "index.html").touch()
     assert console.run(cli.app, ["serve", "--ui-dir", str(tmp_path)]) == 0
@@ -215,7 +217,7 @@ def test_workers_share_the_processors(monkeypatch, tmp_path):
     class Restorer:
         stride = 4
 
-        def __init__(self, model, kind, threads, tile):
+        def __init__(self, model, kind, threads, tile, scales):
             made.append((kind, threads))
 
         def derain(self, rainy):

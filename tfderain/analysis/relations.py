@@ -91,8 +91,8 @@ def embed(
         unique, places = np.unique(chosen, return_inverse=True)
         rows, told = [], reports.part(progress, done, total)
         done += len(unique)
-        for index in reports.tracked(unique, told):  # one by one: sizes differ
-            rainy, _ = pipeline.read_pair(sets[name], int(index))
+        for index in reports.tracked(unique.tolist(), told):  # one by one: sizes differ
+            rainy, _ = pipeline.read_pair(sets[name], index)
             rows.append(encode(images.to_float(rainy)[None]))
         for space in rows[0]:
             stacked = np.concatenate([row[space] for row in rows])

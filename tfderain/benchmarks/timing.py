@@ -151,9 +151,7 @@ def time_models(
         getattr(models[name], "derain", models[name])(image)
         seconds[name].append(time.perf_counter() - start)
     return [
-        Timing(
-            name, getattr(models[name], "runtime", ""), tuple(size), first, tuple(rest)
-        )
+        Timing(name, getattr(models[name], "runtime", ""), size, first, tuple(rest))
         for name, (first, *rest) in seconds.items()
     ]
 

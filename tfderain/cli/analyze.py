@@ -124,10 +124,12 @@ def regions(
     from tfderain.evaluation import regions
 
     pairs = options.pairs(data, layout, pattern, limit)
-    both = [options.restorer_or_images(one, runtime) for one in (reference, model)]
+    before = options.restorer_or_images(reference, runtime)
+    after = options.restorer_or_images(model, runtime)
     with console.Progress("regions") as progress:
         result = regions.evaluate(
-            *both,
+            before,
+            after,
             pairs,
             protocol,
             masks=masks,
@@ -219,16 +221,16 @@ def jrgr(
     options.make_folder(out)
     many = figure == "layers"
     found = [options.pictures(path, many) for path in (synthetic, real)]
-    read = [
+    synthetic_rainy, real_rainy = (
         [images.to_float(images.read_rgb(file)) for file in files] for files in found
-    ]
+    )
     if many:
-        layers = translations.rain_layers(loaded[0], *read)
+        layers = translations.rain_layers(loaded[0], synthetic_rainy, real_rainy)
         translations.draw_layers(translations.tsne(layers), out)
     elif figure == "comparison":
-        translations.figure_9(loaded, read[0][0], read[1][0], out)
+        translations.figure_9(loaded, synthetic_rainy[0], real_rainy[0], out)
     else:
-        translations.figure_6(loaded[0], read[0][0], read[1][0], out)
+        translations.figure_6(loaded[0], synthetic_rainy[0], real_rainy[0], out)
     print(out)
 
 
@@ -267,16 +269,16 @@ def naturalness(
     names = comparison.labels(models)
     restorers = [options.restorer(model, runtime) for model in models]
     pristine = niqe.fit(clean_images(clean, layout))
-    rows = [] if out else None
+    rows: list | None = [] if out else None
     with console.Progress("naturalness") as progress:
         both = dict(zip(names, restorers, strict=True))
         result = niqe.compare(both, files, pristine, progress, rows)
     show(result, json)
-    if out:
+    if out and rows is not None:
         images.before_after(rows, options.make_folder(out))
 
 
-def clean_images(folder, layout):
+def clean_images(folder: Path, layout: str | None):
     """Yields the pictures of a folder, or, with a layout, the clean ones of pairs."""
     from tfderain import images
     from tfderain.evaluation import subjects
@@ -307,7 +309,7 @@ def relations(
     umap: Annotated[
         bool, Option("--umap/--no-umap", help="Maps of the sphere (needs umap-learn).")
     ] = True,
-    layout: options.Layouts = ("auto",),
+    layout: options.Layouts = options.AUTO,
     pattern: options.Patterns = None,
     json: options.Json = None,
     overwrite: options.Overwrite = False,

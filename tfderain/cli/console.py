@@ -61,7 +61,7 @@ class Progress:
         self.label = label
         self.stream = stream or sys.stderr
         self.every = every
-        self.counts: tuple[float, Any] = (0, None)
+        self.counts: tuple[Any, Any] = (0, None)
         self.started = self.spoken = time.monotonic()
         self.lock = threading.Lock()
         self.bar = None

@@ -1,5 +1,6 @@
 """Measuring commands: `tfderain evaluate` and `tfderain bench`."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
@@ -22,7 +23,7 @@ def evaluate(
     data: options.Datas,
     protocol: options.ProtocolName = "matlab_y_float",
     runtime: options.RuntimeName = None,
-    layout: options.Layouts = ("auto",),
+    layout: options.Layouts = options.AUTO,
     pattern: options.Patterns = None,
     limit: options.Limit = None,
     identity: Annotated[
@@ -54,7 +55,7 @@ def evaluate(
             "`--out` goes with one model and one data set. "
             f"Received: {len(models)} models, {len(folders)} data sets."
         )
-    sets = {name: options.pairs(*one, limit) for name, one in folders.items()}
+    sets = {name: options.pairs(*one, limit=limit) for name, one in folders.items()}
     opened = {name: options.restorer_or_images(name, runtime) for name in models}
     score = score_one if len(opened) * len(sets) == 1 else score_several
     with console.Progress("evaluate") as progress:
@@ -63,7 +64,7 @@ def evaluate(
     show(result, json)
 
 
-def score_one(models, sets, protocol, progress, **settings):
+def score_one(models: dict, sets: dict, protocol: str, progress: Callable, **settings):
     """Scores of one model on one data set, image by image."""
     from tfderain.evaluation import scores
 
@@ -74,7 +75,9 @@ def score_one(models, sets, protocol, progress, **settings):
     )
 
 
-def score_several(models, sets, protocol, progress, **settings):
+def score_several(
+    models: dict, sets: dict, protocol: str, progress: Callable, **settings
+):
     """Mean scores of each model on each data set."""
     from tfderain.evaluation import comparison
 
@@ -128,7 +131,7 @@ def bench(
     show(timing.Timings(timings, threads), json)
 
 
-def check_profiled(runs):
+def check_profiled(runs: dict):
     """Refuses models without LiteRT; `runs` has the runtime of each."""
     others = [f"{name} ({run})" for name, run in runs.items() if run != "litert"]
     if others:

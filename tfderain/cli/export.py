@@ -1,7 +1,7 @@
 """Preset and export commands: `tfderain export` and `tfderain list`."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from typer import Option
 
@@ -53,7 +53,7 @@ def export(
             out,
             list(dict.fromkeys(target.value for target in to)),
             wanted,
-            pictures and export.read_representative(pictures),
+            export.read_representative(pictures) if pictures else None,
             pairs,
             protocol,
             overwrite,
@@ -63,7 +63,7 @@ def export(
     print(result.table())
 
 
-def other_half(model, name):
+def other_half(model: Any, name: str):
     """Returns the part of a JRGR that makes rain look real."""
     if not hasattr(model, "rain_generator"):
         raise ValueError(
@@ -73,7 +73,7 @@ def other_half(model, name):
     return model.rain_generator()
 
 
-def metadata(model):
+def metadata(model: str):
     """What a LiteRT file keeps of a preset's card."""
     from tfderain import presets
 
@@ -103,7 +103,7 @@ def list_presets(
         print("No preset is installed. Train one: tfderain train --help")
 
 
-def describe(name, card):
+def describe(name: str, card: dict):
     """Returns a few lines about a preset, from its card."""
     size = card.get("files", {}).get("model.tflite", {}).get("bytes", 0)
     lines = [f"{name}: {card.get('model', 'model')}, {size / 1e6:.1f} MB (LiteRT)"]

@@ -6,7 +6,7 @@ that reason; tests/cli/test_options.py compares them with their sources.
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Literal, get_args
+from typing import Annotated, Any, Literal, get_args
 
 from typer import Argument, Option
 
@@ -99,6 +99,8 @@ LayoutName = Annotated[
     Layout,
     Option("--layout", help="left_*: both images of a pair side by side in one file."),
 ]
+# A default of `Layouts`: a tuple, which no command can change.
+AUTO: Any = ("auto",)
 Layouts = Annotated[
     list[str],
     Option(
@@ -126,6 +128,14 @@ ProtocolName = Annotated[
     Protocol, Option("--protocol", help="How scores are computed.")
 ]
 Tile = Annotated[str, Option("--tile", metavar="N", help="Tile side, or auto.")]
+Scales = Annotated[
+    str,
+    Option(
+        "--scales",
+        metavar="N",
+        help="Sizes at which a picture is derained, for large rain; auto or a number.",
+    ),
+]
 
 
 def weighted_folders(texts: list[str]) -> tuple[list[str], list[float] | None]:
@@ -157,13 +167,22 @@ def weighted_folders(texts: list[str]) -> tuple[list[str], list[float] | None]:
     return folders, numbers
 
 
-def tile_side(text: str) -> int | str:
+def tile_side(text: str) -> int | Literal["auto"]:
     """Returns the side of a tile in pixels, or `"auto"`."""
+    if text == "auto":
+        return "auto"
+    if text.isdecimal() and int(text):
+        return int(text)
+    raise ValueError(f"`--tile` must be auto or a number of pixels. Received: {text}.")
+
+
+def scale_count(text: str) -> int | str:
+    """Returns at how many sizes a picture is derained, or `"auto"`."""
     if text == "auto":
         return text
     if text.isdecimal() and int(text):
         return int(text)
-    raise ValueError(f"`--tile` must be auto or a number of pixels. Received: {text}.")
+    raise ValueError(f"`--scales` must be auto or a number from 1. Received: {text}.")
 
 
 def pictures(path: Path, many: bool) -> list[str]:
@@ -205,14 +224,14 @@ def make_folder(path: Path) -> Path:
     return path
 
 
-def show(result, json: Path | None):
+def show(result: Any, json: Path | None):
     """Prints the table of a `reports.Report`, and writes its numbers if wanted."""
     print(result.table())
     if json:
         result.to_json(make_folder(json))
 
 
-def pairs(folder, layout, pattern, limit):
+def pairs(folder: Any, layout: Any, pattern: str | None, limit: int | None):
     """Returns the `Pairs` of a folder, at most `limit` of them."""
     from tfderain.data import pairs as pairing
 
@@ -220,7 +239,7 @@ def pairs(folder, layout, pattern, limit):
     return found.subset(range(min(limit or len(found), len(found))))
 
 
-def each_folder(folders, layouts, patterns) -> dict[str, tuple]:
+def each_folder(folders: list, layouts: Any, patterns: Any) -> dict[str, tuple]:
     """Folder, layout and pattern of each `--data`, by a name that tells them apart.
 
     Raises:
@@ -243,7 +262,7 @@ def each_folder(folders, layouts, patterns) -> dict[str, tuple]:
     return dict(zip(names, described, strict=True))
 
 
-def restorer(model, runtime=None, **settings):
+def restorer(model: Any, runtime: str | None = None, **settings):
     """Returns the `Restorer` of a preset, a file or a run folder."""
     from tfderain import presets
     from tfderain.runtime import Restorer
@@ -251,7 +270,7 @@ def restorer(model, runtime=None, **settings):
     return Restorer(model, runtime=runtime or presets.locate(model).runtime, **settings)
 
 
-def restorer_or_images(model, runtime=None):
+def restorer_or_images(model: Any, runtime: str | None = None):
     """Returns a `Restorer`, or the folder itself if it holds derained images."""
     from tfderain import presets
 

@@ -2,12 +2,13 @@
 
 import functools
 import sys
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import numpy as np
 import typer
 from typer import Option
 
+from tfderain import presets
 from tfderain.cli import console, options
 from tfderain.cli.options import count, refuse_existing, restorer
 
@@ -17,7 +18,7 @@ def derain(
     out: Annotated[str, options.out("OUT", "A picture, or a folder (end it with /).")],
     model: Annotated[
         str, Option(metavar="MODEL", help="Preset name, file or run folder.")
-    ] = "menet",
+    ] = presets.DEFAULT,
     recursive: options.Recursive = False,
     skip_existing: Annotated[
         bool, Option("--skip-existing", help="Leave out pictures that are done.")
@@ -28,6 +29,10 @@ def derain(
     ] = None,
     compare: Annotated[
         bool, Option("--compare", help="Also write NAME.compare.png, side by side.")
+    ] = False,
+    scales: options.Scales = "auto",
+    best: Annotated[
+        bool, Option("--best", help="Average with the mirror image; twice the time.")
     ] = False,
     tile: options.Tile = "auto",
     overlap: Annotated[
@@ -50,12 +55,17 @@ def derain(
     refuse_existing(overwrite, json)
     from tfderain import batch, images
 
-    tiles = {"tile": options.tile_side(tile), "overlap": overlap}
+    settings = {
+        "tile": options.tile_side(tile),
+        "overlap": overlap,
+        "scales": options.scale_count(scales),
+        "best": best,
+    }
     with console.Progress("derain") as progress:
         summary = batch.derain_files(
             inputs,
             out,
-            functools.partial(restorer, model, runtime, threads=threads, **tiles),
+            functools.partial(restorer, model, runtime, threads=threads, **settings),
             recursive=recursive,
             skip_existing=skip_existing,
             overwrite=overwrite,
@@ -119,14 +129,14 @@ def synthesize(
     finish(summary, json)
 
 
-def rain_maker(model: Any, photos, kind: str, pool: np.ndarray):
+def rain_maker(model: Any, photos: Path | None, kind: str, pool: Any):
     """Returns what puts rain on pictures as a JRGR learned it."""
     from tfderain.batch import rainmaking  # TensorFlow starts here
 
     return rainmaking.RainMaker(model, photos, kind, pool)
 
 
-def finish(summary, json):
+def finish(summary: Any, json: Path | None):
     """Says what became of a batch, whose result on stdout are its files."""
     print(summary.table(), file=sys.stderr)
     if json:

@@ -1,13 +1,13 @@
 """Serving command: `tfderain serve`."""
 
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from typer import Argument, Option
 
+from tfderain import presets
 from tfderain.cli import options
 from tfderain.cli.options import count
 
@@ -42,7 +42,7 @@ Page = Annotated[
 
 
 def serve(
-    model: Served = "menet",
+    model: Served = presets.DEFAULT,
     host: Annotated[
         str, Option(metavar="ADDRESS", help="0.0.0.0 opens it to the network.")
     ] = "127.0.0.1",
@@ -62,6 +62,7 @@ def serve(
         float, Option(metavar="SECONDS", min=0, help="To finish after SIGTERM.")
     ] = 30,
     tile: options.Tile = "auto",
+    scales: options.Scales = "auto",
     runtime: options.RuntimeName = None,
     ui: Annotated[bool, Option("--ui", help="Also the page for photos.")] = False,
     ui_dir: Page = None,
@@ -97,13 +98,14 @@ def serve(
         timeout=timeout or 60,
         grace=grace,
         tile=options.tile_side(tile),
+        scales=options.scale_count(scales),
         runtime=runtime,
         ui=page,
     )
     run(model, settings)
 
 
-def run(model: Any, settings: Sequence[str]):
+def run(model: Any, settings: Any):
     """Serves until a signal; fails if requests were left unfinished."""
     from tfderain import serving
 
@@ -113,7 +115,7 @@ def run(model: Any, settings: Sequence[str]):
     print("stopped; all requests were finished", file=sys.stderr)
 
 
-def tell(server):
+def tell(server: Any):
     """Says where a server listens."""
     address = f"{server.rest_address}/v1/models/{server.name}"
     print(f"REST: {address}", flush=True)

@@ -1,8 +1,9 @@
 """Training command: `tfderain train`."""
 
+import os
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from typer import Argument, Option
 
@@ -50,7 +51,7 @@ def train(
     deterministic: Annotated[
         bool, Option("--deterministic", help="Same numbers each time; slower.")
     ] = False,
-    layout: options.Layouts = ("auto",),
+    layout: options.Layouts = options.AUTO,
     pattern: options.Patterns = None,
     start: Annotated[
         str | None,
@@ -88,7 +89,7 @@ def train(
     run_training(config, run, Material(sources, streaks, layers, photos, start))
 
 
-def run_training(config, run, material):
+def run_training(config: Any, run: str | os.PathLike, material: Any):
     """Trains, and prints where the results are."""
     from tfderain import training  # TensorFlow starts here
 

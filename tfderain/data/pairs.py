@@ -128,7 +128,7 @@ class Mixture:
         weights = self.weights or [len(part) for part in self.parts]
         return tuple(weight / sum(weights) for weight in weights)
 
-    def replaced(self, parts) -> "Mixture":
+    def replaced(self, parts: Iterable[Pairs]) -> "Mixture":
         """The same shares of other parts; empty ones go.
 
         Raises:
@@ -194,7 +194,9 @@ class Source:
 # Finding files
 
 
-def find_pairs(folder, layout: str = "auto", pattern: str | None = None) -> Pairs:
+def find_pairs(
+    folder: str | os.PathLike, layout: str = "auto", pattern: str | None = None
+) -> Pairs:
     """Finds the rainy images of a folder and the clean image of each.
 
     Args:
@@ -260,7 +262,9 @@ def find_mixture(sources: Sequence[Source]) -> Mixture:
     return Mixture(tuple(parts), weights or None)
 
 
-def from_matches(folder, matches: layouts.Matches, layout: str) -> Pairs:
+def from_matches(
+    folder: str | os.PathLike, matches: layouts.Matches, layout: str
+) -> Pairs:
     """The pairs among files below `folder`."""
     return Pairs(
         tuple(os.path.join(folder, f) for f in matches.rainy),
@@ -269,7 +273,7 @@ def from_matches(folder, matches: layouts.Matches, layout: str) -> Pairs:
     )
 
 
-def relative_images(folder) -> list[str]:
+def relative_images(folder: str | os.PathLike) -> list[str]:
     """Images below `folder`, relative to it, `/` between folders, sorted."""
     paths = (os.path.relpath(f, folder) for f in find_images(folder, recursive=True))
     return [path.replace(os.sep, "/") for path in paths]

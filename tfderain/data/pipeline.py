@@ -18,7 +18,7 @@ seen. TensorFlow is imported by the functions that return a `tf.data.Dataset`.
 """
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -300,7 +300,7 @@ def evaluation_dataset(pairs: Pairs, crop: int | None = None):
 
 def unpaired_dataset(
     synthetic_pairs: Pairs | Mixture,
-    real_paths,
+    real_paths: Sequence[str],
     crop: int,
     batch_size: int,
     seed: int,

@@ -131,14 +131,14 @@ def _layer(shape, rng, depth, angle, spread, blur):
         part = flakes[:, start : start + 256, None, None]
         rows = np.floor(part[0]).astype(np.intp) + offsets[:, None]
         columns = np.floor(part[1]).astype(np.intp) + offsets
-        alpha = _flake(soft, rows - part[0], columns - part[1], *part[2:])
+        alpha = _flake(rows - part[0], columns - part[1], *part[2:], soft=soft)
         inside = (rows >= 0) & (rows < height) & (columns >= 0) & (columns < width)
         index = (rows * width + columns)[inside]
         layer += np.bincount(index, alpha[inside], minlength=height * width)
     return np.minimum(layer, 1).reshape(shape).astype(np.float32)
 
 
-def _flake(soft, down, right, radius, length, way, opacity, bump, turn):
+def _flake(down, right, radius, length, way, opacity, bump, turn, soft):
     """Opacity of flakes around their middles: uneven discs drawn along their way."""
     cos, sin = np.cos(way), np.sin(way)
     along = np.abs(down * cos + right * sin) - length / 2

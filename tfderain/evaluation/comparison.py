@@ -198,7 +198,7 @@ def read(paths: Sequence[str | os.PathLike]) -> tuple[scores.Result, ...]:
     Raises:
         ValueError: a file is something else (it is named).
     """
-    names = distinct((Path(p).stem for p in paths), map(os.fspath, paths))
+    names = distinct((Path(p).stem for p in paths), (os.fspath(p) for p in paths))
     found = []
     for name, path in zip(names, paths, strict=True):
         try:

@@ -190,7 +190,7 @@ def evaluate(
     """
     metrics.channel(protocol)
     _check_identity(identity, model)
-    groups = _check_groups(pairs, groups)
+    scenes = _check_groups(pairs, groups)
     names = subjects.check(pairs)
     derain = subjects.derainer(model, pairs)
     targets = _targets(names, save_images, overwrite)
@@ -200,7 +200,7 @@ def evaluate(
         given = clean if identity else rainy
         derained, seconds = derain(index, given)
         scores = _scores(given, derained, clean, protocol)
-        rows.append(Row(names[index], **scores, seconds=seconds, group=groups[index]))
+        rows.append(Row(names[index], **scores, seconds=seconds, group=scenes[index]))
         if targets:
             _save(targets[index], derained)
     return Result(
@@ -244,7 +244,7 @@ def _check_identity(identity, model):
         )
 
 
-def _check_groups(pairs, groups):
+def _check_groups(pairs, groups) -> Sequence[str | None]:
     if groups is not None and len(groups) != len(pairs):
         raise ValueError(
             "`groups` must name one group per pair. "

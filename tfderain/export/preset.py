@@ -93,7 +93,7 @@ def export_preset(
     return target
 
 
-def save_small(model: Any, path: str | os.PathLike):
+def save_small(model: Any, path: Path):
     """Saves a model as `.keras`, deflated: Keras stores its weights as they are."""
     plain = path.with_suffix(".plain.keras")
     model.save(plain)
@@ -109,8 +109,8 @@ def save_small(model: Any, path: str | os.PathLike):
 def preset_card(
     model: Any,
     name: str,
-    folder: str | os.PathLike,
-    artefacts: Sequence[Artefact],
+    folder: Path,
+    artefacts: dict[str, Artefact],
     card: dict,
 ) -> dict:
     """Returns the content of `card.json`: given fields first, measured ones after."""

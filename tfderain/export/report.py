@@ -70,7 +70,7 @@ def export_all(
     model: Any,
     folder: str | os.PathLike,
     targets: Sequence[str],
-    size: tuple[int, int] = (256, 256),
+    size: tuple[int, int] | None = (256, 256),
     representative: Sequence[np.ndarray] | None = None,
     pairs: Any = None,
     protocol: str = "matlab_y_float",

@@ -224,8 +224,8 @@ class RainmerNetwork(DRSformerNetwork):
             "gate_ratio": gate_ratio,
         }
         self.options = {**self.options, **own}
-        chosen = {"chromatic": chromatic, "degradation": degradation}
-        self.views = [view for view, wanted in chosen.items() if wanted]
+        chosen: dict[str, Any] = {"chromatic": chromatic, "degradation": degradation}
+        self.views = [view for view, exists in chosen.items() if exists]
         self.prompting = {"filters": filters, "views": self.views, "mixing": mixing}
         self.encoder: Any = None
         if self.views or interaction:

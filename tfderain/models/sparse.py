@@ -61,7 +61,7 @@ def top_k_counts(channels: int):
     return tuple(max(count, 1) for count in counts)
 
 
-def independent_attention(scores: Any, shares: Any):
+def independent_attention(scores: Any, shares: Any) -> Any:
     """Softmax of each row's k largest scores, summed over four k (DRSformer).
 
     Args:
@@ -82,7 +82,7 @@ def independent_attention(scores: Any, shares: Any):
     return total
 
 
-def cumulative_attention(scores: Any, shares: Any):
+def cumulative_attention(scores: Any, shares: Any) -> Any:
     """As `independent_attention`, but each k works on the map of the one before.
 
     Rainmer's published loop overwrites its scores. Entries dropped once are exactly 0

@@ -22,6 +22,7 @@ import re
 import shutil
 import subprocess
 import warnings
+from typing import Any
 
 from tfderain import files
 
@@ -35,7 +36,7 @@ LANES = 8  # channels and filters are multiples of it
 _wanted = False
 
 
-def use(wanted):
+def use(wanted: bool):
     """Chooses, for graphs traced from now on, who computes 3x3 convolutions.
 
     Args:
@@ -54,7 +55,7 @@ def use(wanted):
     return before
 
 
-def suits(inputs, kernel):
+def suits(inputs: Any, kernel: Any):
     """Whether `convolve` is wanted and can take over: float32, 3x3, whole lanes."""
     return (
         _wanted
@@ -64,7 +65,7 @@ def suits(inputs, kernel):
     )
 
 
-def convolve(inputs, kernel):
+def convolve(inputs: Any, kernel: Any):
     """A convolution with zero padding and stride 1, with gradients for both.
 
     Args:

@@ -11,6 +11,7 @@ import os
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -35,7 +36,7 @@ class LiteRT:
     stride: int
     global_operations: bool
 
-    def __init__(self, model, threads=None):
+    def __init__(self, model: Any, threads: int | None = None):
         from ai_edge_litert.interpreter import Interpreter
 
         self.path = path = _file(model, ".tflite", "litert")
@@ -58,7 +59,7 @@ class LiteRT:
         (self.target,) = self.interpreter.get_output_details()
         self.shape = None if dynamic else tuple(self.source["shape"])
 
-    def __call__(self, tile):
+    def __call__(self, tile: np.ndarray):
         shape = (1, *tile.shape)
         # The file has a fixed size, so that LiteRT uses all threads. It is resized
         # only when the size changes: that plans the network's memory anew.
@@ -89,7 +90,7 @@ class ONNX:
         ImportError: if onnxruntime is not installed (extra `onnx`).
     """
 
-    def __init__(self, model, threads=None):
+    def __init__(self, model: Any, threads: int | None = None):
         path = _file(model, ".onnx", "onnx")
         onnxruntime = extras.require("onnxruntime", extra="onnx")
         options = onnxruntime.SessionOptions()
@@ -106,12 +107,12 @@ class ONNX:
         properties = self.session.get_modelmeta().custom_metadata_map
         _take_card(self, path, lambda _: json.loads(properties.get(METADATA, "{}")))
 
-    def __call__(self, tile):
+    def __call__(self, tile: np.ndarray):
         (derained,) = self.session.run(["derained"], {"rainy": tile[None]})
         return derained[0]
 
 
-def litert_metadata(path) -> dict:
+def litert_metadata(path: str | os.PathLike) -> dict:
     """Returns what `tfderain.export` keeps inside a LiteRT file; `{}` if nothing."""
     from ai_edge_litert import schema_py_generated as schema
 
@@ -189,7 +190,7 @@ class TensorFlow:
         threads: int or `None`. Counts only before TensorFlow has computed anything.
     """
 
-    def __init__(self, model, threads=None):
+    def __init__(self, model: Any, threads: int | None = None):
         from keras import backend, ops
 
         self.to_numpy = ops.convert_to_numpy
@@ -211,7 +212,7 @@ class TensorFlow:
         if not given and backend.backend() == "tensorflow":
             self.model = _graph(self.model)
 
-    def __call__(self, tile):
+    def __call__(self, tile: np.ndarray):
         # A copy, because arrays of TensorFlow's memory cannot be written to.
         return np.array(self.to_numpy(self.model(tile[None], training=False))[0])
 

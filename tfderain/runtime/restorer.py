@@ -14,7 +14,7 @@ from typing import Any, Literal
 import numpy as np
 from PIL import Image
 
-from tfderain import images
+from tfderain import images, presets
 from tfderain.runtime import engines, scales, tiling
 
 RUNTIMES = {
@@ -67,7 +67,7 @@ class Restorer:
 
     def __init__(
         self,
-        model: Any = "menet",
+        model: Any = presets.DEFAULT,
         runtime: str = "litert",
         threads: int | None = None,
         tile: int | Literal["auto"] | None = "auto",

@@ -133,7 +133,7 @@ def _add_predict(app, service):
         return Response(answer, media_type="application/json")
 
 
-async def body_in_time(request: Any, limits) -> bytes:
+async def body_in_time(request: Any, limits: Any) -> bytes:
     """Returns the body of a request that must arrive within `limits.seconds`.
 
     Raises:

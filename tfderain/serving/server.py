@@ -9,7 +9,7 @@ import time
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -42,7 +42,7 @@ class Settings:
         max_pixels: int. Height times width of an image.
         timeout: float. Seconds for a request.
         grace: float. Seconds that requests may take to finish after `stop`.
-        tile: see `tfderain.runtime.Restorer`.
+        tile, scales: see `tfderain.runtime.Restorer`.
         runtime: `"litert"`, `"tensorflow"` or `None`, for that which suits the model.
         ui: path. Folder of the built page, to be served at `/`; `None` for no page.
     """
@@ -59,6 +59,7 @@ class Settings:
     timeout: float = 60.0
     grace: float = 30.0
     tile: int | Literal["auto"] | None = "auto"
+    scales: int | Literal["auto"] = "auto"
     runtime: str | None = None
     ui: str | os.PathLike | None = None
 
@@ -95,7 +96,7 @@ class Server:
         ValueError: if the model cannot be loaded or a setting does not fit.
     """
 
-    def __init__(self, model="menet", settings: Settings | None = None):
+    def __init__(self, model: Any = presets.DEFAULT, settings: Settings | None = None):
         self.settings = settings = settings or Settings()
         require_packages(settings.grpc_port is not None)
         self.name, self.version = name_and_version(model, settings.name)
@@ -198,7 +199,7 @@ class Server:
         self.rest_address = f"http://{_bracketed(self.settings.host)}:{port}"
 
 
-def serve(model, settings: Settings, ready: Callable[[Server], None]) -> bool:
+def serve(model: Any, settings: Settings, ready: Callable[[Server], None]) -> bool:
     """Serves a model until the process gets SIGTERM or Ctrl-C.
 
     The first signal lets the requests that are here finish; a second one stops at once.
@@ -250,7 +251,7 @@ def require_packages(grpc: bool):
         protos.load()
 
 
-def name_and_version(model, name: str | None = None) -> tuple[str, int]:
+def name_and_version(model: Any, name: str | None = None) -> tuple[str, int]:
     """Returns the name and version that clients use for a model.
 
     Raises:
@@ -269,7 +270,7 @@ def name_and_version(model, name: str | None = None) -> tuple[str, int]:
     return name, version
 
 
-def open_restorers(model, settings: Settings) -> list:
+def open_restorers(model: Any, settings: Settings) -> list:
     """Returns a warm `Restorer` for each worker."""
     kind = settings.runtime or presets.locate(model).runtime
     processors = engines.processors()
@@ -279,7 +280,9 @@ def open_restorers(model, settings: Settings) -> list:
     restorers = []
     # One after the other: `Restorer` holds back LiteRT's greeting on file descriptor 2.
     for _ in range(workers):
-        restorer = runtime.Restorer(model, kind, threads, settings.tile)
+        restorer = runtime.Restorer(
+            model, kind, threads, settings.tile, scales=settings.scales
+        )
         # So that the first request does not pay for what is traced or packed.
         restorer.derain(np.zeros((restorer.stride, restorer.stride, 3), np.float32))
         restorers.append(restorer)

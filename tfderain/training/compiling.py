@@ -2,6 +2,7 @@
 
 import contextlib
 import functools
+from typing import Any
 
 import keras
 
@@ -9,7 +10,7 @@ from tfderain import metrics, optimizers
 from tfderain.models import winograd
 
 
-def learning_rate(config, steps_per_epoch):
+def learning_rate(config: Any, steps_per_epoch: int):
     """The learning rate of a config: a float or a Keras schedule over the steps."""
     rate, total = config.learning_rate, config.epochs * steps_per_epoch
     schedules = keras.optimizers.schedules
@@ -38,7 +39,7 @@ def learning_rate(config, steps_per_epoch):
     )
 
 
-def compile_model(model, config, steps_per_epoch):
+def compile_model(model: Any, config: Any, steps_per_epoch: int):
     """Gives a model the optimizer, metric and execution options of a config."""
     options = {"global_clipnorm": config.clip_norm}
     if config.optimizer == "two_groups":  # which clips by itself
@@ -77,14 +78,14 @@ def compile_model(model, config, steps_per_epoch):
     return model
 
 
-def policy(config):
+def policy(config: Any):
     """The Keras dtype policy of a config; `cpu_bfloat16` is none, see `switches`."""
     chosen = config.mixed_precision
     return None if chosen == "cpu_bfloat16" else chosen
 
 
 @contextlib.contextmanager
-def switches(config):
+def switches(config: Any):
     """Sets what holds for the whole process, and sets it back on leaving.
 
     Seeds everything, and chooses as the config says: Winograd's operations, oneDNN's

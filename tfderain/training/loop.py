@@ -13,9 +13,13 @@ and `state.json` with `checkpoints/`, from which the same command goes on.
 """
 
 import dataclasses
+import os
 import pathlib
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import keras
+import numpy as np
 
 from tfderain import models
 from tfderain.data import pairs as pairing
@@ -23,6 +27,8 @@ from tfderain.data import pipeline
 from tfderain.training import mixing, run_folder
 from tfderain.training.building import build_model, shipped
 from tfderain.training.compiling import compile_model, policy, switches
+from tfderain.training.config import TrainConfig
+from tfderain.training.material import Material
 from tfderain.training.strategies import stages_of, takes_photos
 
 
@@ -74,7 +80,7 @@ class KindScores(keras.callbacks.Callback):
             mean = float(keras.ops.convert_to_numpy(logs["psnr_rgb"]))
             self.sums.append(mean * (batch + 1))
 
-    def on_epoch_end(self, epoch, logs=None):
+    def on_epoch_end(self, epoch, logs):
         ends = zip(self.kinds, self.sums[:-1], self.sums[1:], strict=True)
         for kind, before, after in ends:
             if logs is not None:
@@ -82,7 +88,14 @@ class KindScores(keras.callbacks.Callback):
 
 
 def fit(
-    model, config, run_dir, batches, validation, steps, callbacks=(), verbose="auto"
+    model: Any,
+    config: TrainConfig,
+    run_dir: str | os.PathLike,
+    batches: Callable,
+    validation: tuple[np.ndarray, np.ndarray],
+    steps: int,
+    callbacks: Sequence = (),
+    verbose: str | int = "auto",
 ):
     """Trains a compiled model in a prepared run folder, going on where it stands.
 
@@ -135,7 +148,12 @@ def fit(
     return run_dir / "best.keras"
 
 
-def train(config, run_dir, material, verbose="auto"):
+def train(
+    config: TrainConfig,
+    run_dir: str | os.PathLike,
+    material: Material,
+    verbose: str | int = "auto",
+):
     """Trains a recipe on folders of pairs, or goes on with a run that was stopped.
 
     A recipe with a `strategy` trains one stage after the other, each in a folder of its
@@ -179,7 +197,12 @@ def train(config, run_dir, material, verbose="auto"):
     return best
 
 
-def train_stage(config, run_dir, material, verbose="auto"):
+def train_stage(
+    config: TrainConfig,
+    run_dir: str | os.PathLike,
+    material: Material,
+    verbose: str | int = "auto",
+):
     """One run in a folder of its own.
 
     Args:
@@ -211,7 +234,9 @@ def train_stage(config, run_dir, material, verbose="auto"):
         )
 
 
-def prepared_model(config, run_dir, material, steps):
+def prepared_model(
+    config: TrainConfig, run_dir: str | os.PathLike, material: Material, steps: int
+):
     """The compiled network of a run, with the weights that a new run starts from."""
     model = build_model(config, policy(config))
     if material.start and not run_folder.read_state(run_dir)["checkpoint"]:
@@ -221,7 +246,7 @@ def prepared_model(config, run_dir, material, steps):
     return compile_model(model, config, steps)
 
 
-def training_batches(config, pairs, material, pools):
+def training_batches(config: TrainConfig, pairs: Any, material: Material, pools: dict):
     """What a run trains on: a callable from the first batch's number to batches."""
     mixer = mixing.make_mixer(config, pools)
 
@@ -240,7 +265,12 @@ def training_batches(config, pairs, material, pools):
     return batches
 
 
-def observers(config, run_dir, kinds, validation):
+def observers(
+    config: TrainConfig,
+    run_dir: str | os.PathLike,
+    kinds: Any,
+    validation: tuple[np.ndarray, np.ndarray],
+):
     """The callbacks that watch a run: TensorBoard, pictures, scores of each kind."""
     rainy, clean = (part[:: -(-len(part) // 8)] for part in validation)  # 8 to look at
     watching = [

@@ -4,17 +4,23 @@ Needs neither Keras nor TensorFlow.
 """
 
 import functools
+import os
+from typing import Any
 
 import numpy as np
 
 from tfderain import files
 from tfderain.data import mixer as kinds
 from tfderain.data import pipeline, rain
+from tfderain.training.config import TrainConfig
+from tfderain.training.material import Material
 
 VALIDATED = ("heavy", "light", "editor")  # beside the pairs' own rain
 
 
-def rain_pools(config, run_dir, material) -> dict[str, np.ndarray]:
+def rain_pools(
+    config: TrainConfig, run_dir: str | os.PathLike, material: Material
+) -> dict[str, np.ndarray]:
     """The rain layers of a run, rendered once and then read from its folder.
 
     Args:
@@ -44,7 +50,7 @@ def rain_pools(config, run_dir, material) -> dict[str, np.ndarray]:
     return {name: np.load(path, mmap_mode="r") for name, path in paths.items()}
 
 
-def render(config, material) -> dict[str, np.ndarray]:
+def render(config: TrainConfig, material: Material) -> dict[str, np.ndarray]:
     """Renders the rain layers of a config, see `rain_pools`."""
     if config.degrade is None:
         return {}
@@ -55,7 +61,7 @@ def render(config, material) -> dict[str, np.ndarray]:
     return kinds.render_pools(seed, streaks, material.layers, **sizes)
 
 
-def make_mixer(config, pools):
+def make_mixer(config: TrainConfig, pools: dict):
     """What turns crops into training pairs, or `None` without `degrade`.
 
     Args:
@@ -70,7 +76,7 @@ def make_mixer(config, pools):
     return rain.RainMixer(pools["streaks"], **config.degrade)
 
 
-def validation_kinds(pairs, config, pools) -> dict:
+def validation_kinds(pairs: Any, config: TrainConfig, pools: dict) -> dict:
     """What a run is validated on: kinds of rain in equal parts.
 
     Args:
@@ -105,12 +111,12 @@ def _of_kind(mixer, kind, rainy, clean, seed):
     return mixer.make(kind, clean, np.random.default_rng(seed))
 
 
-def batches_per_kind(config, count: int) -> int:
+def batches_per_kind(config: TrainConfig, count: int) -> int:
     """Whole validation batches of each of `count` kinds."""
     return -(-config.validation_crops // (config.batch_size * count))
 
 
-def validation_patches(chosen, config):
+def validation_patches(chosen: dict, config: TrainConfig):
     """Patches to validate on, kind after kind.
 
     Args:

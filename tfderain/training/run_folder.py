@@ -14,13 +14,14 @@ import pathlib
 import platform
 import shutil
 import subprocess
+from typing import Any
 
 import keras
 import numpy as np
 
 from tfderain import __version__, files
 from tfderain.training.config import TrainConfig
-from tfderain.training.material import modernised
+from tfderain.training.material import Material, modernised
 
 SCORE = "val_psnr_rgb"  # colour counts, so the best epoch is not chosen on luma alone
 
@@ -30,7 +31,7 @@ class NonFiniteLoss(RuntimeError):
 
 
 @contextlib.contextmanager
-def averaged(model):
+def averaged(model: Any):
     """Puts the averaged weights into a model, and the trained ones back on leaving.
 
     Without averaging (`ema=None`) it changes nothing. Values are copied, not swapped
@@ -47,7 +48,7 @@ def averaged(model):
             variable.assign(value)
 
 
-def prepare_run(config, run_dir, material):
+def prepare_run(config: TrainConfig, run_dir: str | os.PathLike, material: Material):
     """Makes a run folder with `config.json`, or checks the one that is there.
 
     Args:
@@ -127,12 +128,12 @@ def git_commit():
     return commit if os.path.samefile(top, root) else None
 
 
-def write_json(path, value):
+def write_json(path: str | os.PathLike, value: Any):
     with files.replacing(path) as temporary:
         temporary.write_text(json.dumps(value, indent=1) + "\n")
 
 
-def read_state(run_dir):
+def read_state(run_dir: str | os.PathLike):
     """What `state.json` says; before the first epoch has ended: nothing done."""
     path = run_dir / "state.json"
     if path.exists():
@@ -140,13 +141,13 @@ def read_state(run_dir):
     return {"epoch": 0, "checkpoint": None, "best": None, "best_score": None}
 
 
-def publish_best(run_dir, state):
+def publish_best(run_dir: str | os.PathLike, state: dict):
     """Brings `best.keras` in line with `state.json`."""
     with files.replacing(run_dir / "best.keras") as temporary:
         shutil.copyfile(run_dir / "checkpoints" / state["best"], temporary)
 
 
-def truncate_history(path, epochs):
+def truncate_history(path: str | os.PathLike, epochs: int):
     """Drops rows of epochs that have to be run again, and a row cut off in writing."""
     if not path.exists():
         return
@@ -162,7 +163,7 @@ def truncate_history(path, epochs):
         csv.writer(file, lineterminator="\n").writerows([rows[0], *kept])
 
 
-def append_history(path, row):
+def append_history(path: str | os.PathLike, row: dict):
     """Adds a dict to a CSV file, which it starts with a header if there is none."""
     header = sorted(row, key=lambda name: (name != "epoch", name))
     if path.exists():
@@ -172,9 +173,10 @@ def append_history(path, row):
         path.write_text(",".join(header) + "\n")
     with path.open("a", newline="") as file:
         # A run that was begun by an older version lacks columns, and goes on so.
-        csv.DictWriter(
+        writer = csv.DictWriter(
             file, header, extrasaction="ignore", lineterminator="\n"
-        ).writerow(row)
+        )
+        writer.writerow(row)
 
 
 class RunState(keras.callbacks.Callback):
@@ -229,7 +231,7 @@ class RunState(keras.callbacks.Callback):
             f"Received: max_bad_steps={self.config.max_bad_steps}."
         )
 
-    def on_epoch_end(self, epoch, logs=None):
+    def on_epoch_end(self, epoch, logs):
         self.check()
         self.check_weights()
         append_history(self.run_dir / "history.csv", {"epoch": epoch, **logs})
@@ -285,6 +287,6 @@ class Plateau(keras.callbacks.ReduceLROnPlateau):
 class LearningRate(keras.callbacks.Callback):
     """Adds the learning rate to what the other callbacks log."""
 
-    def on_epoch_end(self, epoch, logs=None):
+    def on_epoch_end(self, epoch, logs):
         rate = keras.ops.convert_to_numpy(self.model.optimizer.learning_rate)
         logs["learning_rate"] = float(rate)
