@@ -68,8 +68,8 @@ def test_evaluate_averages_scenes_first(folder, run):
 
 
 @pytest.fixture
-def measured(monkeypatch):
-    """Stands in for the processes that measure memory and profiles."""
+def measured(folder, monkeypatch):
+    """Stands in for the processes that measure memory and profiles of `own.keras`."""
 
     def add_memory(one, runtime, threads):
         asked.append((one.model, runtime, threads))
@@ -80,6 +80,7 @@ def measured(monkeypatch):
         return replace(one, profile=profile)
 
     asked = []
+    (folder / "own.keras").touch()
     monkeypatch.setattr(timing, "add_memory", add_memory)
     monkeypatch.setattr(timing, "add_profile", add_profile)
     return asked

@@ -18,6 +18,8 @@ def test_derain_prints_a_summary_to_stderr(folder, run):
 
 def test_derain_passes_its_options_on(folder, run):
     picture(folder / "in" / "deep" / "a.png")
+    (folder / "some").mkdir()
+    (folder / "some" / "model.tflite").touch()
     options = ["--recursive", "--compare", "--format", "webp", "--model", "some"]
     options += ["--tile", "256", "--overlap", "16", "--threads", "3"]
     options += ["--scales", "2", "--best"]
@@ -48,7 +50,8 @@ def test_derain_passes_its_options_on(folder, run):
 def test_the_runtime_suits_the_model(folder, run, model, asked, chosen):
     picture(folder / "a.png")
     (folder / "runs" / "own").mkdir(parents=True)
-    (folder / "runs" / "own" / "best.keras").touch()
+    for file in ("runs/own/best.keras", "own.keras", "own.tflite"):
+        (folder / file).touch()
     assert run("derain", "a.png", "--out", "b.png", "--model", model, *asked)[0] == 0
     assert Darkener.made[:2] == (model, chosen)
 
