@@ -13,6 +13,7 @@ from tfderain.optimizers import (
     CosineCycles,
     GroupAdam,
     LinearDecay,
+    StableDecay,
     TwoGroupAdamW,
 )
 
@@ -119,6 +120,17 @@ def test_linear_decay():
     np.testing.assert_allclose(rates, expected, atol=1e-7)  # float32
     again = LinearDecay.from_config(schedule.get_config())
     assert float(again(6)) == float(schedule(6))
+
+
+def test_stable_decay_by_hand():
+    schedule = StableDecay(0.4, rising=4, falling=8, steps=4)
+    rates = [float(schedule(step)) for step in range(14)]
+    # half a cosine: (1 + cos(pi / 4)) / 2 and so on
+    falling = [0.4, 0.341421, 0.2, 0.058579, 0.0, 0.0]
+    expected = [0.1, 0.2, 0.3, *[0.4] * 5, *falling]
+    np.testing.assert_allclose(rates, expected, atol=1e-6)  # six digits
+    config = schedule.get_config()
+    assert StableDecay.from_config(config).get_config() == config
 
 
 def test_two_cycles_by_hand():

@@ -250,16 +250,14 @@ def find_mixture(sources: Sequence[Source]) -> Mixture:
         ValueError: without sources, if some have a weight and others have none, and
             see `find_pairs`.
     """
-    weights = tuple(source.weight for source in sources)
-    if any(weight is None for weight in weights):
-        if any(weight is not None for weight in weights):
-            raise ValueError(
-                "All sources must have a weight, or none of them. "
-                f"Received: weights={weights}."
-            )
-        weights = None
+    weights = tuple(s.weight for s in sources if s.weight is not None)
+    if weights and len(weights) < len(sources):
+        raise ValueError(
+            "All sources must have a weight, or none of them. "
+            f"Received: weights={tuple(source.weight for source in sources)}."
+        )
     parts = (find_pairs(s.folder, s.layout, s.pattern) for s in sources)
-    return Mixture(tuple(parts), weights)
+    return Mixture(tuple(parts), weights or None)
 
 
 def from_matches(

@@ -74,15 +74,17 @@ class KindScores(keras.callbacks.Callback):
     def on_test_begin(self, logs=None):
         self.sums = [0.0]
 
-    def on_test_batch_end(self, batch, logs):
-        if (batch + 1) % self.batches == 0:  # the mean so far, of batches of one size
+    def on_test_batch_end(self, batch, logs=None):
+        if logs and (batch + 1) % self.batches == 0:
+            # the mean so far, of batches of one size
             mean = float(keras.ops.convert_to_numpy(logs["psnr_rgb"]))
             self.sums.append(mean * (batch + 1))
 
     def on_epoch_end(self, epoch, logs):
         ends = zip(self.kinds, self.sums[:-1], self.sums[1:], strict=True)
         for kind, before, after in ends:
-            logs[f"val_psnr_rgb_{kind}"] = (after - before) / self.batches
+            if logs is not None:
+                logs[f"val_psnr_rgb_{kind}"] = (after - before) / self.batches
 
 
 def fit(

@@ -5,6 +5,7 @@ Needs neither Keras nor TensorFlow.
 
 import dataclasses
 import os
+from collections.abc import Sequence
 
 from tfderain.data.pairs import Source
 
@@ -14,7 +15,8 @@ class Material:
     """What a run reads; it belongs to the run as much as its `TrainConfig` does.
 
     Args:
-        sources: tuple of `Source`, the folders of pairs to train on at once.
+        sources: `Source`s, the folders of pairs to train on at once; becomes a tuple,
+            and all paths become texts.
         streaks: folder with pictures of rain streaks on black, mixed into the rain
             layers; `None` for rendered rain alone.
         layers: folder of pairs whose rain is one grey layer that was added, as in
@@ -26,12 +28,12 @@ class Material:
             strategies set it.
     """
 
-    sources: tuple[Source, ...]
-    streaks: str | None = None
-    layers: str | None = None
-    photos: str | None = None
-    start: str | None = None
-    teacher: str | None = None
+    sources: Sequence[Source]
+    streaks: str | os.PathLike | None = None
+    layers: str | os.PathLike | None = None
+    photos: str | os.PathLike | None = None
+    start: str | os.PathLike | None = None
+    teacher: str | os.PathLike | None = None
 
     def __post_init__(self):
         object.__setattr__(self, "sources", tuple(self.sources))
@@ -60,8 +62,10 @@ def modernised(about: dict) -> dict:
     about = dict(about)
     columns = [about.pop(name) for name in ("data", "layout", "pattern")]
     weights = about.pop("weights", None) or (None,)
-    each = (value if isinstance(value, list) else [value] for value in columns)
-    sources = Source.each(*each, weights)
+    folders, layouts, patterns = (
+        value if isinstance(value, list) else [value] for value in columns
+    )
+    sources = Source.each(folders, layouts, patterns, weights)
     about["sources"] = [dataclasses.asdict(source) for source in sources]
     about["photos"] = about.pop("real", None)
     return about

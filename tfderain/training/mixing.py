@@ -90,7 +90,7 @@ def validation_kinds(pairs: Any, config: TrainConfig, pools: dict) -> dict:
         one `"synthetic"`.
     """
     own = [part.with_rain() for part in pairs.parts]
-    chosen = {"own": (pairs.replaced(own), None)} if any(map(len, own)) else {}
+    chosen: dict = {"own": (pairs.replaced(own), None)} if any(map(len, own)) else {}
     mixer = make_mixer(config, pools)
     if isinstance(mixer, kinds.KindMixer):
         made = {kind: functools.partial(_of_kind, mixer, kind) for kind in VALIDATED}
