@@ -235,7 +235,7 @@ def train_stage(
 
 
 def prepared_model(
-    config: TrainConfig, run_dir: str | os.PathLike, material: Material, steps: int
+    config: TrainConfig, run_dir: pathlib.Path, material: Material, steps: int
 ):
     """The compiled network of a run, with the weights that a new run starts from."""
     model = build_model(config, policy(config))
