@@ -50,7 +50,7 @@ PUBLIC = {
     "models.winograd": "FLAGS LANES compiled convolve operations suits use",
     "optimizers": "ConvMuon CosineCycles GroupAdam LinearDecay StableDecay "
     "TwoGroupAdamW",
-    "presets": "FILES FORMS Form Located available file_record find folder "
+    "presets": "DEFAULT FILES FORMS Form Located available file_record find folder "
     "is_name locate read_card roots verify",
     "runtime": "RUNTIMES Restorer engines restorer tiling",
     "serving": "PAGE Server Settings serve",

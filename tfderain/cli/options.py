@@ -176,10 +176,10 @@ def tile_side(text: str) -> int | Literal["auto"]:
     raise ValueError(f"`--tile` must be auto or a number of pixels. Received: {text}.")
 
 
-def scale_count(text: str) -> int | str:
+def scale_count(text: str) -> int | Literal["auto"]:
     """Returns at how many sizes a picture is derained, or `"auto"`."""
     if text == "auto":
-        return text
+        return "auto"
     if text.isdecimal() and int(text):
         return int(text)
     raise ValueError(f"`--scales` must be auto or a number from 1. Received: {text}.")

@@ -235,7 +235,7 @@ def train_stage(
 
 
 def prepared_model(
-    config: TrainConfig, run_dir: str | os.PathLike, material: Material, steps: int
+    config: TrainConfig, run_dir: pathlib.Path, material: Material, steps: int
 ):
     """The compiled network of a run, with the weights that a new run starts from."""
     model = build_model(config, policy(config))
@@ -253,7 +253,7 @@ def training_batches(config: TrainConfig, pairs: Any, material: Material, pools:
     def batches(first):
         options = {"start": first, "flips": config.flips, "degrade": mixer}
         sizes = (config.crop, config.batch_size, config.seed)
-        if takes_photos(config):
+        if takes_photos(config) and material.photos is not None:
             photos = pairing.find_images(material.photos, recursive=True)
             return pipeline.unpaired_dataset(pairs, photos, *sizes, **options)
         options["crops"] = config.crops
@@ -267,7 +267,7 @@ def training_batches(config: TrainConfig, pairs: Any, material: Material, pools:
 
 def observers(
     config: TrainConfig,
-    run_dir: str | os.PathLike,
+    run_dir: pathlib.Path,
     kinds: Any,
     validation: tuple[np.ndarray, np.ndarray],
 ):

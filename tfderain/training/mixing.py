@@ -4,7 +4,7 @@ Needs neither Keras nor TensorFlow.
 """
 
 import functools
-import os
+import pathlib
 from typing import Any
 
 import numpy as np
@@ -19,7 +19,7 @@ VALIDATED = ("heavy", "light", "editor")  # beside the pairs' own rain
 
 
 def rain_pools(
-    config: TrainConfig, run_dir: str | os.PathLike, material: Material
+    config: TrainConfig, run_dir: pathlib.Path, material: Material
 ) -> dict[str, np.ndarray]:
     """The rain layers of a run, rendered once and then read from its folder.
 
@@ -55,7 +55,7 @@ def render(config: TrainConfig, material: Material) -> dict[str, np.ndarray]:
     if config.degrade is None:
         return {}
     seed, streaks = config.seed, material.streaks
-    sizes = {"count": config.pool_count, "size": config.pool_size}
+    sizes: dict = {"count": config.pool_count, "size": config.pool_size}
     if "kinds" not in config.degrade:
         return {"streaks": rain.streak_pool(**sizes, seed=seed, folder=streaks)}
     return kinds.render_pools(seed, streaks, material.layers, **sizes)
@@ -97,7 +97,7 @@ def validation_kinds(pairs: Any, config: TrainConfig, pools: dict) -> dict:
         return chosen | {kind: (pairs, degrade) for kind, degrade in made.items()}
     if mixer is not None:
         # No clean patches: their PSNR would outweigh that of the rainy ones.
-        shares = {**config.degrade, "real_share": 0.0, "clean_share": 0.0}
+        shares: dict = {**(config.degrade or {}), "real_share": 0.0, "clean_share": 0.0}
         chosen["synthetic"] = (pairs, rain.RainMixer(pools["streaks"], **shares))
     if not chosen:
         raise ValueError(

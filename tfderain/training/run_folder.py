@@ -21,7 +21,7 @@ import numpy as np
 
 from tfderain import __version__, files
 from tfderain.training.config import TrainConfig
-from tfderain.training.material import Material, modernised
+from tfderain.training.material import modernised
 
 SCORE = "val_psnr_rgb"  # colour counts, so the best epoch is not chosen on luma alone
 
@@ -48,7 +48,7 @@ def averaged(model: Any):
             variable.assign(value)
 
 
-def prepare_run(config: TrainConfig, run_dir: str | os.PathLike, material: Material):
+def prepare_run(config: TrainConfig, run_dir: str | os.PathLike, material: dict):
     """Makes a run folder with `config.json`, or checks the one that is there.
 
     Args:
@@ -133,7 +133,7 @@ def write_json(path: str | os.PathLike, value: Any):
         temporary.write_text(json.dumps(value, indent=1) + "\n")
 
 
-def read_state(run_dir: str | os.PathLike):
+def read_state(run_dir: pathlib.Path):
     """What `state.json` says; before the first epoch has ended: nothing done."""
     path = run_dir / "state.json"
     if path.exists():
@@ -141,13 +141,13 @@ def read_state(run_dir: str | os.PathLike):
     return {"epoch": 0, "checkpoint": None, "best": None, "best_score": None}
 
 
-def publish_best(run_dir: str | os.PathLike, state: dict):
+def publish_best(run_dir: pathlib.Path, state: dict):
     """Brings `best.keras` in line with `state.json`."""
     with files.replacing(run_dir / "best.keras") as temporary:
         shutil.copyfile(run_dir / "checkpoints" / state["best"], temporary)
 
 
-def truncate_history(path: str | os.PathLike, epochs: int):
+def truncate_history(path: pathlib.Path, epochs: int):
     """Drops rows of epochs that have to be run again, and a row cut off in writing."""
     if not path.exists():
         return
@@ -163,7 +163,7 @@ def truncate_history(path: str | os.PathLike, epochs: int):
         csv.writer(file, lineterminator="\n").writerows([rows[0], *kept])
 
 
-def append_history(path: str | os.PathLike, row: dict):
+def append_history(path: pathlib.Path, row: dict):
     """Adds a dict to a CSV file, which it starts with a header if there is none."""
     header = sorted(row, key=lambda name: (name != "epoch", name))
     if path.exists():
