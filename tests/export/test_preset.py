@@ -63,7 +63,8 @@ def test_a_preset_loads_by_name(model, preset, monkeypatch):
 def quick(monkeypatch):
     """Files that are not run: their exports have tests of their own."""
 
-    def write(model, path, *options):
+    def write(model, path, *options, quantization=None):
+        asked.append(quantization)
         Path(path).write_bytes(b"a file")
         return export.Artefact(path, "litert", "float32", 6, 0.0, 0.0, (), 0.0)
 
@@ -74,6 +75,8 @@ def quick(monkeypatch):
     monkeypatch.setattr(writing, "to_litert", write)
     monkeypatch.setattr(writing, "to_saved_model", write_folder)
     monkeypatch.setattr(writing, "to_onnx", write)
+    asked = []
+    return asked
 
 
 def test_a_preset_that_is_too_large_is_not_written(model, tmp_path, monkeypatch, quick):
@@ -81,6 +84,19 @@ def test_a_preset_that_is_too_large_is_not_written(model, tmp_path, monkeypatch,
     with pytest.raises(ValueError, match="must not exceed 10000 bytes"):
         export.export_preset(model, "drizzle", tmp_path)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_weights_that_float16_holds_ship_as_float16(model, tmp_path, quick):
+    weights = model.get_weights()
+    try:
+        model.set_weights([weight.astype(np.float16) for weight in weights])
+        export.export_preset(model, "half", tmp_path)
+        model.set_weights([weight + np.float32(1e-6) for weight in weights])
+        export.export_preset(model, "whole", tmp_path)
+    finally:
+        model.set_weights(weights)
+    litert_files = [precision for precision in quick if precision]
+    assert litert_files == ["float16"], "the first of the two alone"
 
 
 def test_every_form_names_its_network_and_its_recipe():
