@@ -22,7 +22,7 @@ import dataclasses
 import numpy as np
 
 from tfderain import convert, metrics, reports
-from tfderain.data import editors, lines, mixer, rain
+from tfderain.data import composition, editors, lines, mixer
 from tfderain.data.pairs import find_images, find_pairs
 from tfderain.data.pipeline import read_pair
 from tfderain.images import picture, pixels, reading
@@ -132,7 +132,7 @@ def maker(name, args):
 
     def lay_lines(clean, rng, psnr):
         layer = lines.render_lines(clean.shape[:2], rng, chosen)
-        return rain.at_strength(clean, layer, psnr, mixer.RANGES.most)
+        return composition.at_strength(clean, layer, psnr, mixer.RANGES.most)
 
     def blend_noise(clean, rng, psnr):
         layer = editors.render_noise(clean.shape[:2], rng, chosen)
@@ -161,7 +161,7 @@ def layer_maker(pairs, size):
 
     def make(clean, rng, psnr):
         layer = crop(layers[rng.integers(len(layers))], size, rng) / np.float32(255)
-        return rain.at_strength(clean, layer, psnr, mixer.RANGES.most)
+        return composition.at_strength(clean, layer, psnr, mixer.RANGES.most)
 
     return make
 

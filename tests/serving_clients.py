@@ -76,10 +76,10 @@ class Restorer:
 def slow_server(monkeypatch, **settings):
     """A server with one worker, its restorer, and an HTTP client."""
     restorer = Restorer()
-    monkeypatch.setattr(runtime, "Restorer", lambda *arguments: restorer)
+    monkeypatch.setattr(runtime, "Restorer", lambda *arguments, **settings: restorer)
     options = {"port": 0, "grpc_port": None, "name": "slow", "workers": 1, **settings}
     with (
-        serving.Server("slow", serving.Settings(**options)) as server,
+        serving.Server("menet", serving.Settings(**options)) as server,
         httpx.Client(base_url=server.rest_address, timeout=60) as client,
     ):
         yield server, restorer, client

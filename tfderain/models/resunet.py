@@ -142,7 +142,8 @@ class ResUNetNetwork(keras.layers.Layer):
 
     def call(self, rainy, training=False):
         rainy = ops.cast(rainy, "float32")
-        features = self.enter(ops.space_to_depth(rainy, self.stem))  # (n, h/2, w/2, f)
+        pixels = ops.space_to_depth(rainy, self.stem) if self.stem > 1 else rainy
+        features = self.enter(pixels)  # (n, h/2, w/2, filters[0])
         skips = []
         for level, encoder in enumerate(self.encoders):
             for block in encoder:
@@ -155,7 +156,8 @@ class ResUNetNetwork(keras.layers.Layer):
             features = features + skips[level]
             for block in self.decoders[level]:
                 features = block(features)
-        rain = ops.depth_to_space(self.leave(features), self.stem)  # minus the rain
+        rain = self.leave(features)  # minus the rain
+        rain = ops.depth_to_space(rain, self.stem) if self.stem > 1 else rain
         return rainy + ops.cast(rain, "float32")
 
     def compute_output_shape(self, input_shape):
