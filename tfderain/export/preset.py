@@ -66,25 +66,7 @@ def export_preset(
     with staged(target, overwrite) as temporary:
         temporary.mkdir()
         model = deployable(model)
-        # Weights that float16 holds are the same numbers in half of the bytes.
-        precision = "float16" if fits_half(model) else None
-        save_small(model, temporary / "model.keras")
-        artefacts = {
-            "model.keras": check_keras(model, temporary / "model.keras"),
-            "model.tflite": to_litert(
-                model, temporary / "model.tflite", size, quantization=precision
-            ),
-            "1/saved_model.pb": to_saved_model(model, temporary / "1"),
-        }
-        if representative is not None:
-            name_int8 = "model_int8.tflite"
-            artefacts[name_int8] = to_litert(
-                model,
-                temporary / name_int8,
-                size,
-                quantization="int8",
-                representative=representative,
-            )
+        artefacts = write_files(model, temporary, size, representative)
         content = preset_card(model, name, temporary, artefacts, card or {})
         if extras.installed("tf2onnx", "onnxruntime"):
             content["onnx"] = try_onnx(model)
@@ -96,6 +78,30 @@ def export_preset(
                 f"Received: {total_bytes(temporary)} bytes."
             )
     return target
+
+
+def write_files(
+    model: Any, folder: Path, size: tuple[int, int], representative: Any
+) -> dict[str, Artefact]:
+    """Writes the files of a preset and returns, by name, what their checks measured."""
+    # Weights that float16 holds are the same numbers in half of the bytes.
+    precision = "float16" if fits_half(model) else None
+    keras_file, litert_file = folder / "model.keras", folder / "model.tflite"
+    save_small(model, keras_file)
+    artefacts = {
+        "model.keras": check_keras(model, keras_file),
+        "model.tflite": to_litert(model, litert_file, size, quantization=precision),
+        "1/saved_model.pb": to_saved_model(model, folder / "1"),
+    }
+    if representative is not None:
+        artefacts["model_int8.tflite"] = to_litert(
+            model,
+            folder / "model_int8.tflite",
+            size,
+            quantization="int8",
+            representative=representative,
+        )
+    return artefacts
 
 
 def fits_half(model: Any) -> bool:
