@@ -173,7 +173,7 @@ class RainMaker:
         made = made.unsqueeze(1).float() / 255
         some = self._some(self.ranges.enlarge_layer, count)
         factor = draw.log_uniform(len(some), 1, self.ranges.largest)
-        return made.index_copy(0, some, enlarged(made[some], factor))
+        return made.index_copy_(0, some, enlarged(made[some], factor))
 
     def _some(self, share, of):
         """Indices of a share of `of` samples."""
@@ -246,7 +246,7 @@ class RainMaker:
         some = self._some(share, count)
         factor = torch.ones(count, 1, 1, 1, device=self.device)
         drawn = self.draw.log_uniform(len(some), 1, self.ranges.largest)
-        factor = factor.index_copy(0, some, drawn)
+        factor = factor.index_copy_(0, some, drawn)
         parts = torch.ceil(size / factor).split(many)
         made = [
             self._kind(name, number, size, part)
@@ -254,7 +254,9 @@ class RainMaker:
             if number
         ]
         rainy, clean = (torch.cat(images) for images in zip(*made, strict=True))
-        both = (x.index_copy(0, some, enlarged(x[some], drawn)) for x in (rainy, clean))
+        both = (
+            x.index_copy_(0, some, enlarged(x[some], drawn)) for x in (rainy, clean)
+        )
         dry = many[-1] if self.names[-1] == "clean" else 0
         rainy, clean = self._camera(*both, count - dry)
         order = self.draw.some(count, count)
@@ -288,23 +290,23 @@ class RainMaker:
         some = self._some(ranges.blur, count)
         sigma = draw.uniform(len(some), *ranges.sigma)
         rainy, clean = (
-            x.index_copy(0, some, blurred(x[some], sigma)) for x in (rainy, clean)
+            x.index_copy_(0, some, blurred(x[some], sigma)) for x in (rainy, clean)
         )
         some = self._some(ranges.noise, count)
         grain = draw.uniform(len(some), *ranges.deviation)
         grain = grain * draw.normal((len(some), *rainy.shape[1:]))
         rainy, clean = (
-            x.index_copy(0, some, noisy(x[some], grain)) for x in (rainy, clean)
+            x.index_copy_(0, some, noisy(x[some], grain)) for x in (rainy, clean)
         )
         some = self._some(ranges.hide, count)
         both = hide(rainy[some], clean[some], draw)
         rainy, clean = (
-            x.index_copy(0, some, y) for x, y in zip((rainy, clean), both, strict=True)
+            x.index_copy_(0, some, y) for x, y in zip((rainy, clean), both, strict=True)
         )
         some = self._some(ranges.jpeg, rained)
         low, high = ranges.quality
         quality = draw.integers(len(some), high + 1, low)
-        return rainy.index_copy(0, some, self.jpeg(rainy[some], quality)), clean
+        return rainy.index_copy_(0, some, self.jpeg(rainy[some], quality)), clean
 
 
 def _plan(kinds, groups):

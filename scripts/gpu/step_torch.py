@@ -53,9 +53,8 @@ class Trainer:
         self.steps = 0
 
     def update(self, rainy, clean, loss_of_batch):
-        """One step; `set_rate` comes before, `count` after it."""
-        for parameter in self.parameters:
-            parameter.grad = None
+        """One step at the rate in `self.rate`."""
+        self.forget()
         loss = loss_of_batch(rainy, clean)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(self.parameters, CLIP_NORM, foreach=True)
@@ -69,6 +68,11 @@ class Trainer:
             changes = torch._foreach_sub(self.parameters, averaged)
             torch._foreach_mul_(changes, share)
             torch._foreach_add_(averaged, changes)
+
+    def forget(self):
+        """Drops the gradients, so that the next step makes new ones."""
+        for parameter in self.parameters:
+            parameter.grad = None
 
     def state(self):
         """What a checkpoint holds."""
@@ -159,6 +163,7 @@ class Step:
         self.rainy, self.clean = torch.empty_like(rainy), torch.empty_like(clean)
         self.rainy.copy_(rainy)
         self.clean.copy_(clean)
+        self.trainer.forget()  # the recorded step has gradients of its own
         graph = torch.cuda.CUDAGraph()
         with torch.cuda.graph(graph):
             self._update(self.rainy, self.clean)

@@ -27,7 +27,8 @@ from resunet_torch import ResUNet, load_weights, save_weights  # noqa: E402
 from step_torch import MODES, Step, Trainer, out_of_memory, wait  # noqa: E402
 from unpack import unpack  # noqa: E402
 
-BATCHES = 8  # of a chunk
+BATCHES = 16  # of a chunk of rain, which takes thousands of small kernels,
+PIXELS = 2**25  # but no more pixels
 END = 4.0  # seconds for the last scores and files
 
 
@@ -101,7 +102,8 @@ class Training:
         self.rate, self.stage, self.step = args.rate, None, None
         self.images, self.told, self.saved = 0, time.monotonic(), time.monotonic()
         self.since = 0  # images since the last line
-        self.steps_told = trainer.steps
+        self.steps_told, self.steps_saved = trainer.steps, -1
+        self.record = {}
         self.pending = collections.deque()  # chunks that the device works on
 
     def run(self):
@@ -117,8 +119,9 @@ class Training:
                 self._tell()
             if time.monotonic() - self.saved > self.args.save:
                 self._save()
-        self._tell()
-        self._save()
+        if self.trainer.steps > self.steps_saved:
+            self._tell()
+            self._save()
 
     def _enter_stage(self):
         """Goes to the stage that the clock says."""
@@ -131,7 +134,8 @@ class Training:
 
     def _train_chunk(self):
         stage = self.stage
-        rainy, clean = self.maker.chunk(stage.batch * BATCHES, stage.crop)
+        batches = min(BATCHES, PIXELS // (stage.batch * stage.crop**2)) or 1
+        rainy, clean = self.maker.chunk(stage.batch * batches, stage.crop)
         batches = zip(rainy.split(stage.batch), clean.split(stage.batch), strict=True)
         for batch in batches:
             rate = rate_at(self.clock.progress, self.rate, *self.args.schedule)
@@ -182,7 +186,9 @@ class Training:
     def _tell(self):
         """A line with speed and loss since the last one."""
         steps = self.trainer.steps - self.steps_told
-        loss = float(self.trainer.loss) / max(steps, 1)  # waits for the device
+        if not steps:
+            return
+        loss = float(self.trainer.loss) / steps  # waits for the device
         self.trainer.loss.zero_()
         speed = (self.images - self.since) / (time.monotonic() - self.told)
         rate = float(self.trainer.rate)
@@ -208,12 +214,13 @@ class Training:
             for kind, pair in self.validation.items()
         }
         self._say("validation " + ", ".join(f"{k} {v:.2f}" for k, v in scores.items()))
-        record = {**getattr(self, "record", {}), "psnr_rgb": scores}
+        record = {**self.record, "psnr_rgb": scores}
         with open(self.args.out / "scores.jsonl", "a") as file:
             file.write(json.dumps(record) + "\n")
         state = self.trainer.state() | {"seconds": self.clock.trained}
         write_state(state, self.args.run / "state.pt")
         save_weights(state["averaged"], self.args.out / "weights.npz", self.args.dtype)
+        self.steps_saved = self.trainer.steps
 
     def _restore(self):
         path = self.args.run / "state.pt"
@@ -261,6 +268,7 @@ def parse(arguments):
         "--layers", type=int, default=1600, help="of rain, of each kind"
     )
     parser.add_argument("--nights", type=int, default=960, help="pairs made beforehand")
+    parser.add_argument("--validation", type=int, default=64, help="crops of a kind")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, help="of PyTorch on a CPU")
     parser.add_argument("--tell", type=float, default=10, help="seconds between lines")
@@ -304,7 +312,8 @@ def main(arguments=None):
     args = parse(arguments)
     args.out.mkdir(parents=True, exist_ok=True)
     args.run.mkdir(parents=True, exist_ok=True)
-    materials = unpack(args.pack, args.layers, args.nights, seed=args.seed)
+    counts = {"layers": args.layers, "nights": args.nights}
+    materials = unpack(args.pack, **counts, seed=args.seed, validation=args.validation)
     set_up(args.device, args.threads)
     torch.manual_seed(args.seed)
     network = ResUNet().to(args.device)

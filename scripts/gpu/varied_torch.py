@@ -1,7 +1,7 @@
-"""`tfderain.data.rain.RainMixer` in batches on the device: many looks, veils, overlay.
+"""Varied rain in batches on the device: `tfderain.data.rain.RainMixer` crop by crop.
 
-The same composition image by image, each with its own kind, number of layers, blend
-and strength, as `tfderain.data.mixer.KindMixer` sets it up for the kind `"varied"`.
+Many looks of streaks, veils and overlay: each crop has its own kind, number of layers,
+blend and strength, drawn as `tfderain.data.mixer.KindMixer` does for `"varied"`.
 """
 
 import numpy as np

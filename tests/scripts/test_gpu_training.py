@@ -1,5 +1,6 @@
 """scripts/gpu: the network, optimizer and training loop in PyTorch."""
 
+import contextlib
 import json
 
 import keras
@@ -317,3 +318,46 @@ def test_measuring_stops_when_time_is_up_and_notes_failures(tmp_path):
     report.end = 0
     assert report.measure("late", lambda: 3) is None
     assert "late" not in report.values
+
+
+def test_recorded_steps_are_replayed_on_new_batches(monkeypatch):
+    """The order of calls. What is recorded can only be seen on a device."""
+
+    class Stream:
+        def wait_stream(self, other):
+            calls.append("wait")
+
+    class Graph:
+        def replay(self):
+            calls.append("replay")
+
+    @contextlib.contextmanager
+    def recording(graph):
+        calls.append("record")
+        yield
+
+    calls, updates = [], []
+    for name, value in {
+        "Stream": Stream,
+        "current_stream": Stream,
+        "stream": lambda stream: contextlib.nullcontext(),
+        "CUDAGraph": Graph,
+        "graph": recording,
+    }.items():
+        monkeypatch.setattr(torch.cuda, name, value)
+    trainer = step_torch.Trainer(small())
+    update = trainer.update
+    monkeypatch.setattr(
+        trainer, "update", lambda *batch: (updates.append(batch[0]), update(*batch))
+    )
+    step = step_torch.Step(trainer, "graph")
+    batches = [step_torch.random_batch(2, 16, "cpu", seed) for seed in range(6)]
+    for batch in batches:
+        step(*batch)
+    assert [call for call in calls if call != "wait"] == ["record", *["replay"] * 3]
+    assert trainer.steps == 6 and len(updates) == 4
+    for used, (rainy, _) in zip(updates[:3], batches, strict=False):
+        assert used is rainy
+    assert updates[3] is step.rainy  # what the graph reads
+    assert torch.equal(step.rainy, batches[-1][0])
+    assert torch.equal(step.clean, batches[-1][1])
