@@ -1,5 +1,6 @@
-"""What the tests of scripts/gpu share: its modules on the path, a small data set."""
+"""What the tests of scripts/gpu share: its modules, a small data set."""
 
+import importlib
 import pathlib
 import sys
 
@@ -8,8 +9,13 @@ from PIL import Image
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 SCRIPTS = ROOT / "scripts" / "gpu"
-if str(SCRIPTS) not in sys.path:
-    sys.path.insert(0, str(SCRIPTS))
+
+
+def script(name):
+    """A module of scripts/gpu, whose modules find each other as when one is run."""
+    if str(SCRIPTS) not in sys.path:
+        sys.path.insert(0, str(SCRIPTS))
+    return importlib.import_module(name)
 
 
 def scene(height, width, seed):

@@ -76,9 +76,12 @@ class Clock:
         return time.monotonic() - self.start
 
 
-def rate_at(progress, rate, rising=0.02, falling=0.3):
-    """The learning rate at a share of the training: up, constant, cosine to zero."""
-    up = min(1.0, progress / rising) if rising else 1.0
+def rate_at(progress, step, rate, rising=200, falling=0.3):
+    """The learning rate: up in steps, constant, by a cosine to zero in a share of time.
+
+    Not up by time as well: compiling may take longer than the rise.
+    """
+    up = min(1.0, (step + 1) / max(rising, 1))
     done = max(0.0, (progress - (1 - falling)) / falling)
     return rate * up * (1 + math.cos(math.pi * min(done, 1.0))) / 2
 
@@ -138,13 +141,17 @@ class Training:
         rainy, clean = self.maker.chunk(stage.batch * batches, stage.crop)
         batches = zip(rainy.split(stage.batch), clean.split(stage.batch), strict=True)
         for batch in batches:
-            rate = rate_at(self.clock.progress, self.rate, *self.args.schedule)
-            self.trainer.rate.fill_(rate)
+            self._set_rate()
             self.step(*batch)
             self.images += stage.batch
             if self.clock.over:
                 break
         self._keep_close()
+
+    def _set_rate(self):
+        schedule = self.rate, self.args.rising, self.args.falling
+        rate = rate_at(self.clock.progress, self.trainer.steps, *schedule)
+        self.trainer.rate.fill_(rate)
 
     def _keep_close(self):
         """Lets the host be one chunk ahead of the device and no more."""
@@ -228,6 +235,7 @@ class Training:
             raise FloatingPointError("The loss was not finite before any checkpoint.")
         self.trainer.load(torch.load(path, map_location=self.trainer.device))
         self.trainer.loss.zero_()
+        self.steps_told = self.trainer.steps
 
 
 def stages(args):
@@ -252,14 +260,8 @@ def parse(arguments):
     parser.add_argument("--start", type=Path, help=".npz of weights to begin with")
     parser.add_argument("--settings", type=Path, help="JSON file of measure.py")
     parser.add_argument("--rate", type=float, default=8e-4)
-    parser.add_argument(
-        "--schedule",
-        type=float,
-        nargs=2,
-        default=(0.02, 0.3),
-        metavar="SHARE",
-        help="of the time, for the rise of the rate and for its fall",
-    )
+    parser.add_argument("--rising", type=int, default=200, help="steps of the rate")
+    parser.add_argument("--falling", type=float, default=0.3, help="share of the time")
     parser.add_argument("--begins", type=float, nargs="+", default=(0.0, 0.75))
     parser.add_argument("--crops", type=int, nargs="+", default=(128, 192))
     parser.add_argument("--batches", type=int, nargs="+", help="default: as measured")

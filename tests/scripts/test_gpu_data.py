@@ -4,10 +4,8 @@ import json
 import zipfile
 
 import numpy as np
-import pack
 import pytest
-import unpack
-from gpu_kit import write_data
+from gpu_kit import script, write_data
 
 from tfderain.data.pairs import (
     Mixture,
@@ -16,6 +14,8 @@ from tfderain.data.pairs import (
     find_pairs,
     split_by_background,
 )
+
+pack, unpack = script("pack"), script("unpack")
 
 
 @pytest.fixture(scope="module")

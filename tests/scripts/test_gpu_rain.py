@@ -4,15 +4,13 @@ import math
 
 import numpy as np
 import pytest
-from gpu_kit import scene
+from gpu_kit import scene, script
+
+from tfderain.data import camera, mixer
 
 torch = pytest.importorskip("torch")
-
-import camera_torch  # noqa: E402
-import rain_torch  # noqa: E402
-import unpack  # noqa: E402
-
-from tfderain.data import camera, mixer  # noqa: E402
+camera_torch, rain_torch = script("camera_torch"), script("rain_torch")
+unpack = script("unpack")
 
 COUNT, SIZE = 384, 64  # of samples that are compared, and their side
 QUANTILES = (0.1, 0.3, 0.5, 0.7, 0.9)

@@ -6,22 +6,16 @@ import json
 import keras
 import numpy as np
 import pytest
-from gpu_kit import scene
+from gpu_kit import scene, script
+
+from tfderain.data import mixer
+from tfderain.models.resunet import ResUNet
+from tfderain.optimizers import ConvMuon
 
 torch = pytest.importorskip("torch")
-
-import check_torch  # noqa: E402
-import measure  # noqa: E402
-import muon_torch  # noqa: E402
-import resunet_torch  # noqa: E402
-import step_torch  # noqa: E402
-import to_keras  # noqa: E402
-import train  # noqa: E402
-import unpack  # noqa: E402
-
-from tfderain.data import mixer  # noqa: E402
-from tfderain.models.resunet import ResUNet  # noqa: E402
-from tfderain.optimizers import ConvMuon  # noqa: E402
+check_torch, measure, train = (script(x) for x in ("check_torch", "measure", "train"))
+muon_torch, resunet_torch = script("muon_torch"), script("resunet_torch")
+step_torch, to_keras, unpack = (script(x) for x in ("step_torch", "to_keras", "unpack"))
 
 
 @pytest.fixture(autouse=True)
@@ -132,8 +126,10 @@ def test_loss_is_the_recipes():
 
 
 def test_rate_rises_stays_and_falls():
-    rates = [train.rate_at(p, 1.0) for p in (0, 0.01, 0.02, 0.5, 0.7, 0.85, 1.0)]
-    np.testing.assert_allclose(rates, (0, 0.5, 1, 1, 1, 0.5, 0), atol=1e-9)
+    rates = [train.rate_at(0.1, step, 1.0) for step in (0, 99, 199, 5000)]
+    np.testing.assert_allclose(rates, (0.005, 0.5, 1, 1))
+    rates = [train.rate_at(p, 5000, 1.0) for p in (0.3, 0.7, 0.85, 1.0)]
+    np.testing.assert_allclose(rates, (1, 1, 0.5, 0), atol=1e-9)
 
 
 def test_a_resumed_clock_goes_on_where_it_stood(monkeypatch):
@@ -183,8 +179,8 @@ def arguments(tmp_path, monkeypatch, materials):
     def make(minutes, *more):
         # a new process starts now
         monkeypatch.setattr(train.Clock.__init__, "__defaults__", (0.0, clock.now))
-        options = "--device cpu --batches 2 2 --crops 32 48 --threads 1 --rate 2e-3"
-        times = [f"--minutes={minutes}", "--tell=2", "--save=4"]
+        options = "--device cpu --batches 2 2 --crops 32 48 --threads 1 --rising 9"
+        times = [f"--minutes={minutes}", "--tell=2", "--save=4", "--rate=2e-3"]
         places = [f"--out={tmp_path / 'out'}", f"--run={tmp_path / 'run'}"]
         return ["no.zip", *times, *places, *options.split(), *more]
 

@@ -2,10 +2,11 @@
 
 import numpy as np
 import pytest
-import to_keras
-from gpu_kit import SCRIPTS  # noqa: F401  puts the scripts on the path
+from gpu_kit import script
 
 from tfderain.models.resunet import ResUNet
+
+to_keras = script("to_keras")
 
 
 @pytest.fixture(scope="module")
