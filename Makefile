@@ -17,7 +17,7 @@ export TF_CPP_MIN_LOG_LEVEL ?= 2
 	touch $@
 
 demo: .venv/installed
-	$(BIN)/tfderain derain examples/rainy demo_output --compare --overwrite
+	$(BIN)/tfderain derain examples/rainy --out demo_output --compare --overwrite
 	$(BIN)/tfderain evaluate menet --data examples --protocol matlab_y_float
 	@echo "Before and after, side by side: demo_output/*.compare.png"
 
@@ -30,6 +30,7 @@ test-slow: .venv/installed-dev
 lint: .venv/installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/pyright --pythonpath $(BIN)/python
 
 format: .venv/installed-dev
 	$(BIN)/ruff check --fix .

@@ -29,19 +29,13 @@ from ai_edge_litert.interpreter import Interpreter
 from PIL import Image
 from timing import Peer, best_peer, milliseconds, run_process, table, take_turns, timer
 
-from tfderain import (
-    export,
-    models,
-    presets,
-    recipes,
-    runtime,
-    timing,
-    training,
-    winograd,
-)
+from tfderain import export, models, presets, runtime, training
+from tfderain.benchmarks import timing
 from tfderain.data import pipeline, rain
 from tfderain.losses import Reconstruction
-from tfderain.tiling import round_up
+from tfderain.models import winograd
+from tfderain.runtime.tiling import round_up
+from tfderain.training import recipes
 
 SIZES = ((320, 320), (320, 480), (1080, 1920))  # (height, width)
 TRAINING = {"batch": 16, "crop": 128}
@@ -129,7 +123,8 @@ def measure_start(bench):
     env = os.environ | {"TFDERAIN_PRESETS": str(bench.preset.parent)}
     source, target = bench.folder / "photo.png", bench.folder / "derained.png"
     Image.fromarray(photo((320, 480))).save(source)
-    derain = ["derain", source, target, "--model", bench.preset.name, "--overwrite"]
+    derain = ["derain", source, "--out", target, "--overwrite"]
+    derain += ["--model", bench.preset.name]
     commands = {
         "`python -c pass`": ["-c", "pass"],
         "`import tfderain`": ["-c", "import tfderain"],
@@ -338,7 +333,8 @@ def measure_memory(bench):
     source, target = bench.folder / "large.png", bench.folder / "large_derained.png"
     Image.fromarray(photo(size)).save(source)
     env = os.environ | {"TFDERAIN_PRESETS": str(bench.preset.parent)}
-    derain = ["derain", source, target, "--model", bench.preset.name, "--overwrite"]
+    derain = ["derain", source, "--out", target, "--overwrite"]
+    derain += ["--model", bench.preset.name]
     command = [sys.executable, "-c", CLI, *derain]
     seconds, resident = run_process(command, env)
     name = f"`tfderain derain`, {size[1]}x{size[0]} in tiles"

@@ -1,8 +1,8 @@
 """Trains AirNet's contrastive encoder, to be compared with Rainmer's.
 
     python scripts/train_airnet.py RAIN SNOW DROPS airnet.keras
-    tfderain analyze relations --data RAIN --data SNOW --data DROPS \
-        --model airnet.keras --out relations/
+    tfderain analyze relations airnet.keras --data RAIN --data SNOW --data DROPS \
+        --out relations/
 
 Each folder holds rainy/clean pairs, of which the rainy images are used. The authors
 train 100 epochs with the rate divided by ten after 60.

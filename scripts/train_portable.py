@@ -27,7 +27,7 @@ import pathlib
 import numpy as np
 
 RECIPE_ARGUMENTS = (
-    ("--recipe", {"default": "menet", "help": "see `tfderain.recipes`"}),
+    ("--recipe", {"default": "menet", "help": "see `tfderain.training.recipes`"}),
     ("--ablation", {"help": "a row of the paper's tables, such as LpLeLt+LB+CA"}),
     (
         "--set",
@@ -75,13 +75,17 @@ def pack(data, output, config, layout="auto", pattern=None, streaks=None, size=N
     Raises:
         ValueError: for unusable data.
     """
-    from tfderain import files, training
+    from tfderain import files
     from tfderain.data import pairs as pairing
-    from tfderain.data import pipeline, rain
+    from tfderain.data import pipeline
+    from tfderain.training import mixing
+    from tfderain.training.material import Material, Source
 
-    found = pairing.find_pairs(data, layout, pattern)
+    material = Material([Source(data, layout, pattern)], streaks)
     kept, held_out = pairing.split_by_background(
-        found, config.validation_fraction, config.seed
+        pairing.find_pairs(data, layout, pattern),
+        config.validation_fraction,
+        config.seed,
     )
     sizes = pairing.check(kept, config.crop)
     size = min(size or config.crop + 64, min(itertools.chain(*sizes)))
@@ -90,12 +94,10 @@ def pack(data, output, config, layout="auto", pattern=None, streaks=None, size=N
         both = pipeline.read_pair(kept, index)
         for name, image in zip(("rainy", "clean"), both, strict=True):
             arrays[name] += tiles(image, size)
-    pool = None
-    if config.degrade is not None:
-        arrays["pool"] = pool = rain.streak_pool(
-            config.pool_count, config.pool_size, config.seed, streaks
-        )
-    validation = training.validation_patches(held_out, config, pool)
+    pools = mixing.render(config, material)
+    arrays |= {f"pool_{name}": pool for name, pool in pools.items()}
+    kinds = mixing.validation_kinds(held_out, config, pools)
+    validation = mixing.validation_patches(kinds, config)
     for name, images in zip(("rainy", "clean"), validation, strict=True):
         arrays[f"validation_{name}"] = np.rint(images * 255).astype(np.uint8)
     with files.replacing(output) as temporary:
@@ -123,13 +125,14 @@ class Patches:
     """
 
     def __init__(self, path, config):
-        from tfderain.data import rain
+        from tfderain.training import mixing
 
         with np.load(path) as packed:
             self.rainy, self.clean = packed["rainy"], packed["clean"]
-            pool = packed["pool"] if config.degrade is not None else None
+            named = (name.partition("pool_") for name in packed if "pool_" in name)
+            pools = {name: packed[pool + name] for _, pool, name in named}
         self.config = config
-        self.degrade = None if pool is None else rain.RainMixer(pool, **config.degrade)
+        self.degrade = mixing.make_mixer(config, pools)
 
     def __len__(self):
         return len(self.rainy)
@@ -194,17 +197,19 @@ def stream(path, config, start, workers):
 
 def train(path, run_dir, config, workers=0):
     """Trains a recipe on packed patches; returns the path of the best weights."""
-    from tfderain import runs, training
+    from tfderain import training
+    from tfderain.training import run_folder, strategies
 
     if config.strategy is not None:
-        _, stage, config = training.stages_of(config)[0]
-        if stage == "joint":
-            raise ValueError(
-                "Only TensorFlow trains JRGR's networks together. "
-                "Received: a recipe without pre-training."
-            )
+        stages = strategies.stages_of(config)
+        config = next(own for stage, own in stages if not stage.teaches)
+    if strategies.takes_photos(config):
+        raise ValueError(
+            "Only TensorFlow trains JRGR's networks together. "
+            "Received: a recipe without pre-training."
+        )
     sha256 = hashlib.sha256(pathlib.Path(path).read_bytes()).hexdigest()
-    run_dir = runs.prepare_run(config, run_dir, {"data": sha256})
+    run_dir = run_folder.prepare_run(config, run_dir, {"data": sha256})
     with np.load(path) as packed:
         count = len(packed["rainy"])
         validation = tuple(
@@ -212,20 +217,22 @@ def train(path, run_dir, config, workers=0):
             for name in ("rainy", "clean")
         )
     steps = config.steps_per_epoch or max(1, count // config.batch_size)
-    training.set_up(config)
-    model = training.build_model(config, config.mixed_precision)
-    training.compile_model(model, config, steps)
 
     def batches(start):
         return stream(path, config, start, workers)
 
-    return training.fit(model, config, run_dir, batches, validation, steps, verbose=2)
+    with training.switches(config):
+        model = training.build_model(config, config.mixed_precision)
+        training.compile_model(model, config, steps)
+        return training.fit(
+            model, config, run_dir, batches, validation, steps, verbose=2
+        )
 
 
 def main():
     """Runs the command line."""
     args = parse()
-    from tfderain import recipes
+    from tfderain.training import recipes
 
     settings = list(args.set)
     if args.command == "train" and args.bf16:

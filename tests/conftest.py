@@ -16,14 +16,14 @@ tf.config.set_logical_device_configuration(
 
 # Files that take a minute or more begin first, so that no processor waits at the end.
 LONG = (
-    "test_training",
+    "test_loop",
     "test_readme",
     "test_erlnet",
-    "test_stages",
+    "test_strategies",
     "test_rainmer",
     "test_base",
     "test_jrgr",
-    "test_jrgr_stages",
+    "test_jrgr_strategies",
     "test_menet",
     "test_drsformer",
     "test_train_portable",

@@ -4,7 +4,8 @@ from unittest import mock
 
 import numpy as np
 
-from tfderain import runtime, timing
+from tfderain import runtime
+from tfderain.benchmarks import timing
 
 WEIGHTS, WORK = 64_000_000, 128_000_000  # bytes
 

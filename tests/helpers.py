@@ -7,7 +7,10 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from tfderain import models
+
 GOLDEN = pathlib.Path(__file__).parent / "golden"
+SMALL_JRGR = {"filters": 4, "num_levels": 2, "num_blocks": 1, "normalization": None}
 
 
 def images(*shape, seed=0):
@@ -104,3 +107,14 @@ def check_half_precision(model, policy, prepare):
     derained = half(rainy)
     assert derained.dtype == tf.float32
     assert half.network.compute_dtype == policy.removeprefix("mixed_")
+
+
+def jrgr_that_rains():
+    """A small, untrained JRGR whose networks make rain."""
+    keras.utils.set_random_seed(0)
+    model = models.JRGR(**SMALL_JRGR, residual=True, stage="deploy")
+    model.build((None, None, None, 3))
+    for name in ("make_rain_real", "make_rain_synthetic"):
+        layer = model.networks()[name].last
+        layer.bias.assign([0.05, 0.05, 0.05])  # made rain differs from what it was
+    return model

@@ -13,6 +13,15 @@ GREY = RNG.integers(0, 256, (5, 7), np.uint8)
 DEEP = np.array([[0, 1, 255, 256], [32767, 32768, 65534, 65535]], np.uint16)
 
 
+def photo(height=96, width=120, channels=3, seed=0):
+    """Smooth coloured ramps with texture, away from black and white."""
+    rng = np.random.default_rng(seed)
+    ramp = np.linspace(0.15, 0.6, width, dtype=np.float32)[None, :, None]
+    tone = rng.uniform(0.7, 1.1, channels).astype(np.float32)
+    texture = rng.uniform(-0.05, 0.05, (height, width, channels))
+    return np.clip(ramp * tone + texture.astype(np.float32), 0, 1)
+
+
 def save(path, pixels, **options):
     image = pixels if isinstance(pixels, Image.Image) else Image.fromarray(pixels)
     image.save(path, **options)
@@ -44,3 +53,9 @@ def png(width, height, depth, color, rows):
     header = struct.pack(">IIBBBBB", width, height, depth, color, 0, 0, 0)
     body = chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(rows))
     return b"\x89PNG\r\n\x1a\n" + body + chunk(b"IEND", b"")
+
+
+def size_of(path):
+    with Image.open(path) as image:
+        image.load()
+        return image.size

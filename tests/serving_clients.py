@@ -11,6 +11,8 @@ from PIL import Image
 
 from tfderain import runtime, serving
 
+PREDICT = "/v1/models/menet:predict"
+
 
 def photo(height, width, seed=0):
     """Random `uint8` RGB pixels."""
@@ -74,11 +76,18 @@ class Restorer:
 def slow_server(monkeypatch, **settings):
     """A server with one worker, its restorer, and an HTTP client."""
     restorer = Restorer()
-    monkeypatch.setattr(runtime, "Restorer", lambda *arguments: restorer)
+    monkeypatch.setattr(runtime, "Restorer", lambda *arguments, **settings: restorer)
     options = {"port": 0, "grpc_port": None, "name": "slow", "workers": 1, **settings}
     with (
-        serving.Server("slow", serving.Settings(**options)) as server,
+        serving.Server("menet", serving.Settings(**options)) as server,
         httpx.Client(base_url=server.rest_address, timeout=60) as client,
     ):
         yield server, restorer, client
         restorer.gate.release(1000)
+
+
+def predict(client, status=200, path=PREDICT, **body):
+    answer = client.post(path, json=body)
+    assert answer.status_code == status, answer.text
+    assert answer.headers["content-type"] == "application/json"
+    return answer.json()

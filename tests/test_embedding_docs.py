@@ -1,4 +1,4 @@
-"""What docs/embedding.md shows runs, and does what it says."""
+"""Embedding guide: what docs/embedding.md shows runs, and does what it says."""
 
 import pathlib
 import re

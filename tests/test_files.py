@@ -21,3 +21,15 @@ def test_an_error_leaves_what_was_there(tmp_path, error):
         raise error
     assert target.read_text() == "old"
     assert list(tmp_path.iterdir()) == [target]
+
+
+def test_stem_leaves_the_folders():
+    assert files.stem("a.b/1.tar.png") == "a.b/1.tar"
+    assert files.stem("1") == "1"
+
+
+def test_longer_names_where_two_are_equal():
+    names = ["1.jpg", "2.png"]
+    assert files.distinct(map(files.stem, names), names) == ["1", "2"]
+    names = ["1.jpg", "1.png", "2.png"]
+    assert files.distinct(map(files.stem, names), names) == names

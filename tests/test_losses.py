@@ -165,6 +165,19 @@ def test_charbonnier_by_hand():
     check_config(loss)
 
 
+def test_log_error_follows_psnr():
+    clean = np.zeros((2, 2, 2, 3), "float32")
+    derained = clean + np.array([0.1, 0.01], "float32").reshape(2, 1, 1, 1)
+    loss = losses.LogError(floor=1e-5)
+    expected = np.log([0.01 + 1e-5, 0.0001 + 1e-5])
+    np.testing.assert_allclose(per_image(loss, clean, derained), expected, rtol=1e-5)
+    # ten times the error, but for the floor: 20 dB
+    decibels = 10 / np.log(10) * np.diff(per_image(losses.LogError(0), clean, derained))
+    assert decibels[0] == pytest.approx(-20, rel=1e-4)
+    assert per_image(loss, clean, clean)[0] == pytest.approx(np.log(1e-5), rel=1e-5)
+    check_config(loss)
+
+
 def test_structural_dissimilarity_against_scipy():
     clean, derained = images(2, 19, 14, 3), images(2, 19, 14, 3, seed=1)
 

@@ -16,6 +16,7 @@ from scipy import ndimage
 from skimage import metrics as skimage_metrics
 
 from tfderain import metrics
+from tfderain.metrics import functions
 
 GOLDEN = json.loads((helpers.GOLDEN / "metrics.json").read_text())
 GOLDEN_NAMES = {
@@ -160,7 +161,7 @@ def test_scaling_down_equals_a_strided_mean_filter(height, width, factor, origin
     filtered = ndimage.uniform_filter(
         planes[0, :, :, 0].astype("float64"), factor, mode="reflect", origin=origin
     )
-    found = metrics._scale_down(np, planes.astype("float64"))[0, :, :, 0]
+    found = functions._scale_down(np, planes.astype("float64"))[0, :, :, 0]
     # float64 running sums of SciPy against plain means
     np.testing.assert_allclose(found, filtered[::factor, ::factor], atol=1e-12)
 

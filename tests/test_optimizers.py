@@ -1,3 +1,4 @@
+import contextlib
 import json
 
 import keras
@@ -12,6 +13,7 @@ from tfderain.optimizers import (
     CosineCycles,
     GroupAdam,
     LinearDecay,
+    StableDecay,
     TwoGroupAdamW,
 )
 
@@ -57,7 +59,7 @@ def test_matrices_are_orthogonalised_as_keras_does():
 
 
 def test_other_weights_are_adams():
-    excluded = keras.Variable(np.ones((3, 3, 4, 4), "float32"), name="residual_kernel")
+    excluded = keras.Variable(np.ones((3, 3, 4, 4), "float32"), name="residual")
     weights = [variable("bias", 5), variable("scalar"), excluded]
     twins = [keras.Variable(w.numpy(), name=f"twin_{i}") for i, w in enumerate(weights)]
     gradients = [0.1 * w.numpy() + 0.3 for w in weights]
@@ -70,6 +72,21 @@ def test_other_weights_are_adams():
     for ours, theirs in zip(weights, twins, strict=True):
         # the same formula in another order, in float32
         np.testing.assert_allclose(ours.numpy(), theirs.numpy(), atol=1e-6)
+
+
+@pytest.mark.parametrize("shape", [(4, 6), (3, 3, 4, 6)])
+def test_layers_are_left_out_by_their_whole_names(shape):
+    def path(*names):
+        with contextlib.ExitStack() as scopes:
+            for name in names:
+                scopes.enter_context(keras.name_scope(name))
+            return keras.Variable(np.ones(shape, "float32"), name="kernel")
+
+    weights = [path("residual"), path("residual_encoder"), path("net", "residual", "a")]
+    optimizer = ConvMuon(exclude_layers=["residual"])
+    optimizer.build(weights)
+    adams = [velocity is not None for velocity in optimizer.adam_velocities]
+    assert adams == [True, False, True]
 
 
 def test_each_group_has_adams_steps_at_its_own_rate():
@@ -103,6 +120,17 @@ def test_linear_decay():
     np.testing.assert_allclose(rates, expected, atol=1e-7)  # float32
     again = LinearDecay.from_config(schedule.get_config())
     assert float(again(6)) == float(schedule(6))
+
+
+def test_stable_decay_by_hand():
+    schedule = StableDecay(0.4, rising=4, falling=8, steps=4)
+    rates = [float(schedule(step)) for step in range(14)]
+    # half a cosine: (1 + cos(pi / 4)) / 2 and so on
+    falling = [0.4, 0.341421, 0.2, 0.058579, 0.0, 0.0]
+    expected = [0.1, 0.2, 0.3, *[0.4] * 5, *falling]
+    np.testing.assert_allclose(rates, expected, atol=1e-6)  # six digits
+    config = schedule.get_config()
+    assert StableDecay.from_config(config).get_config() == config
 
 
 def test_two_cycles_by_hand():

@@ -105,6 +105,64 @@ def test_a_path_is_returned_as_it_is(alone, tmp_path, monkeypatch):
     assert presets.find("./menet").resolve() == other
 
 
+@pytest.mark.parametrize(
+    ("files", "kind", "runtime"),
+    [
+        (["best.keras"], "run", "tensorflow"),
+        (["config.json"], "run", "litert"),  # nothing to run yet; the error says so
+        (["card.json", "model.keras", "model.tflite"], "preset", "litert"),
+        (["model.tflite", "1/saved_model.pb"], "export", "litert"),
+        (["model.onnx"], "export", "onnx"),
+        (["model.keras"], "export", "tensorflow"),
+        (["2/saved_model.pb", "10/saved_model.pb"], "saved_model", "tensorflow"),
+        (["1.png", "2/3.png"], "folder", "litert"),
+    ],
+)
+def test_what_a_folder_means(files, kind, runtime, tmp_path):
+    for file in files:
+        (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / file).write_text("{}")
+    located = presets.locate(tmp_path)
+    assert (located.kind, located.runtime) == (kind, runtime)
+    assert located.path == tmp_path
+    assert located.card == ({} if kind == "preset" else None)
+    keras = [tmp_path / file for file in files if file.endswith(".keras")]
+    assert [located.keras] == (keras or [None])
+    saved = tmp_path / "10" if kind == "saved_model" else None
+    assert kind == "export" or located.saved_model == saved
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "runtime"),
+    [
+        ("a.keras", "keras", "tensorflow"),
+        ("a.tflite", "litert", "litert"),
+        ("a.onnx", "onnx", "onnx"),
+        ("a.png", "file", "litert"),
+    ],
+)
+def test_what_a_file_means(name, kind, runtime, tmp_path):
+    (tmp_path / name).touch()
+    located = presets.locate(tmp_path / name)
+    assert (located.kind, located.runtime) == (kind, runtime)
+    assert located.keras == (tmp_path / name if kind == "keras" else None)
+
+
+def test_a_bare_name_is_a_preset_whatever_lies_here(tmp_path, monkeypatch):
+    """Also to the command line and to `models.load`, which took `menet/best.keras`."""
+    from tfderain import models
+    from tfderain.cli import options
+
+    (tmp_path / "menet").mkdir()
+    (tmp_path / "menet" / "best.keras").write_bytes(b"not the preset")
+    monkeypatch.chdir(tmp_path)
+    assert presets.locate("menet").kind == "preset"
+    assert presets.locate("./menet").kind == "run"
+    assert options.restorer("menet").runtime == "litert"
+    assert options.restorer_or_images("menet").runtime == "litert"
+    assert isinstance(models.load("menet"), models.MENET)
+
+
 def test_verify_accepts_untouched_files(root):
     folder = write_preset(root, "drizzle")
     assert presets.verify("drizzle") == ("1/saved_model.pb", "model.tflite")

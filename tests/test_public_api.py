@@ -1,58 +1,106 @@
 """The public names are a list, so that no name appears or vanishes by accident."""
 
 import importlib
+import types
 
 import pytest
 
 import tfderain
 
 PUBLIC = {
-    "analysis": "before_after correlation_table feature_maps improvement_bars "
-    "psnr_histogram score_distributions ssim_boxplot task_weights",
-    "batch": "Summary derain_files synthesize_files",
-    "comparison": "Comparison Improvement Share compare improvement improvement_table "
-    "improvements read",
-    "evaluation": "Result Row evaluate find_scenes versions",
-    "layers": "ConvNorm Convolution ExpertStage MixtureOfExperts SqueezeExcitation "
-    "mirror_indices pad_to_multiple",
-    "losses": "Charbonnier Edge ImageLoss Perceptual Reconstruction "
-    "StructuralDissimilarity Texture",
-    "metrics": "PROTOCOLS PSNR SSIM luma psnr ssim",
-    "models": "MENET ERLNet JRGR Entangled DRSformer "
-    "Rainmer AirNet PRESETS Derainer load",
-    "naturalness": "Pristine Result compare features fit niqe",
-    "optimizers": "ConvMuon GroupAdam LinearDecay CosineCycles TwoGroupAdamW",
-    "presets": "available find folder",
-    "profiling": "Profile profile read_summary table",
-    "rainmaking": "RainMaker make_real",
-    "recipes": "ABLATIONS RECIPES TrainConfig ablate override resolve",
-    "regions": "Maps Result Row VARIANTS binary_maps evaluate find_masks "
-    "indicator_map intersection mask_maps overview",
-    "relations": "draw_scores draw_sphere embed rainy_pairs report score sphere",
-    "runtime": "RUNTIMES Restorer",
+    "analysis": "Correlations before_after charts feature_maps features "
+    "improvement_bars relations score_distributions task_weights translations",
+    "analysis.relations": "COUNT NEIGHBOURS Relations SEED SIZE draw_scores "
+    "draw_sphere embed rainy_pairs relate score sphere",
+    "analysis.translations": "LAYERS PICTURES centre common draw_layers figure_6 "
+    "figure_9 rain_layers tsne",
+    "batch": "Summary derain_files plan rainmaking run synthesize_files",
+    "batch.rainmaking": "RainMaker cut make_real",
+    "benchmarks": "fresh_process profiling timing",
+    "benchmarks.profiling": "CPU ELEMENT_TYPES HOST_MEMORY Profile RUNS profile "
+    "read_summary",
+    "benchmarks.timing": "LEAST Memory PATIENCE REPEATS Timing Timings add_memory "
+    "add_profile time_models",
+    "convert": "NETWORKS convert load",
+    "data": "balance camera catalogue drops editors lines mixer night pairs pipeline "
+    "rain snow",
+    "evaluation": "Result Row comparison evaluate find_scenes niqe regions "
+    "scenes_of scores subjects",
+    "evaluation.comparison": "Comparison Improvement Improvements Share compare "
+    "improvement improvements label labels read",
+    "evaluation.niqe": "BLOCK Pristine Result SHARPNESS compare features fit niqe",
+    "evaluation.regions": "Maps Result Row VARIANTS binary_maps evaluate "
+    "find_masks indicator_map intersection mask_maps overview",
+    "export": "Artefact BOUNDS Bound Exports MAX_PRESET_BYTES QUANTIZATIONS "
+    "TARGETS check_keras deployable export_all export_preset measure random_image "
+    "read_representative run_litert run_onnx run_openvino run_saved_model staged "
+    "to_litert to_onnx to_saved_model total_bytes write_saved_model",
+    "images": "EXTENSIONS FORMATS ImageError Like MAX_PIXELS Picture TooLarge "
+    "before_after compare decode encode find_images from_float from_pil natural_key "
+    "read read_rgb store to_float to_pil to_rgb to_uint8 write",
+    "losses": "Charbonnier Edge ImageLoss LogError Perceptual Reconstruction "
+    "StructuralDissimilarity Texture check_norm distance gaussian_band patch_gram "
+    "sobel_edges",
+    "metrics": "PROTOCOLS PSNR PSNR_CAP SSIM channel classes functions luma psnr ssim",
+    "models": "AirNet DRSformer Derainer ERLNet Entangled JRGR MENET MODELS PRESETS "
+    "PReNet Rainmer ResUNet load register",
+    "models.layers": "ConvNorm Convolution ExpertStage MixtureOfExperts "
+    "SqueezeExcitation built convolution depthwise_initializer in_few_taps "
+    "mirror_indices pad_to_multiple separable",
+    "models.winograd": "FLAGS LANES compiled convolve operations suits use",
+    "optimizers": "ConvMuon CosineCycles GroupAdam LinearDecay StableDecay "
+    "TwoGroupAdamW",
+    "presets": "DEFAULT FILES FORMS Form Located available file_record find folder "
+    "is_name locate read_card roots verify",
+    "runtime": "RUNTIMES Restorer engines restorer tiling",
     "serving": "PAGE Server Settings serve",
-    "timing": "Memory Timing add_memory add_profile table time_models to_json",
-    "training": "RECIPES ABLATIONS NonFiniteLoss TrainConfig resolve train",
-    "translation": "LAYERS PICTURES draw_layers figure_6 figure_9 rain_layers tsne",
+    "training": "ABLATIONS Material NonFiniteLoss RECIPES Source TrainConfig ablate "
+    "ablations build_model building compile_model compiling config fit learning_rate "
+    "loop material mixing override policy recipes resolve run_folder shipped "
+    "stages_of strategies switches train",
     "weighting": "Fixed GradientBalance LossBalance Weighting",
-    "winograd": "compiled convolve suits use",
 }
 
 
 def test_modules():
-    assert set(PUBLIC) | {"data", "export", "images"} == set(tfderain.__all__)
+    modules = {name for name in PUBLIC if "." not in name}
+    assert modules == set(tfderain.__all__)
     with pytest.raises(AttributeError, match="no attribute 'gone'"):
         tfderain.gone  # noqa: B018
 
 
+def public_names(module):
+    """The face's own list, else names of the module itself without underscore."""
+    if hasattr(module, "__all__"):
+        return set(module.__all__)
+    here = {name: getattr(module, name) for name in dir(module) if name[0] != "_"}
+    return {
+        name
+        for name, item in here.items()
+        if not isinstance(item, types.ModuleType)
+        and getattr(item, "__module__", module.__name__) == module.__name__
+    }
+
+
 @pytest.mark.parametrize("module", sorted(PUBLIC))
-def test_public_names_exist_and_are_documented(module):
+def test_public_names_are_these_and_documented(module):
     loaded = importlib.import_module(f"tfderain.{module}")
     assert loaded.__doc__
-    for name in PUBLIC[module].split():
+    listed = PUBLIC[module].split()
+    assert len(set(listed)) == len(listed)
+    assert public_names(loaded) == set(listed)
+    for name in listed:
         item = getattr(loaded, name)
         if callable(item):
             assert item.__doc__, f"{module}.{name} has no docstring."
+
+
+def test_a_name_too_many_is_noticed():
+    module = types.ModuleType("tfderain.fake")
+    module.listed, module.pathlib = 1, importlib
+    assert public_names(module) == {"listed"}
+    module.more = 2
+    assert public_names(module) == {"listed", "more"}
 
 
 def test_version_is_that_of_the_package():

@@ -8,9 +8,10 @@ import shutil
 import numpy as np
 import pytest
 from PIL import Image
-from test_rainmer_training import SMALLEST
+from short_runs import SMALLEST
 
-from tfderain import cli, console, models
+from tfderain import cli, models
+from tfderain.cli import console
 
 ROOT = pathlib.Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")

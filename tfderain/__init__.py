@@ -10,44 +10,28 @@ model = tfderain.models.load("menet")  # the same weights as a Keras model
 ```
 """
 
-import importlib
+from tfderain import lazy
 
 __version__ = "0.1.0"
-__all__ = [
+
+_MODULES = (
     "analysis",
     "batch",
-    "comparison",
+    "benchmarks",
+    "convert",
     "data",
     "evaluation",
     "export",
     "images",
-    "layers",
     "losses",
     "metrics",
     "models",
-    "naturalness",
     "optimizers",
     "presets",
-    "profiling",
-    "rainmaking",
-    "recipes",
-    "regions",
-    "relations",
     "runtime",
     "serving",
-    "timing",
     "training",
-    "translation",
     "weighting",
-    "winograd",
-]
+)
 
-
-def __getattr__(name):  # PEP 562: TensorFlow loads when first used, not on import
-    if name in __all__:
-        return importlib.import_module(f"tfderain.{name}")
-    raise AttributeError(f"module 'tfderain' has no attribute {name!r}")
-
-
-def __dir__():
-    return sorted([*globals(), *__all__])
+__getattr__, __dir__, __all__ = lazy.face(__name__, dict.fromkeys(_MODULES, ()))

@@ -9,6 +9,8 @@ Images come in as `(batch, height, width, 3)` in [0, 1]. `value_range=255.0` sca
 them to 0..255 first, the range in which MENET's authors compute their losses.
 """
 
+from typing import Any
+
 import keras
 from keras import ops
 
@@ -41,13 +43,14 @@ class ImageLoss(keras.losses.Loss):
         return config
 
 
-def distance(difference, norm):
+def distance(difference: Any, norm: str):
     """Mean over all but the batch axis of |difference| ("l1") or its square ("l2")."""
     size = ops.square(difference) if norm == "l2" else ops.abs(difference)
     return ops.mean(size, axis=tuple(range(1, len(difference.shape))))
 
 
-def check_norm(norm):
+def check_norm(norm: str):
+    """Returns the norm if it is `"l1"` or `"l2"`, else raises a `ValueError`."""
     if norm not in ("l1", "l2"):
         raise ValueError(f'`norm` must be "l1" or "l2". Received: norm={norm!r}.')
     return norm
@@ -75,7 +78,7 @@ class Reconstruction(ImageLoss):
         return {**super().get_config(), "norm": self.norm}
 
 
-def sobel_edges(images):
+def sobel_edges(images: Any):
     """Vertical and horizontal Sobel derivatives of each channel.
 
     The one-layer "loss network" of MENET: two fixed 3x3 filters per channel with
@@ -122,7 +125,7 @@ class Edge(ImageLoss):
         return {**super().get_config(), "norm": self.norm}
 
 
-def patch_gram(images, patch):
+def patch_gram(images: Any, patch: int):
     """Gram matrix `(batch, c, c)`, c = channels * patch**2, of all patches, summed."""
     patches = ops.space_to_depth(images, patch)
     channels = images.shape[-1] * patch * patch
@@ -265,7 +268,7 @@ class Charbonnier(ImageLoss):
         return {**super().get_config(), "epsilon": self.epsilon}
 
 
-def gaussian_band(length, sigma=1.5, radius=5):
+def gaussian_band(length: Any, sigma: Any = 1.5, radius: int = 5):
     """A matrix that blurs an axis which was padded by `radius` on both sides.
 
     Args:

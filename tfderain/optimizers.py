@@ -1,4 +1,4 @@
-"""Optimizers and a schedule that Keras lacks."""
+"""Optimizers and learning rate schedules that Keras lacks."""
 
 import math
 
@@ -20,7 +20,8 @@ class ConvMuon(keras.optimizers.Muon):
         weight_decay: of the matrices. Defaults to `None`: restoration networks are
             trained without.
         adam_weight_decay: of the other weights. Defaults to `None`.
-        **kwargs: see `keras.optimizers.Muon`.
+        **kwargs: see `keras.optimizers.Muon`. `exclude_layers` are whole names of
+            layers here: all kernels below a layer of that name.
 
     Reference: Jordan et al., 2024, https://kellerjordan.github.io/posts/muon/;
     scale of the update: Liu et al., 2025, https://arxiv.org/abs/2502.16982
@@ -37,9 +38,12 @@ class ConvMuon(keras.optimizers.Muon):
         )
 
     def _should_use_adamw(self, variable):
-        if len(variable.shape) != 4:
-            return super()._should_use_adamw(variable)
-        # Whole names: "residual" must not mean "residual_block" too.
+        rank = len(variable.shape)
+        is_embedding = rank == 2 and "embedding" in variable.path.lower()
+        if rank not in (2, 4) or (is_embedding and self.exclude_embeddings):
+            return True
+        # Whole names: "residual" must not mean "residual_block" too. (Keras searches
+        # the path for a regular expression.)
         return not set(self.exclude_layers).isdisjoint(variable.path.split("/"))
 
     def zeropower_via_newtonschulz5(self, x, steps):
@@ -175,7 +179,7 @@ class CosineCycles(keras.optimizers.schedules.LearningRateSchedule):
             1 for all.
 
     Raises:
-        ValueError: when the cycles are not described alike often.
+        ValueError: unless each cycle has one of each.
 
     Rainmer: `CosineCycles(3e-4, (92_000, 208_000), (1e-4, 1e-6))`.
     """

@@ -1,10 +1,11 @@
-"""Find the trained networks that ship, and check them; TensorFlow stays unloaded.
+"""Presets: the trained networks that ship, found and checked without TensorFlow.
 
 ```python
 from tfderain import presets
 
 presets.available()["menet"]["scores"]  # the card of a preset
 presets.find("menet") / "model.tflite"  # its LiteRT file
+presets.locate("runs/mine").runtime  # what a name or path means, here "tensorflow"
 presets.verify("menet")  # compares every file with the sha256 in the card
 ```
 
@@ -17,17 +18,87 @@ and in `tfderain/savedmodels/` of an installed wheel. Nothing is ever downloaded
 import hashlib
 import json
 import os
+from dataclasses import dataclass, field
 from pathlib import Path
 
 PACKAGE = Path(__file__).resolve().parent
 
-# Every name that `tfderain.models.PRESETS` can build, with the command that trains it.
-# Written out here because this module must not import the networks (TensorFlow).
-TRAINING = {
-    "erlnet": "tfderain train erlnet --data PAIRS --run RUN",
-    "jrgr": "tfderain train jrgr --synthetic PAIRS --real PHOTOS --run RUN",
-    "menet": "tfderain train menet --data PAIRS --run RUN",
-    "rainmer": "tfderain train rainmer --data PAIRS --run RUN",
+# The preset that everything takes which is not told another one.
+DEFAULT = "menet"
+FILES = {".keras": "keras", ".tflite": "litert", ".onnx": "onnx"}  # suffix to kind
+
+
+@dataclass(frozen=True)
+class Form:
+    """How a network that ships is made, trained and shipped.
+
+    Args:
+        model: its name in `tfderain.models.MODELS`.
+        model_config: constructor arguments, of its recipe and of its preset alike.
+        training: the command that trains it.
+    """
+
+    model: str
+    model_config: dict = field(default_factory=dict)
+    training: str = ""
+
+
+# The only home of these numbers: recipes and `tfderain.models.PRESETS` read them here.
+FORMS = {
+    # A quarter of the paper's work, for two cores.
+    "erlnet": Form(
+        "erlnet",
+        {"stem": 16, "growth": 8, "entanglement": "mlgd"},
+        "tfderain train erlnet --data PAIRS --out RUN",
+    ),
+    # For two cores; starts as the identity, so that sharp backgrounds need not be
+    # learned anew.
+    "jrgr": Form(
+        "jrgr",
+        {
+            "variant": "paper",
+            "filters": 20,
+            "num_levels": 4,
+            "critic_filters": 24,
+            "normalization": None,
+            "residual": True,
+        },
+        "tfderain train jrgr --data PAIRS --photos PHOTOS --out RUN",
+    ),
+    # No normalisation, images in [0, 1], between MENET and MENET deep.
+    "menet": Form(
+        "menet",
+        {
+            "num_blocks": 13,
+            "normalization": None,
+            "value_range": 1.0,
+            "clip_training": False,
+        },
+        "tfderain train menet --data PAIRS --out RUN",
+    ),
+    # For two cores: half the sizes inside, a quarter of the authors' channels, one
+    # stage of experts; 662,864 weights.
+    "rainmer": Form(
+        "rainmer",
+        {
+            "dim": 12,
+            "num_blocks": [1, 1, 1, 1],
+            "num_heads": [1, 2, 4, 8],
+            "expansion": 2.0,
+            "num_stages": 1,
+            "patch": 2,
+            "filters": 48,
+            "gate_ratio": 4,
+            "encoder_size": 64,
+            # The authors' 0.999 is for 300,000 steps. After a few thousand the key
+            # encoder would still be the untrained one, which sees no rain: the
+            # degradation view did not learn at all (its loss stayed at 1.37 for 800
+            # steps; with 0.9 it left after 120).
+            "momentum": 0.9,
+        },
+        "tfderain train rainmer --data PAIRS --out RUN",
+    ),
+    "resunet": Form("resunet", {}, "tfderain train resunet --data PAIRS --out RUN"),
 }
 
 
@@ -61,25 +132,92 @@ def folder(name: str) -> Path:
     here = [root / name for root in roots() if (root / name / "card.json").is_file()]
     if is_name(name) and here:
         return here[0]
-    if name in TRAINING:
+    if name in FORMS:
         raise ValueError(
             f"No weights of the preset {name!r} are installed; train it with "
-            f"`{TRAINING[name]}` and give the run folder instead. Received: "
+            f"`{FORMS[name].training}` and give the run folder instead. Received: "
             f"name={name!r}."
         )
-    known = ", ".join(sorted({*available(), *TRAINING}))
+    known = ", ".join(sorted({*available(), *FORMS}))
     raise ValueError(f"The preset must be one of {known}. Received: name={name!r}.")
 
 
-def find(name_or_path: str | os.PathLike) -> Path:
-    """Returns the path of a preset, given its name, or the given path itself.
+@dataclass(frozen=True)
+class Located:
+    """What a model's name or path means.
+
+    Attributes:
+        kind: `"preset"` (a folder with a card), `"run"` (a run folder), `"export"` (a
+            folder with model files, without a card), `"saved_model"` (one, or a folder
+            of numbered ones), `"keras"`, `"litert"`, `"onnx"` (a file), `"file"`
+            (any other) or `"folder"` (any other, such as one of pictures).
+        path: of the folder or file.
+        card: of a preset, or `None`.
+    """
+
+    kind: str
+    path: Path
+    card: dict | None = None
+
+    @property
+    def keras(self) -> Path | None:
+        """The file with the Keras model: of a run its best weights; or `None`."""
+        if self.kind == "keras":
+            return self.path
+        files = (self.path / name for name in ("best.keras", "model.keras"))
+        return next((file for file in files if file.is_file()), None)
+
+    @property
+    def saved_model(self) -> Path | None:
+        """The SavedModel, of numbered ones the newest, or `None`.
+
+        Folders that hold the weights in Keras's own format as well give `None`.
+        """
+        return None if self.keras else _saved_model(self.path)
+
+    @property
+    def runtime(self) -> str:
+        """The runtime that suits: `"litert"` where that can be."""
+        if self.kind in ("litert", "onnx"):
+            return self.kind
+        if self.kind in ("preset", "export"):
+            for runtime, file in (("litert", "model.tflite"), ("onnx", "model.onnx")):
+                if (self.path / file).is_file():
+                    return runtime
+        return "tensorflow" if self.keras or self.saved_model else "litert"
+
+
+def locate(reference: str | os.PathLike) -> Located:
+    """Says what the name or path of a model means; everything that takes one asks.
 
     A bare word is a preset's name first; write `./menet` for a folder of that name.
 
     Raises:
         ValueError: if it is neither an existing path nor a preset that is here.
     """
-    text = os.fspath(name_or_path)
+    path = _path(os.fspath(reference))
+    if not path.is_dir():
+        return Located(FILES.get(path.suffix, "file"), path)
+    if any((path / name).is_file() for name in ("best.keras", "config.json")):
+        return Located("run", path)
+    if (path / "card.json").is_file():
+        return Located("preset", path, read_card(path))
+    if any((path / f"model{suffix}").is_file() for suffix in FILES):
+        return Located("export", path)
+    return Located("saved_model" if _saved_model(path) else "folder", path)
+
+
+def find(name_or_path: str | os.PathLike) -> Path:
+    """Returns the path of a preset, given its name, or the given path itself.
+
+    Raises:
+        ValueError: see `locate`.
+    """
+    return _path(os.fspath(name_or_path))
+
+
+def _path(text):
+    """A preset's folder by its name, or the path itself."""
     if is_name(text):
         try:
             return folder(text)
@@ -92,6 +230,16 @@ def find(name_or_path: str | os.PathLike) -> Path:
             f"Received: {text}."
         )
     return Path(text)
+
+
+def _saved_model(folder):
+    """The SavedModel in a folder, or in the newest of its numbered folders."""
+    numbered = [path for path in folder.glob("*") if path.name.isdecimal()]
+    newest_first = sorted(numbered, key=lambda path: int(path.name), reverse=True)
+    for candidate in (folder, *newest_first):
+        if (candidate / "saved_model.pb").is_file():
+            return candidate
+    return None
 
 
 def is_name(text: str) -> bool:

@@ -33,7 +33,7 @@ class Weighting:
 
     needs_gradients = False
 
-    def __call__(self, losses, gradient_norms=None):
+    def __call__(self, losses: dict, gradient_norms: dict | None = None):
         """Returns `{task: scalar weight}`.
 
         Args:
@@ -59,10 +59,10 @@ class Fixed(Weighting):
         weights: dict from task to float. Tasks not named weigh 1. Defaults to `{}`.
     """
 
-    def __init__(self, weights=None):
+    def __init__(self, weights: dict | None = None):
         self.weights = dict(weights or {})
 
-    def __call__(self, losses, gradient_norms=None):
+    def __call__(self, losses: dict, gradient_norms: dict | None = None):
         unknown = sorted(set(self.weights) - set(losses))
         if unknown:
             raise ValueError(
@@ -87,10 +87,10 @@ class LossBalance(Weighting):
             Defaults to `1e-8`; the authors' code has none.
     """
 
-    def __init__(self, epsilon=1e-8):
+    def __init__(self, epsilon: float = 1e-8):
         self.epsilon = epsilon
 
-    def __call__(self, losses, gradient_norms=None):
+    def __call__(self, losses: dict, gradient_norms: dict | None = None):
         return _one_minus_share(losses, self.epsilon)
 
     def get_config(self):
@@ -110,7 +110,7 @@ class GradientBalance(LossBalance):
 
     needs_gradients = True
 
-    def __call__(self, losses, gradient_norms=None):
+    def __call__(self, losses: dict, gradient_norms: dict | None = None):
         if gradient_norms is None or set(gradient_norms) != set(losses):
             raise ValueError(
                 "`gradient_norms` must give one norm for each task, "

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tfderain import cli, console
+from tfderain import cli
+from tfderain.cli import console
 from tfderain.data import balance, pipeline
 
 

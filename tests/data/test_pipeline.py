@@ -357,7 +357,7 @@ def mixture(pairs, weights=None):
 
 def drawn(mixed, count=900):
     """How often each image was drawn in `count` samples, by the red of its pixels."""
-    sampler = pipeline.make_sampler(mixed, 2, 1, seed=3, flips=False)
+    sampler = pipeline.PatchSampler(mixed, 2, 1, seed=3, flips=False)
     red = [round(float(sampler.sample(n)[1][0, 0, 0]) * 255) for n in range(count)]
     return np.bincount(red, minlength=5)
 
@@ -453,3 +453,43 @@ def test_finding_and_sampling_leave_tensorflow_unloaded(tmp_path, pairs):
         "assert not {'tensorflow', 'keras'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+# Sources
+
+
+def test_sources_make_a_mixture(tmp_path, pairs):
+    for number in range(2):
+        save(tmp_path / "photos" / "more" / f"{number}.png", np.zeros((30, 40, 3)))
+    folders = [tmp_path, tmp_path / "photos"]
+    patterns = ["rainy/*:clean/*", None]
+    sources = pipeline.Source.each(folders, ["auto", "clean"], patterns, [3, 1])
+    assert sources[0] == pipeline.Source(str(tmp_path), "auto", patterns[0], 3.0)
+    mixture = pipeline.find_mixture(sources)
+    assert [len(part) for part in mixture.parts] == [5, 2]
+    assert mixture.shares == (0.75, 0.25)
+    photos = mixture.parts[1]
+    assert photos.rainy == photos.clean and len(photos.with_rain()) == 0
+    sampler = pipeline.PatchSampler(photos, CROP, 1, seed=0)
+    rainy, clean = sampler.sample(0)
+    assert rainy is clean  # what `degrade` knows them by
+    (one,) = pipeline.find_mixture(sources[:1]).parts
+    assert one == mixture.parts[0]
+
+
+def test_a_mixture_of_one_set_gives_the_batches_of_the_set(pairs):
+    mixture = pipeline.Mixture((pairs,))
+    assert equal(train(mixture, 5), train(pairs, 5))
+    # The very batches of earlier versions, so that their runs go on: image, top and
+    # left (and mirrored) of two patches of this seed.
+    alone = pipeline.PatchSampler(pairs, CROP, 4, seed=3)
+    one, other = (alone.sample(number) for number in (0, 7))
+    assert origins(np.stack([one[1], other[1]])) == [(4, 16, 6, 1), (4, 2, 0, 1)]
+
+
+def test_sources_that_do_not_fit_are_refused(tmp_path, pairs):
+    with pytest.raises(ValueError, match="one `layout` for all folders or one for"):
+        pipeline.Source.each(["a", "b", "c"], ["auto", "flat"])
+    sources = pipeline.Source.each([tmp_path, tmp_path], weights=[1, None])
+    with pytest.raises(ValueError, match=r"weights=\(1.0, None\)"):
+        pipeline.find_mixture(sources)

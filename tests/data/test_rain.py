@@ -6,18 +6,10 @@ import sys
 
 import numpy as np
 import pytest
+from pictures import photo
 from PIL import Image
 
 from tfderain.data import rain, streaks
-
-
-def photo(height=96, width=120, channels=3, seed=0):
-    """Smooth coloured ramps with texture, away from black and white."""
-    rng = np.random.default_rng(seed)
-    ramp = np.linspace(0.15, 0.6, width, dtype=np.float32)[None, :, None]
-    tone = rng.uniform(0.7, 1.1, channels).astype(np.float32)
-    texture = rng.uniform(-0.05, 0.05, (height, width, channels))
-    return np.clip(ramp * tone + texture.astype(np.float32), 0, 1)
 
 
 def psnr(rainy, clean):

@@ -6,8 +6,9 @@ import pytest
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
 from export_model import TOLERANCE, make_model
 
-from tfderain import engines, export, models, runtime
+from tfderain import export, models, runtime
 from tfderain.export import litert as writing
+from tfderain.runtime import engines
 
 
 @pytest.fixture(scope="module")

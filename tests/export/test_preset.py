@@ -12,6 +12,7 @@ from export_model import TOLERANCE, make_model
 
 from tfderain import export, models, presets
 from tfderain.export import preset as writing
+from tfderain.training import recipes
 
 SCRIPT = Path(__file__).parents[2] / "scripts" / "make_preset.py"
 
@@ -62,7 +63,8 @@ def test_a_preset_loads_by_name(model, preset, monkeypatch):
 def quick(monkeypatch):
     """Files that are not run: their exports have tests of their own."""
 
-    def write(model, path, *options):
+    def write(model, path, *options, quantization=None):
+        asked.append(quantization)
         Path(path).write_bytes(b"a file")
         return export.Artefact(path, "litert", "float32", 6, 0.0, 0.0, (), 0.0)
 
@@ -73,6 +75,8 @@ def quick(monkeypatch):
     monkeypatch.setattr(writing, "to_litert", write)
     monkeypatch.setattr(writing, "to_saved_model", write_folder)
     monkeypatch.setattr(writing, "to_onnx", write)
+    asked = []
+    return asked
 
 
 def test_a_preset_that_is_too_large_is_not_written(model, tmp_path, monkeypatch, quick):
@@ -82,8 +86,36 @@ def test_a_preset_that_is_too_large_is_not_written(model, tmp_path, monkeypatch,
     assert list(tmp_path.iterdir()) == []
 
 
-def test_every_preset_says_how_it_is_trained():
-    assert set(presets.TRAINING) == set(models.PRESETS)
+def test_weights_that_float16_holds_ship_as_float16(model, tmp_path, quick):
+    weights = model.get_weights()
+    try:
+        model.set_weights([weight.astype(np.float16) for weight in weights])
+        export.export_preset(model, "half", tmp_path)
+        model.set_weights([weight + np.float32(1e-6) for weight in weights])
+        export.export_preset(model, "whole", tmp_path)
+    finally:
+        model.set_weights(weights)
+    litert_files = [precision for precision in quick if precision]
+    assert litert_files == ["float16"], "the first of the two alone"
+
+
+def test_every_form_names_its_network_and_its_recipe():
+    for name, form in presets.FORMS.items():
+        assert form.model in models.MODELS
+        assert models.PRESETS[name] is form.model_config
+        assert f"tfderain train {name} " in form.training
+        recipe = recipes.RECIPES[name]
+        assert recipe.model == form.model
+        assert recipe.model_config.items() >= form.model_config.items()
+
+
+@pytest.mark.parametrize("name", presets.available())
+def test_what_ships_has_its_form(name):
+    model = models.load(name)
+    assert type(model) is models.MODELS[presets.FORMS[name].model]
+    config = model.get_config() | {"momentum": 0.9}  # of training alone
+    form = presets.FORMS[name].model_config
+    assert {key: config[key] for key in form} == form
 
 
 # scripts/make_preset.py

@@ -30,18 +30,21 @@ def test_each_file_is_scored_and_recorded(tmp_path, pairs):
         "representative": [export.random_image((32, 40))[0]] * 8,
         "pairs": pairs,
         "protocol": "rgb_gaussian",
-        "progress": lambda target, record: seen.append(export.line(target, record)),
+        "progress": lambda *call: seen.append(call),
     }
     model = make_model()
-    records = export.export_all(model, out, targets, **options)
+    result = export.export_all(model, out, targets, **options)
+    records = result.as_dict()
     assert json.loads((out / "export.json").read_text()) == records
-    assert list(records) == targets and len(seen) == 2
+    assert list(records) == targets and seen == [(0, 2), (1, 2), (2, 2)]
     full, quantized = records["litert"], records["litert_int8"]
     assert full["path"] == "model.tflite" and full["count"] == 2
     # int8 keeps these noisy pictures within a quarter of a dB
     assert quantized["psnr"] == pytest.approx(full["psnr"], abs=0.25)
     assert quantized["milliseconds"] > 0
-    assert "dB" in seen[0] and "model_int8.tflite" in seen[1]
+    *_, last = result.table().splitlines()
+    assert last.split()[:2] == ["model_int8.tflite", "litert_int8"]
+    assert last.split()[5] == f"{quantized['psnr']:.2f}"
     # one that comes later joins the others
     export.export_all(model, out, ["litert_float16"], (32, 40))
     assert len(json.loads((out / "export.json").read_text())) == 3

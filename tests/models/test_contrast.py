@@ -7,12 +7,14 @@ from drsformer_golden import nhwc
 from helpers import GOLDEN, check_config, images
 from scipy import ndimage
 
-from tfderain.models import contrast, rainmer
+from tfderain.models import contrast, rainmer, representation
 
 
 @pytest.fixture
 def part():
-    encoder = rainmer.RepresentationEncoder(4, 16, size=16, num_stages=1, patch=2)
+    encoder = representation.RepresentationEncoder(
+        4, 16, size=16, num_stages=1, patch=2
+    )
     part = contrast.Contrast(encoder, num_negatives=2, num_archived=5)
     part.build(16)
     return part
@@ -135,7 +137,7 @@ def test_views_are_made_as_described(part, monkeypatch):
 
 def test_config_and_weights(part):
     assert not part.trainable_weights
-    encoder = rainmer.RepresentationEncoder(4, 16, size=16)
+    encoder = representation.RepresentationEncoder(4, 16, size=16)
     check_config(contrast.Contrast(encoder, momentum=0.9, seed=3))
 
 

@@ -14,8 +14,8 @@ from helpers import (
     images,
 )
 
-from tfderain import export, layers
-from tfderain.models import drsformer
+from tfderain import export
+from tfderain.models import drsformer, layers, sparse
 
 
 def load(case):
@@ -97,7 +97,7 @@ def test_wrong_mixtures_are_named():
 def test_block_parity(case):
     golden = load(case)
     features = nhwc(golden["in/x"])
-    block = drsformer.SparseBlock(num_heads=2)
+    block = sparse.SparseBlock(num_heads=2)
     block.build(features.shape)
     Weights(golden).block(block)
     # all stated with the golden data; float32 sums in another order
@@ -116,7 +116,7 @@ def test_masks_keep_the_largest_scores(case):
     # The logarithms of one map differ from the scores by a constant for each row.
     scores = np.log(np.maximum(expected[3], 1e-30))
     for index in range(4):
-        actual = drsformer.independent_attention(scores, np.eye(4)[index])
+        actual = sparse.independent_attention(scores, np.eye(4)[index])
         # exponentials of logarithms: float32 rounding of values up to 1
         np.testing.assert_allclose(actual, expected[index], atol=1e-5)
 
@@ -130,23 +130,23 @@ def test_cumulative_masks_take_ties_of_lowest_index():
     rows = [[0, 0, *first], [0, 0, *second]]
     rows += [[x[0], 0, *x[1:]] for x in (third, fourth)]
     for index, row in enumerate(rows):
-        actual = drsformer.cumulative_attention(scores, np.eye(4)[index])
+        actual = sparse.cumulative_attention(scores, np.eye(4)[index])
         np.testing.assert_allclose(actual[0, 0], row, rtol=1e-6)  # float32
 
 
 @pytest.mark.parametrize("cumulative", [False, True])
 def test_blocks(cumulative):
     features = images(2, 9, 7, 8)
-    attention = drsformer.SparseChannelAttention(2, cumulative)
+    attention = sparse.SparseChannelAttention(2, cumulative)
     check_layer(attention, features, features.shape)
-    check_layer(drsformer.MixedScaleFeedForward(), features, features.shape)
-    block = drsformer.SparseBlock(2, cumulative=cumulative)
+    check_layer(sparse.MixedScaleFeedForward(), features, features.shape)
+    block = sparse.SparseBlock(2, cumulative=cumulative)
     check_layer(block, features, features.shape)
 
 
 @pytest.mark.parametrize("heads", [1, 2])
 def test_images_of_a_batch_do_not_meet(heads):
-    layer = drsformer.SparseChannelAttention(heads)
+    layer = sparse.SparseChannelAttention(heads)
     layer.build((None, None, None, 8))
     batch = np.stack([images(8, 8, 8, seed=n) for n in range(8)])
     alone = np.concatenate([layer(image[None]) for image in batch])
@@ -156,7 +156,7 @@ def test_images_of_a_batch_do_not_meet(heads):
 
 def test_heads_must_divide_the_channels():
     with pytest.raises(ValueError, match="num_heads=3, channels=8"):
-        drsformer.SparseChannelAttention(3)(images(1, 4, 4, 8))
+        sparse.SparseChannelAttention(3)(images(1, 4, 4, 8))
 
 
 # Network

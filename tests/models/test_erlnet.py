@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from helpers import check_config, check_gradients, check_layer, check_model, images
 
-from tfderain.models import entanglement, erlnet, menet
+from tfderain.models import entanglement, erlnet
 
 TINY = {"stem": 4, "growth": 2, "num_layers": 2, "levels": 3}
 ABLATIONS = {
@@ -234,38 +234,3 @@ def test_a_unet_of_keras_layers_can_be_entangled(tmp_path):
     model.save(tmp_path / "unet.keras")
     loaded = keras.saving.load_model(tmp_path / "unet.keras")
     np.testing.assert_array_equal(loaded(rainy), model(rainy))
-
-
-def test_menet_can_be_entangled():
-    options = {"num_blocks": 2, "filters": 8, "normalization": None, "value_range": 1.0}
-    trained = menet.MENET(**options)
-    rainy, clean = images(4, 14, 22, 3), images(4, 14, 22, 3, seed=1)
-    trained.build((None, None, None, 3))
-
-    def entangled(*arguments, **settings):
-        halves = menet.MENETEncoder(**options), menet.MENETDecoder(**options)
-        model = entanglement.Entangled(
-            *halves, *arguments, stride=4, global_skip=True, **settings
-        )
-        model.build((None, None, None, 3))
-        return model
-
-    main = entangled(stage="main")
-    for part in ("main_encoder", "decoder"):
-        for weight in main.parts[part].weights:
-            path = weight.path.split(f"{main.parts[part].name}/")[-1]
-            (value,) = (w for w in trained.network.weights if w.path.endswith(path))
-            weight.assign(value)
-    # the same layers in two halves; the global skip adds in [0, 1] here and there
-    np.testing.assert_allclose(main(rainy), trained(rainy), atol=1e-6)
-    model = entangled("mlgd", stage="residual")
-    model.adopt(main)
-    model.learn_from(main)
-    for weight in model.network.residual_encoder.weights:
-        weight.assign(0 * weight)
-    np.testing.assert_allclose(model(rainy), trained(rainy), atol=1e-6)
-    model.compile(optimizer=keras.optimizers.Adam(1e-3))
-    before = model.network.decoder.get_weights()
-    model.fit(rainy, clean, verbose=0)
-    for mine, kept in zip(model.network.decoder.get_weights(), before, strict=True):
-        np.testing.assert_array_equal(mine, kept)

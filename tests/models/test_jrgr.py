@@ -87,7 +87,7 @@ def test_translations_and_losses_of_the_authors():
         jrgr.ADVERSARIES, ("loss", "loss_vanilla"), strict=True
     ):
         given = (made, synthetic, clean, real)
-        losses = model._generator_losses(*given) | model._critic_losses(*given)
+        losses = model.generator_losses(*given) | model.critic_losses(*given)
         assert set(losses) == set(model.loss_names())
         for theirs, ours in LOSSES.items():
             expected = golden[f"out/{folder}/{theirs}"]

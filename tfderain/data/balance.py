@@ -1,4 +1,4 @@
-"""How dense the rain of pairs is, and sub-sampling that gives a set other proportions.
+"""Balance of light and dense rain: density of pairs, sub-sampling to proportions.
 
 ```python
 found = balance.densities(pairs)
@@ -6,17 +6,19 @@ target = balance.mean_proportions([balance.densities(other) for other in referen
 chosen = pairs.subset(balance.choose(found, target, seed=0))
 ```
 
-Rainmer's GTAV-balance was made so: of 60,000 crops of night rain, half of them nearly
-dry, all with dense rain were kept and as many of the others as make the proportions
-those of its other training sets (https://doi.org/10.1145/3664647.3681342;
+Rainmer's GTAV-balance was made this way: of 60,000 crops of night rain, half of them
+nearly dry, all those with dense rain were kept, and as many of the others as give the
+proportions of its other training sets (https://doi.org/10.1145/3664647.3681342;
 exploration/ in github.com/Schizophreni/Rainmer at 9db7c6b7eb15).
 """
 
 import os
 import shutil
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from tfderain import images
 from tfderain.data import pipeline
@@ -27,7 +29,7 @@ BOUNDS = (0.04, 0.08)  # hardly any rain up to the first, dense above the second
 GTAV_BALANCE = (0.036, 0.2305, 0.7335)
 
 
-def density(rainy, clean):
+def density(rainy: np.ndarray, clean: np.ndarray):
     """How much of what is seen is rain, from 0 to 1.
 
     The mean over the pixels of the largest difference of a channel, relative to the sum
@@ -42,7 +44,7 @@ def density(rainy, clean):
     return float(np.mean(change / (light + 1e-3)))
 
 
-def densities(pairs, progress=None):
+def densities(pairs: Pairs, progress: Callable | None = None):
     """The density of each pair, float64 `(len(pairs),)`.
 
     Args:
@@ -62,14 +64,16 @@ def densities(pairs, progress=None):
     return found
 
 
-def counts(found, bounds=BOUNDS):
+def counts(found: np.ndarray, bounds: Sequence[float] = BOUNDS):
     """Number of densities up to the first bound, up to the second, and above."""
     # a density that equals a bound belongs below it
     places = np.searchsorted(bounds, found, side="left")
     return np.bincount(places, minlength=len(bounds) + 1)
 
 
-def mean_proportions(references, bounds=BOUNDS):
+def mean_proportions(
+    references: Sequence[np.ndarray], bounds: Sequence[float] = BOUNDS
+):
     """Mean of the proportions of several sets, each counting alike.
 
     Args:
@@ -79,7 +83,12 @@ def mean_proportions(references, bounds=BOUNDS):
     return tuple(float(share) for share in np.mean(shares, axis=0))
 
 
-def choose(found, target=GTAV_BALANCE, seed=0, bounds=BOUNDS):
+def choose(
+    found: np.ndarray,
+    target: ArrayLike = GTAV_BALANCE,
+    seed: int = 0,
+    bounds: Sequence[float] = BOUNDS,
+):
     """Indices of as many pairs as can have the target's proportions, sorted.
 
     The bin that runs out first is kept whole, which for GTAV's crops is the dense one;
@@ -91,34 +100,34 @@ def choose(found, target=GTAV_BALANCE, seed=0, bounds=BOUNDS):
         seed: int.
 
     Raises:
-        ValueError: for another number of proportions, or when a bin is wanted of which
-            there is nothing.
+        ValueError: for a wrong number of proportions, or when the target asks for pairs
+            of an empty bin.
     """
-    target = np.asarray(target, float)
-    if len(target) != len(bounds) + 1 or target.min() < 0 or not target.sum() > 0:
+    shares = np.asarray(target, float)
+    if len(shares) != len(bounds) + 1 or shares.min() < 0 or not shares.sum() > 0:
         raise ValueError(
             f"There must be {len(bounds) + 1} proportions, none negative. "
-            f"Received: target={tuple(target.tolist())}."
+            f"Received: target={tuple(shares.tolist())}."
         )
-    target = target / target.sum()
+    shares = shares / shares.sum()
     have = counts(found, bounds)
-    wanted = target > 0
-    total = float(np.min(have[wanted] / target[wanted]))
+    needed = shares > 0
+    total = float(np.min(have[needed] / shares[needed]))
     if total < 1:
         raise ValueError(
-            "Each bin that is wanted must have pairs. Received: "
-            f"counts={tuple(have.tolist())}, target={tuple(target.round(4).tolist())}."
+            "Each bin of the target must have pairs. Received: "
+            f"counts={tuple(have.tolist())}, target={tuple(shares.round(4).tolist())}."
         )
     places = np.searchsorted(bounds, found, side="left")
     rng = np.random.default_rng(seed)
     chosen = [
         rng.permutation(np.flatnonzero(places == index))[: round(total * share)]
-        for index, share in enumerate(target)
+        for index, share in enumerate(shares)
     ]
     return np.sort(np.concatenate(chosen))
 
 
-def write_folder(pairs, folder, copy=False):
+def write_folder(pairs: Pairs, folder: str | os.PathLike, copy: bool = False):
     """Puts pairs into a new folder that `find_pairs` reads.
 
     Files are numbered, so that none replaces another: `rainy/000017_NAME.png` and
@@ -126,11 +135,11 @@ def write_folder(pairs, folder, copy=False):
 
     Args:
         pairs: `Pairs`.
-        folder: path, not there yet or empty.
+        folder: path that does not exist, or is empty.
         copy: copies instead of symbolic links.
 
     Raises:
-        ValueError: for a folder that holds something.
+        ValueError: for a folder that is not empty.
     """
     if os.path.isdir(folder) and os.listdir(folder):
         raise ValueError(f"The folder must be empty. Received: folder={str(folder)!r}.")
@@ -145,24 +154,33 @@ def write_folder(pairs, folder, copy=False):
             put(os.path.abspath(path), os.path.join(folder, side, name))
 
 
-def table(before, after, target, bounds=BOUNDS):
+def table(
+    before: np.ndarray,
+    after: np.ndarray,
+    target: ArrayLike,
+    bounds: Sequence[float] = BOUNDS,
+):
     """Text: number and proportion of the pairs in each bin, before and after."""
     edges = ["0", *(f"{bound:g}" for bound in bounds), "1"]
     lines = [f"{'density':<12}{'before':>16}{'after':>16}{'target':>9}"]
-    target = np.asarray(target, float) / np.sum(target)
-    shares = zip(counts(before, bounds), counts(after, bounds), target, strict=True)
-    for index, (one, two, wanted) in enumerate(shares):
+    shares = np.asarray(target, float) / np.sum(target)
+    rows = zip(counts(before, bounds), counts(after, bounds), shares, strict=True)
+    for index, (one, two, share) in enumerate(rows):
         name = f"{edges[index]} .. {edges[index + 1]}"
         lines.append(
             f"{name:<12}{one:>8}{one / len(before):>8.3f}"
-            f"{two:>8}{two / max(len(after), 1):>8.3f}{wanted:>9.3f}"
+            f"{two:>8}{two / max(len(after), 1):>8.3f}{share:>9.3f}"
         )
     lines.append(f"{'pairs':<12}{len(before):>8}{len(after):>16}")
     return "\n".join(lines)
 
 
 def balanced(
-    pairs: Pairs, target=GTAV_BALANCE, seed=0, bounds=BOUNDS, progress=None
+    pairs: Pairs,
+    target: ArrayLike = GTAV_BALANCE,
+    seed: int = 0,
+    bounds: Sequence[float] = BOUNDS,
+    progress: Callable | None = None,
 ) -> tuple[Pairs, str]:
     """The pairs that `choose` keeps of their densities, and the `table`."""
     found = densities(pairs, progress)

@@ -1,4 +1,4 @@
-"""The known data sets: how they lie on disk, how many pairs, what to beware of.
+"""Catalogue of known data sets: layout on disk, numbers of pairs, pitfalls.
 
 ```python
 from tfderain.data import catalogue, pipeline
@@ -12,6 +12,7 @@ Nothing is downloaded: `origin` names the paper or project to get the files from
 its terms. Counts are what the public loaders and their authors' issue threads say.
 """
 
+import os
 from dataclasses import dataclass, field
 
 from tfderain.data import layouts
@@ -44,7 +45,7 @@ class DataSet:
             `pipeline.find_pairs`. One-sided for side-by-side files.
         layout: `"files"`, `"left_clean"` or `"left_rainy"`, as in `pipeline.Pairs`.
         terms: terms of use, as far as known.
-        notes: what to beware of.
+        notes: pitfalls.
     """
 
     title: str
@@ -218,7 +219,7 @@ def get(name: str) -> DataSet:
     return CATALOGUE[name]
 
 
-def find(name: str, folder) -> Pairs:
+def find(name: str, folder: str | os.PathLike) -> Pairs:
     """The pairs of one split of a data set, by the layout found in `folder`.
 
     Raises:
@@ -231,7 +232,7 @@ def find(name: str, folder) -> Pairs:
     return find_pairs(folder, layout, pattern)
 
 
-def identify(folder) -> list[tuple[str, str]]:
+def identify(folder: str | os.PathLike) -> list[tuple[str, str]]:
     """Names and splits of the data sets that a folder can be.
 
     Names of files and the count of pairs decide, so data sets that differ in pixels
@@ -251,13 +252,13 @@ def identify(folder) -> list[tuple[str, str]]:
     return found
 
 
-def verify(name: str, folder, split: str | None = None) -> list[str]:
+def verify(name: str, folder: str | os.PathLike, split: str | None = None) -> list[str]:
     """Compares a folder with what the catalogue says of a data set.
 
     Args:
         name: one of `CATALOGUE`.
         folder: the folder of one split.
-        split: which split it has to be; `None`: any.
+        split: the split it has to be; `None` for any.
 
     Returns:
         One line for each problem: nothing found, files without partner, a wrong count,
@@ -296,7 +297,7 @@ def overlap(
     Args:
         first, second: the two sets.
         threshold: correlation of 16x16 grey copies above which two images are the
-            same. Crops and mirror images of one another are not found.
+            same. Crops and mirror images are not recognised.
 
     Returns:
         `(path in first, path in second)`, each combination of files once.

@@ -4,8 +4,8 @@
 wet, mask = drops.add_drops(clean, np.random.default_rng(0))  # the target is `clean`
 ```
 
-Inside a drop stands the background, turned, shrunk and blurred; the nearer the focus is
-to the pane, the sharper and darker are the rims. After Qian et al., 2018, eq. 1,
+A drop shows the background upside down, shrunk and blurred; the nearer the focus is to
+the pane, the sharper and darker its rim. After Qian et al., 2018, eq. 1,
 https://arxiv.org/abs/1711.10098: `wet = clean * (1 - mask) + drop * mask`. The shapes
 are ours. Needs numpy only.
 """
@@ -34,7 +34,7 @@ class Ranges:
         field: what a drop shows, as a multiple of its diameter.
         rim: how much darker the edge of a sharp drop is.
         milk: how far a drop's colour is drawn to the brightest of the scene; the more
-            the less sharp it is.
+            so the less sharp it is.
     """
 
     radius: tuple = (2.5, 30.0)
@@ -50,7 +50,9 @@ class Ranges:
 RANGES = Ranges()
 
 
-def add_drops(clean, rng, ranges=RANGES):
+def add_drops(
+    clean: np.ndarray, rng: np.random.Generator, ranges: Ranges = RANGES
+) -> tuple[np.ndarray, np.ndarray]:
     """Puts drops on the pane in front of a scene.
 
     Args:
@@ -68,7 +70,7 @@ def add_drops(clean, rng, ranges=RANGES):
     places = _draw_drops(clean.shape[:2], rng, ranges)
     mask, source, shade = _stamp(clean.shape[:2], places, defocus, field, rng, ranges)
     rows, columns = np.nonzero(mask)
-    # A drop shows no more details than its size allows, without focus hardly any.
+    # A drop shows no more detail than its size allows, and hardly any out of focus.
     sharp, blurred = field / 2, 0.7 * field * places[len(places) // 2][2]
     step = max(2, round(sharp + defocus * max(blurred - sharp, 0)))
     small = _shrink(clean, step)

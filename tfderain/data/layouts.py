@@ -1,4 +1,4 @@
-"""Which file is the clean partner of which: rules on names alone, no disk access.
+"""Layouts of pairs: which files belong together, judged by their names alone.
 
 A pattern is `"RAINY:CLEAN"`: paths with `/` between folders and `*` for any text
 without `/`. The stars of CLEAN repeat the texts of RAINY's stars in order; `{2}`
@@ -34,11 +34,6 @@ FLAT = ("rain-*:norain-*", "rainy/rain-*:norain-*", "*_rain:*_clean")
 SCENES = "*/*R-*:*/*C-000"  # GT-Rain: many rainy frames, one clean image per scene
 
 _NUMBER = r"\{(\d+)\}"
-
-
-def natural_key(path: str):
-    """Sort key that puts `2.png` before `10.png`."""
-    return [int(t) if t.isdigit() else t.lower() for t in re.split(r"(\d+)", path)]
 
 
 @dataclass
@@ -91,24 +86,24 @@ def match(files: list[str], pattern: str) -> Matches:
         pattern: see above.
 
     Raises:
-        ValueError: for a pattern of another form.
+        ValueError: for a pattern that is not RAINY:CLEAN.
     """
     rainy_glob, clean_glob = _split_pattern(pattern)
     rainy_regex = _regex(rainy_glob)
     clean_regex = _regex(re.sub(_NUMBER, "*", clean_glob))
     rainy = {f: m.groups() for f in files if (m := rainy_regex.fullmatch(f))}
-    # "*_1.png:*.png": what is a rainy name is no clean one
+    # "*_1.png:*.png": a rainy name is not a clean one
     clean = {_key(f): f for f in files if f not in rainy and clean_regex.fullmatch(f)}
-    partners = {f: clean.get(_key(_fill(clean_glob, rainy[f]))) for f in rainy}
-    paired = [f for f in rainy if partners[f]]
-    used = {partners[f] for f in paired}
-    alone = [f for f in files if f in rainy and not partners[f]]
+    names = {f: _key(_fill(clean_glob, texts)) for f, texts in rainy.items()}
+    partners = {f: clean[name] for f, name in names.items() if name in clean}
+    used = set(partners.values())
+    alone = [f for f in files if f in rainy and f not in partners]
     alone += [f for f in clean.values() if f not in used]
-    return Matches(paired, [partners[f] for f in paired], alone)
+    return Matches(list(partners), list(partners.values()), alone)
 
 
 def recognise(files: list[str], layout: str) -> Matches:
-    """The pairs of the first layout of which there is any sign."""
+    """The pairs of the first layout that fits any of the files."""
     if layout in ("auto", "folders"):
         names = {f.split("/")[0].lower(): f.split("/")[0] for f in files if "/" in f}
         present = [(names[r], names[c]) for r, c in FOLDERS if {r, c} <= set(names)]

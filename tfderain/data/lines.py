@@ -1,16 +1,17 @@
-"""Line rain: dense straight streaks of one look, as in the heavy benchmark sets.
+"""Line rain: straight streaks of one look, as in the benchmark sets.
 
 ```python
-layer = lines.render_lines((320, 480), np.random.default_rng(0))
+layer = lines.render_lines((320, 480), np.random.default_rng(0), lines.LIGHT)
 pool = lines.line_pool(700, 400, seed=0)  # a quarter of a minute
 layer = pool[0] / lines.LEVEL  # 1 where a single line lies, more where lines cross
 ```
 
-A layer of RainTrainH (Yang et al., 2017, https://arxiv.org/abs/1609.07769) has one
-direction, one width and one brightness: hard-edged lines whose sum is added to the
-image in grey, and clipped. The ranges were found with a judge: networks that others
-trained on that very set remove such layers as well as its own (26.3 against 26.4 dB),
-layers of many looks or of soft streaks 4 to 7 dB worse. Needs numpy only.
+A layer of RainTrainH or RainTrainL (Yang et al., 2017,
+https://arxiv.org/abs/1609.07769) has one direction, one width and one brightness: lines
+whose sum is added to the image in grey, and clipped. They are dense and hard-edged in
+the heavy set, few, thin and soft in the light one. The ranges were found with a judge:
+networks that others trained on these very sets remove layers of these looks as well as
+the sets' own, layers of other looks several dB worse. Needs numpy only.
 """
 
 import dataclasses
@@ -34,19 +35,29 @@ class Look:
         width: of a line in pixels, uniform.
         coverage: share of the pixels under lines, crossings counted twice,
             log-uniform.
+        softness: 0 for hard edges and ends, 1 for blurred, tapered ones, uniform.
     """
 
-    angle: float = 9.0
-    spread: tuple = (0.0, 4.0)
-    length: tuple = (12.0, 80.0)
-    width: tuple = (1.2, 3.5)
-    coverage: tuple = (0.15, 1.5)
+    angle: float = 10.0
+    spread: tuple = (0.0, 8.0)
+    length: tuple = (14.0, 100.0)
+    width: tuple = (1.2, 4.0)
+    coverage: tuple = (0.3, 1.6)
+    softness: tuple = (0.0, 0.0)
 
 
-LOOK = Look()
+HEAVY = Look()
+LIGHT = Look(
+    angle=13.0,
+    spread=(0.0, 2.0),
+    length=(14.0, 110.0),
+    width=(0.7, 2.3),
+    coverage=(0.015, 0.15),
+    softness=(0.2, 1.0),
+)
 
 
-def render_lines(shape, rng, look=LOOK):
+def render_lines(shape: tuple[int, int], rng: np.random.Generator, look: Look = HEAVY):
     """Renders one layer of lines of one length, width and brightness.
 
     Args:
@@ -65,7 +76,7 @@ def render_lines(shape, rng, look=LOOK):
     angle, spread = rng.normal(0, look.angle), rng.uniform(*look.spread)
     length = log_uniform(rng, look.length)
     width = rng.uniform(*look.width)
-    coverage = log_uniform(rng, look.coverage)
+    coverage, softness = log_uniform(rng, look.coverage), rng.uniform(*look.softness)
     # The transform wraps round, which is harmless as long as a line fits in;
     # multiples of 32 keep it fast.
     least = 1.5 * length + 20
@@ -75,7 +86,7 @@ def render_lines(shape, rng, look=LOOK):
     spectrum = 0
     for offset in offsets:
         own = length * rng.uniform(0.8, 1.2)
-        kernel = line_kernel(own, width, angle + offset, softness=0.0)
+        kernel = line_kernel(own, width, angle + offset, softness)
         seeds = np.zeros(canvas, np.float32)
         where = rng.integers(seeds.size, size=max(1, rng.poisson(drops)))
         np.add.at(seeds.ravel(), where, 1)
@@ -84,7 +95,7 @@ def render_lines(shape, rng, look=LOOK):
     return np.maximum(layer, 0).astype(np.float32)
 
 
-def line_pool(count, size, seed, look=LOOK):
+def line_pool(count: int, size: int, seed: int, look: Look = HEAVY):
     """Renders layers once, to be cropped from during training.
 
     Args:

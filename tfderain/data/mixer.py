@@ -13,10 +13,12 @@ Kinds: `"own"` (the data set's rainy image), `"clean"` (no rain at all), `"heavy
 
 import dataclasses
 import math
+import os
+from typing import Any
 
 import numpy as np
 
-from tfderain.data import camera, editors, lines, rain
+from tfderain.data import camera, composition, editors, lines, rain
 from tfderain.data.pairs import find_pairs
 from tfderain.data.pipeline import read_pair
 from tfderain.data.streaks import folder_pool, render_streaks, streak_pool
@@ -30,6 +32,8 @@ class Ranges:
 
     Attributes:
         heavy, light, editor: PSNR in dB between rainy and clean.
+        thin: share of light rain that is a layer of few, thin lines.
+        fine: share of editors' rain with the look `editors.FINE`; the rest is broad.
         given: share of line rain whose layer is one of `layers`, if there are any.
         soft: share of line rain that is soft streaks alone.
         second: share of layers of lines with a second direction on top.
@@ -46,10 +50,12 @@ class Ranges:
     heavy: tuple = (8.0, 20.0)
     light: tuple = (20.0, 34.0)
     editor: tuple = (15.0, 30.0)
+    thin: float = 0.65
+    fine: float = 0.6
     given: float = 0.2
     soft: float = 0.12
     second: float = 0.15
-    under: tuple = (0.5, 4.0)
+    under: tuple = (0.5, 5.0)
     most: float = 1.2
     enlarge: float = 0.1
     enlarge_layer: float = 0.08
@@ -66,7 +72,14 @@ class Ranges:
 RANGES = Ranges()
 
 
-def render_pools(seed, streaks=None, layers=None, layout="auto", count=600, size=384):
+def render_pools(
+    seed: int,
+    streaks: str | os.PathLike | None = None,
+    layers: str | os.PathLike | None = None,
+    layout: str = "auto",
+    count: int = 600,
+    size: int = 384,
+):
     """Renders the layers that crops are rained on with, once for a training.
 
     Args:
@@ -77,13 +90,15 @@ def render_pools(seed, streaks=None, layers=None, layout="auto", count=600, size
         count, size: number of layers of each kind, and their side in pixels.
 
     Returns:
-        dict of uint8 arrays `(count, size, size)`: `"lines"`, `"noise"`, `"streaks"`,
-        `"soft"`; and with `layers` `"given"`, one layer for each pair, cut or repeated
-        to this size. A minute for the defaults.
+        dict of uint8 arrays `(count, size, size)`: `"lines"`, `"thin"`, `"fine"`,
+        `"broad"`, `"streaks"`, `"soft"`; and with `layers` `"given"`, one layer for
+        each pair, cut or repeated to this size. A minute for the defaults.
     """
     pools = {
         "lines": lines.line_pool(count, size, seed),
-        "noise": editors.noise_pool(count, size, seed + 1),
+        "thin": lines.line_pool(count, size, seed + 4, lines.LIGHT),
+        "fine": editors.noise_pool(count, size, seed + 1, editors.FINE),
+        "broad": editors.noise_pool(count // 2, size, seed + 5, editors.BROAD),
         "streaks": streak_pool(count, size, seed + 2, streaks),
     }
     if streaks is None:
@@ -99,7 +114,7 @@ def render_pools(seed, streaks=None, layers=None, layout="auto", count=600, size
     return pools
 
 
-def added_layers(pairs, size):
+def added_layers(pairs: Any, size: int):
     """The grey layers that were added to the clean images of pairs.
 
     Where the rainy image is white the layer is unknown, and takes its median.
@@ -139,7 +154,13 @@ class KindMixer:
         ValueError: for an unknown kind, or shares that are none.
     """
 
-    def __init__(self, pools, own_share=0.6, kinds=None, ranges=RANGES):
+    def __init__(
+        self,
+        pools: dict,
+        own_share: float = 0.6,
+        kinds: dict | None = None,
+        ranges: Ranges = RANGES,
+    ):
         kinds = dict(SHARES if kinds is None else kinds)
         if not 0 <= own_share <= 1 or not set(kinds) < set(KINDS[1:]) | {""}:
             raise ValueError(
@@ -160,7 +181,7 @@ class KindMixer:
             light_share=0.3,
         )
 
-    def __call__(self, rainy, clean, seed):
+    def __call__(self, rainy: np.ndarray, clean: np.ndarray, seed: int):
         rng = np.random.default_rng(int(seed) % 2**63)
         factor = 1.0
         if rng.random() < self.ranges.enlarge:
@@ -171,7 +192,9 @@ class KindMixer:
             rainy = clean if whole else rainy
         rainy, clean = self._rain(rainy, clean, rng)
         if factor > 1:
-            rainy, clean = (camera.resized(x, shape) for x in (rainy, clean))
+            whole = rainy is clean  # stays so: JPEG is for rainy images alone
+            clean = camera.resized(clean, shape)
+            rainy = clean if whole else camera.resized(rainy, shape)
         return self._camera(rainy, clean, rng)
 
     def _rain(self, rainy, clean, rng):
@@ -180,36 +203,51 @@ class KindMixer:
         place = np.searchsorted(self.ends, rng.random(), side="right")
         return self.make(self.kinds[min(place, len(self.kinds) - 1)], clean, rng)
 
-    def make(self, kind, clean, rng):
+    def make(self, kind: str, clean: np.ndarray, rng: np.random.Generator):
         """`(rainy, clean)` of one of the synthetic kinds."""
         if kind == "clean":
             return clean, clean
         if kind in ("heavy", "light"):
-            return self._lines(clean, rng, getattr(self.ranges, kind)), clean
+            return self._lines(clean, rng, kind), clean
         if kind == "editor":
-            layer = self._layer("noise", clean.shape[:2], rng)
-            psnr = rng.uniform(*self.ranges.editor)
-            return editors.blend(clean, layer, rng, psnr), clean
+            return self._edited(clean, rng), clean
         if kind == "varied":
             return self.varied(clean, clean, int(rng.integers(2**62)))
         return self.varied.at_night(clean, rng)
 
-    def _lines(self, clean, rng, strength):
+    def _lines(self, clean, rng, kind):
         """Line rain, soft streaks, or a layer from `layers`, of a drawn strength."""
-        shape, ranges = clean.shape[:2], self.ranges
-        choice, psnr = rng.random(), rng.uniform(*strength)
-        if choice < ranges.given and "given" in self.pools:
-            layer = self._layer("given", shape, rng)
-        elif choice > 1 - ranges.soft:
-            layer = self._layer("soft", shape, rng)
+        ranges = self.ranges
+        psnr = rng.uniform(*getattr(ranges, kind))
+        if kind == "light" and rng.random() < ranges.thin:
+            layer = self._unit_lines("thin", clean.shape[:2], rng)
         else:
-            unit = np.float32(255 / lines.LEVEL)
-            layer = unit * self._layer("lines", shape, rng)
-            if rng.random() < ranges.second:
-                layer = layer + unit * self._layer("lines", shape, rng)
-            under = np.float32(rng.uniform(*ranges.under))
-            layer = layer + under * self._layer("soft", shape, rng)
-        return rain.at_strength(clean, layer, psnr, ranges.most)
+            layer = self._dense(clean.shape[:2], rng)
+        return composition.at_strength(clean, layer, psnr, ranges.most)
+
+    def _dense(self, shape, rng):
+        """A layer of many lines over soft streaks, of these alone, or a given one."""
+        ranges, choice = self.ranges, rng.random()
+        if choice < ranges.given and "given" in self.pools:
+            return self._layer("given", shape, rng)
+        soft = self._layer("soft", shape, rng)
+        if choice > 1 - ranges.soft:
+            return soft
+        layer = self._unit_lines("lines", shape, rng)
+        if rng.random() < ranges.second:
+            layer = layer + self._unit_lines("lines", shape, rng)
+        return layer + np.float32(rng.uniform(*ranges.under)) * soft
+
+    def _unit_lines(self, name, shape, rng):
+        """A crop of a layer of lines, 1 under a single line."""
+        return np.float32(255 / lines.LEVEL) * self._layer(name, shape, rng)
+
+    def _edited(self, clean, rng):
+        """Rain of picture editors of a drawn strength, fine or broad."""
+        fine = rng.random() < self.ranges.fine
+        layer = self._layer("fine" if fine else "broad", clean.shape[:2], rng)
+        look = editors.FINE if fine else editors.BROAD
+        return editors.blend(clean, layer, rng, rng.uniform(*self.ranges.editor), look)
 
     def _layer(self, name, shape, rng):
         """A random crop of a random layer, float32, 1 for 255; perhaps enlarged."""
@@ -247,9 +285,9 @@ class KindMixer:
 # Of pictures without rain of their own. Found by short runs, see the preset's card.
 SHARES = {
     "clean": 0.06,
-    "heavy": 0.4,
-    "light": 0.22,
-    "editor": 0.16,
-    "varied": 0.14,
+    "heavy": 0.36,
+    "light": 0.28,
+    "editor": 0.2,
+    "varied": 0.08,
     "night": 0.02,
 }

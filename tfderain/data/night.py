@@ -15,6 +15,7 @@ night rain whose target is the dry night is GTAV-NightRain's
 
 import dataclasses
 import math
+from collections.abc import Callable
 
 import numpy as np
 
@@ -84,7 +85,9 @@ class Scene:
     light: np.ndarray
 
 
-def make_night(clean, rng, ranges=RANGES):
+def make_night(
+    clean: np.ndarray, rng: np.random.Generator, ranges: Ranges = RANGES
+) -> Scene:
     """Turns a day photo into a night scene.
 
     Args:
@@ -115,7 +118,9 @@ def make_night(clean, rng, ranges=RANGES):
     return Scene(np.clip(image + noise, 0, 1), light)
 
 
-def rain_at_night(scene, rng, draw, ranges=RANGES):
+def rain_at_night(
+    scene: Scene, rng: np.random.Generator, draw: Callable, ranges: Ranges = RANGES
+) -> np.ndarray:
     """Lays streaks over a night, brightest near its lamps.
 
     Args:

@@ -1,11 +1,16 @@
-"""Image files in pairs: find them, check them, split them by what they show.
+"""Pairs of image files: found, checked, and split by what they show.
+
+```python
+mixture = find_mixture((Source("Rain800", "left_clean"), Source("photos", "clean")))
+training, validation = split_by_background(mixture)
+```
 
 `tfderain.data.pipeline` passes these names on; TensorFlow is not needed for them.
 """
 
 import functools
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -13,9 +18,9 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from tfderain.data import layouts
-from tfderain.images import EXTENSIONS
+from tfderain.images import find_images
 
-LAYOUTS = ("auto", "folders", "flat", "scenes", "left_clean", "left_rainy")
+LAYOUTS = ("auto", "folders", "flat", "scenes", "left_clean", "left_rainy", "clean")
 SIDE_BY_SIDE = ("left_clean", "left_rainy")
 # On Rain800 the correlations of different scenes end at 0.97, those of equal scenes
 # start at 0.99.
@@ -51,6 +56,23 @@ class Pairs:
     def __len__(self):
         return len(self.rainy)
 
+    # What `Mixture` has, too: a set of pairs is a mixture of one.
+
+    @property
+    def parts(self) -> tuple["Pairs", ...]:
+        """The set itself, alone."""
+        return (self,)
+
+    @property
+    def shares(self) -> tuple[float, ...]:
+        """The probability of the only part."""
+        return (1.0,)
+
+    def replaced(self, parts: Iterable["Pairs"]) -> "Pairs":
+        """The only part of `parts`."""
+        (part,) = parts
+        return part
+
     def subset(self, indices: Iterable[int]) -> "Pairs":
         """The pairs at `indices`, in that order."""
         indices = [int(i) for i in indices]
@@ -58,6 +80,14 @@ class Pairs:
             tuple(self.rainy[i] for i in indices),
             tuple(self.clean[i] for i in indices),
             self.layout,
+        )
+
+    def with_rain(self) -> "Pairs":
+        """Those whose rainy image is not the clean one again, see layout `"clean"`."""
+        if self.layout in SIDE_BY_SIDE:
+            return self
+        return self.subset(
+            i for i in range(len(self)) if self.rainy[i] != self.clean[i]
         )
 
 
@@ -98,37 +128,75 @@ class Mixture:
         weights = self.weights or [len(part) for part in self.parts]
         return tuple(weight / sum(weights) for weight in weights)
 
-    def replaced(self, parts) -> "Mixture":
-        """The same shares of other parts; empty ones go."""
+    def replaced(self, parts: Iterable[Pairs]) -> "Mixture":
+        """The same shares of other parts; empty ones go.
+
+        Raises:
+            ValueError: if all of them are empty.
+        """
         kept = [
             (part, weight)
             for part, weight in zip(parts, self.weights or self.shares, strict=True)
             if len(part)
         ]
-        parts, weights = zip(*kept, strict=True)
+        parts = tuple(part for part, _ in kept)
+        weights = tuple(weight for _, weight in kept)
         return Mixture(parts, weights if self.weights else None)
+
+
+@dataclass(frozen=True)
+class Source:
+    """A folder that pairs are read from.
+
+    Args:
+        folder: path; becomes absolute.
+        layout, pattern: see `find_pairs`.
+        weight: how much of the samples comes from it, in proportion to the weights of
+            other sources; `None`: each pair counts alike, whichever source it is from.
+    """
+
+    folder: str
+    layout: str = "auto"
+    pattern: str | None = None
+    weight: float | None = None
+
+    def __post_init__(self):
+        object.__setattr__(self, "folder", os.path.abspath(self.folder))
+        if self.weight is not None:
+            object.__setattr__(self, "weight", float(self.weight))
+
+    @classmethod
+    def each(
+        cls,
+        folders: Sequence,
+        layouts: Sequence[str] = ("auto",),
+        patterns: Sequence[str | None] = (None,),
+        weights: Sequence[float | None] = (None,),
+    ) -> tuple["Source", ...]:
+        """One source for each folder, with one layout for all of them or one for each.
+
+        Raises:
+            ValueError: for a number of layouts, patterns or weights that does not fit.
+        """
+        columns = [folders]
+        named = {"layout": layouts, "pattern": patterns, "weight": weights}
+        for name, values in named.items():
+            if len(values) not in (1, len(folders)):
+                raise ValueError(
+                    f"There must be one `{name}` for all folders or one for each. "
+                    f"Received: {len(folders)} folders, {name}={tuple(values)}."
+                )
+            repeated = len(folders) if len(values) == 1 else 1
+            columns.append(list(values) * repeated)
+        return tuple(cls(*row) for row in zip(*columns, strict=True))
 
 
 # Finding files
 
 
-def find_images(folder, recursive: bool = False) -> list[str]:
-    """Paths of the images in `folder`, naturally sorted; hidden files are left out.
-
-    Raises:
-        ValueError: if there is no such folder.
-    """
-    if not os.path.isdir(folder):
-        raise ValueError(f"There must be a folder. Received: folder={str(folder)!r}.")
-    found = []
-    for parent, folders, files in os.walk(folder):
-        folders[:] = [f for f in folders if recursive and not f.startswith(".")]
-        found += [os.path.join(parent, f) for f in files if not f.startswith(".")]
-    images = (f for f in found if f.lower().endswith(EXTENSIONS))
-    return sorted(images, key=layouts.natural_key)
-
-
-def find_pairs(folder, layout: str = "auto", pattern: str | None = None) -> Pairs:
+def find_pairs(
+    folder: str | os.PathLike, layout: str = "auto", pattern: str | None = None
+) -> Pairs:
     """Finds the rainy images of a folder and the clean image of each.
 
     Args:
@@ -140,11 +208,13 @@ def find_pairs(folder, layout: str = "auto", pattern: str | None = None) -> Pair
             many `R-` frames and one `C-000`. `"auto"`: whichever of these is there.
             `"left_clean"`, `"left_rainy"`: both images side by side in one file; never
             guessed, because a wrong guess would teach a network to add rain.
+            `"clean"`: all images of the tree are clean pictures, without rain of their
+            own; each is both images of its pair.
         pattern: `"RAINY:CLEAN"`, paths below `folder` with `*` for any text without
             `/`. The stars of CLEAN repeat those of RAINY in order, `{2}` repeats the
             second. Without an extension any image extension matches. For side-by-side
-            files a pattern has one side. Examples: `"rain-*.png:norain-*.png"`,
-            `"rainy_image/*_*.jpg:ground_truth/*.jpg"`.
+            files and clean pictures a pattern has one side. Examples:
+            `"rain-*.png:norain-*.png"`, `"rainy_image/*_*.jpg:ground_truth/*.jpg"`.
 
     Raises:
         ValueError: if nothing is found, or a file has no partner (the files are named).
@@ -152,7 +222,9 @@ def find_pairs(folder, layout: str = "auto", pattern: str | None = None) -> Pair
     if layout not in LAYOUTS:
         raise ValueError(f"`layout` must be one of {LAYOUTS}. Received: {layout=}.")
     files = relative_images(folder)
-    if layout in SIDE_BY_SIDE:
+    if layout == "clean" and pattern is None:
+        matches = layouts.Matches(files, files, [])
+    elif layout in (*SIDE_BY_SIDE, "clean"):  # each file is its own partner
         matches = layouts.side_by_side(files, pattern)
     elif pattern is not None:
         matches = layouts.match(files, pattern)
@@ -173,7 +245,26 @@ def find_pairs(folder, layout: str = "auto", pattern: str | None = None) -> Pair
     return from_matches(folder, matches, layout)
 
 
-def from_matches(folder, matches: layouts.Matches, layout: str) -> Pairs:
+def find_mixture(sources: Sequence[Source]) -> Mixture:
+    """The pairs of all sources, as a mixture, also of one.
+
+    Raises:
+        ValueError: without sources, if some have a weight and others have none, and
+            see `find_pairs`.
+    """
+    weights = tuple(s.weight for s in sources if s.weight is not None)
+    if weights and len(weights) < len(sources):
+        raise ValueError(
+            "All sources must have a weight, or none of them. "
+            f"Received: weights={tuple(source.weight for source in sources)}."
+        )
+    parts = (find_pairs(s.folder, s.layout, s.pattern) for s in sources)
+    return Mixture(tuple(parts), weights or None)
+
+
+def from_matches(
+    folder: str | os.PathLike, matches: layouts.Matches, layout: str
+) -> Pairs:
     """The pairs among files below `folder`."""
     return Pairs(
         tuple(os.path.join(folder, f) for f in matches.rainy),
@@ -182,7 +273,7 @@ def from_matches(folder, matches: layouts.Matches, layout: str) -> Pairs:
     )
 
 
-def relative_images(folder) -> list[str]:
+def relative_images(folder: str | os.PathLike) -> list[str]:
     """Images below `folder`, relative to it, `/` between folders, sorted."""
     paths = (os.path.relpath(f, folder) for f in find_images(folder, recursive=True))
     return [path.replace(os.sep, "/") for path in paths]
@@ -211,8 +302,9 @@ def check(pairs: Pairs, crop: int = 1) -> list[tuple[int, int]]:
     """
     paths = list(dict.fromkeys((*pairs.rainy, *pairs.clean)))
     with ThreadPoolExecutor(8) as pool:
-        sizes = dict(zip(paths, pool.map(_header_size, paths), strict=True))
-    unreadable = [path for path in paths if sizes[path] is None]
+        known = zip(paths, pool.map(_header_size, paths), strict=True)
+        sizes = {path: size for path, size in known if size}
+    unreadable = [path for path in paths if path not in sizes]
     if unreadable:
         raise ValueError(
             f"Images must be readable. Received: {name_files(unreadable)} that are not."
@@ -243,7 +335,8 @@ def _header_size(path: str) -> tuple[int, int] | None:
         with Image.open(path) as image:
             # the general method: PNG's own one decodes the whole image
             turned = Image.Image.getexif(image).get(0x0112, 1) >= 5  # orientation
-            return image.size if turned else image.size[::-1]
+            width, height = image.size
+            return (width, height) if turned else (height, width)
     except Exception:  # decoders raise nearly anything on damaged files
         return None
 
@@ -308,30 +401,27 @@ def _groups(rows, threshold=SAME_BACKGROUND):
     return list(groups.values())
 
 
-def split_by_background(
-    pairs: Pairs | Mixture, fraction: float = 0.08, seed: int = 0
-) -> tuple[Pairs, Pairs] | tuple[Mixture, Mixture]:
+def split_by_background(pairs: Pairs | Mixture, fraction: float = 0.08, seed: int = 0):
     """Splits into training and validation pairs that share no background.
 
-    A `Mixture` is split into two mixtures; a background that occurs in several of its
-    parts goes to the same side everywhere.
+    Each part of a mixture is split; a background that occurs in several of them goes
+    to the same side everywhere.
 
     Several rains over one scene are common (Rain800 has about two per scene), and a
-    validation image whose background was trained on scores too well.
+    validation image whose background was seen in training scores too well.
 
     Args:
-        pairs: at least two backgrounds, see `backgrounds`.
+        pairs: `Pairs` or a `Mixture`; at least two backgrounds, see `backgrounds`.
         fraction: share of the pairs for validation, in (0, 1); whole groups are drawn,
             so the share comes out slightly smaller.
         seed: chooses the groups.
 
     Returns:
-        `(training, validation)`, both in the order of `pairs`.
+        `(training, validation)`, both of the kind and in the order of `pairs`.
     """
     if not 0 < fraction < 1:
         raise ValueError(f"`fraction` must be in (0, 1). Received: {fraction=}.")
-    parts = pairs.parts if isinstance(pairs, Mixture) else (pairs,)
-    groups = _groups(np.concatenate([thumbnails(part) for part in parts]))
+    groups = _groups(np.concatenate([thumbnails(part) for part in pairs.parts]))
     if len(groups) < 2:
         raise ValueError(
             "There must be two different backgrounds to split. "
@@ -345,12 +435,10 @@ def split_by_background(
             chosen.update(group)
     chosen = chosen or set(min(groups, key=len))
     split, start = [], 0
-    for part in parts:
+    for part in pairs.parts:
         held = [i for i in range(len(part)) if start + i in chosen]
         others = [i for i in range(len(part)) if start + i not in chosen]
         split.append((part.subset(others), part.subset(held)))
         start += len(part)
-    if not isinstance(pairs, Mixture):
-        return split[0]
     training, validation = zip(*split, strict=True)
     return pairs.replaced(training), pairs.replaced(validation)

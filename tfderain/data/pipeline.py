@@ -1,4 +1,4 @@
-"""From image files to batches: find pairs, split them, feed `model.fit`.
+"""Pipelines from image files to batches: pairs found, split, and fed to `model.fit`.
 
 ```python
 from tfderain.data import pipeline
@@ -12,13 +12,13 @@ both = pipeline.Mixture((train, others), weights=(2, 1))  # two thirds, one thir
 batches = pipeline.train_dataset(both, crop=128, batch_size=16, seed=0)
 ```
 
-Batch `i` is a pure function of `(seed, i)`: nothing but the number of the batch has
-to be remembered to continue a training, and the number of parallel calls cannot change
-what is seen. TensorFlow is imported by the functions that return a `tf.data.Dataset`.
+Batch `i` is a pure function of `(seed, i)`: to continue training, only the number of
+the batch has to be remembered, and the number of parallel calls does not change what is
+seen. TensorFlow is imported by the functions that return a `tf.data.Dataset`.
 """
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -26,21 +26,24 @@ from tfderain import images
 from tfderain.data.pairs import (
     Mixture,
     Pairs,
+    Source,
     check,
     find_images,
+    find_mixture,
     find_pairs,
     split_by_background,
 )
 
 __all__ = [
-    "MixedSampler",
     "Mixture",
     "Pairs",
     "PatchSampler",
+    "Source",
     "check",
     "epoch_size",
     "evaluation_dataset",
     "find_images",
+    "find_mixture",
     "find_pairs",
     "read_pair",
     "split_by_background",
@@ -54,12 +57,15 @@ PATCHES_PER_IMAGE = {"random": 1, "five_crop": 10}
 class PatchSampler:
     """Cuts the batches of an endless stream; batch `i` depends on `(seed, i)` alone.
 
-    An epoch is a permutation of the patches drawn from `(seed, epoch)`; offset, flip
-    and the seed of `degrade` of sample `s` are drawn from `(seed, s)`. Both images of
-    a pair share them all. Safe to call from several threads.
+    Of one set of pairs an epoch is a permutation of the patches drawn from
+    `(seed, epoch)`. Of a mixture each sample's set is drawn by its share; within a set
+    every patch is as likely as any other. Offset, flip and the seed of `degrade` of
+    sample `s` are drawn from `(seed, s)`; both images of a pair share them all. Safe to
+    call from several threads.
 
     Args:
-        pairs: what to cut from; all images at least `crop` high and wide.
+        pairs: what to cut from, `Pairs` or a `Mixture` of them; all images at least
+            `crop` high and wide.
         crop: height and width of the patches.
         batch_size: patches in a batch.
         seed: int, not negative.
@@ -77,7 +83,7 @@ class PatchSampler:
 
     def __init__(
         self,
-        pairs: Pairs,
+        pairs: Pairs | Mixture,
         crop: int,
         batch_size: int,
         seed: int,
@@ -97,16 +103,16 @@ class PatchSampler:
                 raise ValueError(f"There must be at least 1. Received: {name}={value}.")
         if seed < 0:
             raise ValueError(f"`seed` must not be negative. Received: {seed=}.")
-        check(pairs, crop)
-        self.pairs, self.seed, self.crop, self.batch_size = (
-            pairs,
-            seed,
-            crop,
-            batch_size,
-        )
-        self.crops, self.flips, self.degrade = crops, flips, degrade
-        self.patches = epoch_size(pairs, crops)
-        self._cache = {} if cache else None
+        seeds = (seed,)
+        if len(pairs.parts) > 1:  # seeds of their own, so that sets do not choose alike
+            states = np.random.SeedSequence(seed).generate_state(len(pairs.parts))
+            seeds = tuple(int(state) for state in states)
+        self.sets = [
+            _Set(part, crop, own, crops, flips, degrade, cache)
+            for part, own in zip(pairs.parts, seeds, strict=True)
+        ]
+        self.seed, self.batch_size = seed, batch_size
+        self.ends = np.cumsum(pairs.shares)[:-1]
 
     def batch(self, index: int) -> tuple[np.ndarray, np.ndarray]:
         """Rainy and clean patches, float32 `(batch_size, crop, crop, 3)` in [0, 1]."""
@@ -117,12 +123,27 @@ class PatchSampler:
 
     def sample(self, number: int) -> tuple[np.ndarray, np.ndarray]:
         """Sample `number` of the stream: two float32 patches in [0, 1]."""
+        # domain 2: `_Set` and `_order` use 1 and 0
+        draw = np.random.default_rng((self.seed, 2, number)).random()
+        return self.sets[int(np.searchsorted(self.ends, draw))].sample(number)
+
+
+class _Set:
+    """The samples of one set of pairs; arguments are those of `PatchSampler`."""
+
+    def __init__(self, pairs, crop, seed, crops, flips, degrade, cache):
+        check(pairs, crop)
+        self.pairs, self.crop, self.seed = pairs, crop, seed
+        self.crops, self.flips, self.degrade = crops, flips, degrade
+        self.patches = epoch_size(pairs, crops)
+        self._cache = {} if cache else None
+
+    def sample(self, number):
         epoch, place = divmod(number, self.patches)
         patch = int(_order(self.seed, epoch, self.patches)[place])
         image, patch = divmod(patch, PATCHES_PER_IMAGE[self.crops])
-        # domain 1: samples; `_order` uses domain 0
         rng = np.random.default_rng((self.seed, 1, number))
-        rainy, clean = self._pair(image)
+        rainy, clean = read_pair(self.pairs, image, self._read)
         if self.crops == "five_crop":
             (top, left), mirrored = _five_crop(rainy.shape, self.crop, patch)
         else:
@@ -141,68 +162,13 @@ class PatchSampler:
         patch = image[top : top + self.crop, left : left + self.crop]
         return images.to_float(patch[:, ::-1] if mirrored else patch)
 
-    def _pair(self, index):
-        return read_pair(self.pairs, index, self._read)
-
     def _read(self, path):
         if self._cache is None:
-            return _decode(path)
+            return images.read_rgb(path)
         # two threads may decode the same file at once; they store equal arrays
         if path not in self._cache:
-            self._cache[path] = _decode(path)
+            self._cache[path] = images.read_rgb(path)
         return self._cache[path]
-
-
-class MixedSampler:
-    """Cuts batches from several sets of pairs; batch `i` depends on `(seed, i)` alone.
-
-    Each sample's set is drawn by its share. Within a set every patch is as likely as
-    any other, but an epoch is no permutation of them any more.
-
-    Args:
-        mixture: `Mixture`; the images of all parts at least `crop` high and wide.
-        crop, batch_size, seed, **options: see `PatchSampler`.
-
-    Raises:
-        ValueError: see `PatchSampler`.
-    """
-
-    def __init__(
-        self, mixture: Mixture, crop: int, batch_size: int, seed: int, **options
-    ):
-        # seeds of their own, so that the sets do not choose alike
-        seeds = np.random.SeedSequence(seed).generate_state(len(mixture.parts))
-        self.samplers = [
-            PatchSampler(part, crop, batch_size, int(own), **options)
-            for part, own in zip(mixture.parts, seeds, strict=True)
-        ]
-        self.seed, self.batch_size = seed, batch_size
-        self.ends = np.cumsum(mixture.shares)[:-1]
-
-    def batch(self, index: int) -> tuple[np.ndarray, np.ndarray]:
-        """Rainy and clean patches, float32 `(batch_size, crop, crop, 3)` in [0, 1]."""
-        first = int(index) * self.batch_size
-        samples = [self.sample(first + k) for k in range(self.batch_size)]
-        rainy, clean = zip(*samples, strict=True)
-        return np.stack(rainy), np.stack(clean)
-
-    def sample(self, number: int) -> tuple[np.ndarray, np.ndarray]:
-        """Sample `number` of the stream: two float32 patches in [0, 1]."""
-        # domain 2: `PatchSampler` uses 0 and 1
-        draw = np.random.default_rng((self.seed, 2, number)).random()
-        return self.samplers[int(np.searchsorted(self.ends, draw))].sample(number)
-
-
-def make_sampler(pairs: Pairs | Mixture, *args, **options):
-    """A `PatchSampler` of pairs, or a `MixedSampler` of a mixture of them."""
-    kind = MixedSampler if isinstance(pairs, Mixture) else PatchSampler
-    return kind(pairs, *args, **options)
-
-
-def _decode(path: str) -> np.ndarray:
-    """Pixels of a file, uint8 `(height, width, 3)`, whatever the file holds."""
-    pixels = images.to_uint8(images.read(path).pixels)
-    return np.stack([pixels] * 3, axis=-1) if pixels.ndim == 2 else pixels
 
 
 def _centre(image: np.ndarray, crop: int | None) -> np.ndarray:
@@ -212,7 +178,7 @@ def _centre(image: np.ndarray, crop: int | None) -> np.ndarray:
     return image[top : top + crop, left : left + crop]
 
 
-def read_pair(pairs: Pairs, index: int, read: Callable = _decode):
+def read_pair(pairs: Pairs, index: int, read: Callable = images.read_rgb):
     """The rainy and the clean image of a pair, uint8 `(height, width, 3)`."""
     rainy = read(pairs.rainy[index])
     if pairs.layout == "files":
@@ -277,7 +243,7 @@ def train_dataset(
         ValueError: for unreadable, unequal or too small images, all of them named.
     """
     options = {"crops": crops, "flips": flips, "degrade": degrade, "cache": cache}
-    sampler = make_sampler(pairs, crop, batch_size, seed, **options)
+    sampler = PatchSampler(pairs, crop, batch_size, seed, **options)
     shape = (batch_size, crop, crop, 3)
     return _stream(sampler.batch, start, (shape, shape))
 
@@ -334,7 +300,7 @@ def evaluation_dataset(pairs: Pairs, crop: int | None = None):
 
 def unpaired_dataset(
     synthetic_pairs: Pairs | Mixture,
-    real_paths,
+    real_paths: Sequence[str],
     crop: int,
     batch_size: int,
     seed: int,
@@ -355,7 +321,7 @@ def unpaired_dataset(
     """
     real = Pairs(tuple(real_paths), tuple(real_paths))
     make = functools.partial(
-        make_sampler, crop=crop, batch_size=batch_size, flips=flips, cache=cache
+        PatchSampler, crop=crop, batch_size=batch_size, flips=flips, cache=cache
     )
     # two seeds from one, so that the two sources do not choose alike
     seeds = np.random.SeedSequence(seed).generate_state(2)

@@ -1,4 +1,4 @@
-"""Falling snow: flakes of several sizes and distances over a clean image.
+"""Snow: falling flakes of several sizes and distances over a clean image.
 
 ```python
 snowy, flakes = snow.add_snow(clean, np.random.default_rng(0))  # the target: `clean`
@@ -6,7 +6,8 @@ snowy, flakes = snow.add_snow(clean, np.random.default_rng(0))  # the target: `c
 
 `snowy = clean + flakes * (light - clean)` after a slight veil, as Liu et al., 2018,
 https://arxiv.org/abs/1708.04512: far flakes are small and many, near ones large, few,
-blurred and half transparent, all drawn out along the way they fall. Needs numpy only.
+blurred and half transparent, all drawn out in the direction of their fall. Needs numpy
+only.
 """
 
 import dataclasses
@@ -70,7 +71,9 @@ class Ranges:
 RANGES = Ranges()
 
 
-def add_snow(clean, rng, ranges=RANGES):
+def add_snow(
+    clean: np.ndarray, rng: np.random.Generator, ranges: Ranges = RANGES
+) -> tuple[np.ndarray, np.ndarray]:
     """Lets snow fall in front of a scene.
 
     Args:
@@ -128,7 +131,7 @@ def _layer(shape, rng, depth, angle, spread, blur):
         part = flakes[:, start : start + 256, None, None]
         rows = np.floor(part[0]).astype(np.intp) + offsets[:, None]
         columns = np.floor(part[1]).astype(np.intp) + offsets
-        alpha = _flake(rows - part[0], columns - part[1], *part[2:], soft)
+        alpha = _flake(rows - part[0], columns - part[1], *part[2:], soft=soft)
         inside = (rows >= 0) & (rows < height) & (columns >= 0) & (columns < width)
         index = (rows * width + columns)[inside]
         layer += np.bincount(index, alpha[inside], minlength=height * width)

@@ -1,4 +1,4 @@
-"""Layers of rain streaks on black, rendered or cut from pictures of streaks.
+"""Streaks: layers of rain on black, rendered or cut from pictures of streaks.
 
 ```python
 layer = streaks.render_streaks((320, 480), np.random.default_rng(0), angle=10)
@@ -13,9 +13,13 @@ over images. Needs numpy and Pillow only.
 import dataclasses
 import math
 import os
+from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import ArrayLike
 from PIL import Image
+
+from tfderain.images import find_images
 
 # Angles are degrees from vertical, positive when the lower end is further right.
 USUAL_ANGLE = 20.0  # most layers fall within this angle either way
@@ -66,12 +70,14 @@ STYLES = {
 }
 
 
-def log_uniform(rng, bounds):
+def log_uniform(rng: np.random.Generator, bounds: Sequence[float]) -> float:
     """A number whose logarithm is uniform between the bounds (low, high)."""
     return math.exp(rng.uniform(math.log(bounds[0]), math.log(bounds[1])))
 
 
-def line_kernel(length, width, angle, softness):
+def line_kernel(
+    length: float, width: float, angle: float, softness: float
+) -> np.ndarray:
     """An anti-aliased line through the centre of an odd square, peak about 1."""
     reach = math.ceil(length / 2 + width + 2)
     y, x = np.mgrid[-reach : reach + 1, -reach : reach + 1].astype(np.float32)
@@ -85,13 +91,13 @@ def line_kernel(length, width, angle, softness):
     return profile * ((1 - softness) * ends + softness * ends * taper)
 
 
-def draw_angle(rng):
+def draw_angle(rng: np.random.Generator) -> float:
     """An angle for a layer: mostly steep, sometimes driven by wind."""
     bound = RARE_ANGLE if rng.random() < RARE_ANGLE_SHARE else USUAL_ANGLE
     return rng.uniform(-bound, bound)
 
 
-def draw_style(rng):
+def draw_style(rng: np.random.Generator) -> str:
     """A key of `STYLES`, by their shares."""
     shares = np.array([style.share for style in STYLES.values()])
     return str(rng.choice(list(STYLES), p=shares / shares.sum()))
@@ -105,14 +111,14 @@ def _smooth_field(rng, shape, cells=4):
 
 
 def render_streaks(
-    shape,
-    rng,
-    style=None,
-    angle=None,
-    length=None,
-    width=None,
-    coverage=None,
-):
+    shape: tuple[int, int],
+    rng: np.random.Generator,
+    style: str | None = None,
+    angle: float | None = None,
+    length: float | None = None,
+    width: float | None = None,
+    coverage: float | None = None,
+) -> np.ndarray:
     """Renders one layer of rain streaks on black.
 
     Args:
@@ -207,7 +213,9 @@ def _folder_layer(path, size, rng):
     return np.clip(layer * (rng.uniform(0.4, 1.1) / white), 0, 1)
 
 
-def streak_pool(count, size, seed, folder=None):
+def streak_pool(
+    count: int, size: int, seed: int, folder: str | os.PathLike | None = None
+) -> np.ndarray:
     """Renders streak layers once, to be cropped from during training.
 
     Args:
@@ -236,7 +244,9 @@ def streak_pool(count, size, seed, folder=None):
     return pool
 
 
-def folder_pool(count, size, seed, folder):
+def folder_pool(
+    count: int, size: int, seed: int, folder: str | os.PathLike
+) -> np.ndarray:
     """Layers cut from pictures of streaks as they are, at half to 1.3 of their size.
 
     Args:
@@ -267,23 +277,22 @@ def folder_pool(count, size, seed, folder):
 
 
 def _streak_files(folder):
-    endings = (".png", ".jpg", ".jpeg", ".webp", ".bmp")
-    names = sorted(n for n in os.listdir(folder) if n.lower().endswith(endings))
-    if not names:
+    paths = find_images(folder)
+    if not paths:
         raise ValueError(
             f"`folder` must hold streak pictures. Received: folder={folder!r}."
         )
-    return [os.path.join(folder, name) for name in names]
+    return paths
 
 
-def checked_shape(shape):
+def checked_shape(shape: Sequence[int]) -> tuple[int, int]:
     """Two sizes as ints; a ValueError if one is below 1."""
     if min(shape) < 1:
         raise ValueError(f"Sizes must be at least 1. Received: {tuple(shape)}.")
     return int(shape[0]), int(shape[1])
 
 
-def streak_angle(layer):
+def streak_angle(layer: ArrayLike) -> np.ndarray:
     """Main angle of streaks in degrees from vertical, by the structure tensor.
 
     Args:
@@ -306,7 +315,7 @@ def streak_angle(layer):
 class Pool:
     """Layers of `streak_pool` with their angles, so that crops fall one way."""
 
-    def __init__(self, layers):
+    def __init__(self, layers: np.ndarray):
         if layers.ndim != 3 or layers.dtype != np.uint8 or not layers.size:
             raise ValueError(
                 "`pool` must be a uint8 array (count, size, size). Received: "
@@ -318,7 +327,13 @@ class Pool:
         self.order, self.angles = order, angles[order]
         self.steepness = np.abs(self.angles)
 
-    def draw(self, shape, rng, angle=None, look=None):
+    def draw(
+        self,
+        shape: tuple[int, int],
+        rng: np.random.Generator,
+        angle: float | None = None,
+        look: int | None = None,
+    ):
         """A random crop, its angle, and its look: which layer it is from.
 
         Near `angle` if given; from that very layer if `look` is given as well.
@@ -336,16 +351,16 @@ class Pool:
         layer = _crop(self.layers[self.order[rank]], shape, rng)
         if rng.random() < 0.5:
             layer = layer[::-1, ::-1]  # half a turn keeps the angle
-        angle = self.angles[rank]
+        drawn = self.angles[rank]
         if mirror:
-            layer, angle = layer[:, ::-1], -angle
+            layer, drawn = layer[:, ::-1], -drawn
         layer = layer.astype(np.float32)
         layer *= np.float32(1 / 255)
-        return layer, angle, rank
+        return layer, drawn, rank
 
 
 def _crop(layer, shape, rng):
-    """A random crop, which goes on at the other side where it leaves the layer."""
+    """A random crop, which wraps round at the borders of the layer."""
     free = [full - side for full, side in zip(layer.shape, shape, strict=True)]
     if min(free) < 0:
         rows, columns = (

@@ -1,4 +1,4 @@
-"""Write a network for servers, devices and browsers, and prove each file by running it.
+"""Exports of a network for servers, devices and browsers, each proven by running it.
 
 ```python
 from tfderain import export, models
@@ -29,7 +29,7 @@ from tfderain.export.artefact import (
 from tfderain.export.litert import QUANTIZATIONS, run_litert, to_litert
 from tfderain.export.onnx import run_onnx, run_openvino, to_onnx
 from tfderain.export.preset import MAX_PRESET_BYTES, check_keras, export_preset
-from tfderain.export.report import TARGETS, export_all, line, read_representative
+from tfderain.export.report import TARGETS, Exports, export_all, read_representative
 from tfderain.export.saved_model import (
     run_saved_model,
     to_saved_model,
@@ -43,11 +43,11 @@ __all__ = [
     "TARGETS",
     "Artefact",
     "Bound",
+    "Exports",
     "check_keras",
     "deployable",
     "export_all",
     "export_preset",
-    "line",
     "measure",
     "random_image",
     "read_representative",

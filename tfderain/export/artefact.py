@@ -1,13 +1,14 @@
-"""What every export does: write beside the target, compare with Keras, then move."""
+"""Artefacts of exports: written beside the target, compared with Keras, then moved."""
 
 import contextlib
 import dataclasses
 import os
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -68,7 +69,7 @@ class Artefact:
     seconds: float
     runtimes: dict[str, float] = dataclasses.field(default_factory=dict)
 
-    def moved(self, path):
+    def moved(self, path: str | os.PathLike):
         """The same artefact where it lies now."""
         return dataclasses.replace(self, path=Path(path))
 
@@ -87,7 +88,14 @@ class Artefact:
         return record
 
 
-def measure(path, pairs, sizes, started, format, precision="float32") -> Artefact:
+def measure(
+    path: str | os.PathLike,
+    pairs: Sequence[tuple],
+    sizes: Sequence[tuple[int, int]],
+    started: float,
+    format: str,
+    precision: str = "float32",
+) -> Artefact:
     """Compares `(written, Keras)` pairs of derained images, and sizes up `path`.
 
     Raises:
@@ -118,7 +126,7 @@ def measure(path, pairs, sizes, started, format, precision="float32") -> Artefac
     )
 
 
-def deployable(model):
+def deployable(model: Any):
     """Returns a float32 copy of `model` without its optimizer."""
     copy = type(model).from_config({**model.get_config(), "dtype": "float32"})
     copy.build((None, None, None, 3))
@@ -126,20 +134,20 @@ def deployable(model):
     return copy
 
 
-def random_image(size, batch=1):
+def random_image(size: tuple[int, int], batch: int = 1):
     """Uniform float32 noise `(batch, height, width, 3)`, the same for the same size."""
     shape = (batch, *size, 3)
     return np.random.default_rng(size).uniform(size=shape).astype("float32")
 
 
-def total_bytes(path) -> int:
+def total_bytes(path: str | os.PathLike) -> int:
     """Size of a file, or of all files below a folder."""
     files = [Path(path)] if Path(path).is_file() else Path(path).rglob("*")
     return sum(file.stat().st_size for file in files if file.is_file())
 
 
 @contextlib.contextmanager
-def staged(target, overwrite) -> Iterator[Path]:
+def staged(target: str | os.PathLike, overwrite: bool) -> Iterator[Path]:
     """Gives a temporary path beside `target`, and moves it there when all went well."""
     target = Path(target)
     if target.exists() and not overwrite:

@@ -1,16 +1,19 @@
-"""LiteRT (TFLite) files for phones, browsers and small processors."""
+"""LiteRT (TFLite) files: export for phones, browsers and small processors."""
 
+import contextlib
 import json
+import os
 import tempfile
 import time
 import warnings
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
 from ai_edge_litert import schema_py_generated as schema
 from keras import ops
 
-from tfderain.engines import METADATA
 from tfderain.export.artefact import (
     Artefact,
     deployable,
@@ -19,7 +22,7 @@ from tfderain.export.artefact import (
     staged,
 )
 from tfderain.export.saved_model import TENSOR, write_saved_model
-from tfderain.layers import ExpertStage
+from tfderain.runtime.engines import METADATA
 
 QUANTIZATIONS = (None, "float16", "dynamic_int8", "int8")
 INTERFACES = ("float32", "uint8")
@@ -27,22 +30,21 @@ FEWEST_REPRESENTATIVE = 8
 
 
 def to_litert(
-    model,
-    path,
-    size=(256, 256),
-    overwrite=False,
-    quantization=None,
-    representative=None,
-    interface="float32",
-    metadata=None,
+    model: Any,
+    path: str | os.PathLike,
+    size: tuple[int, int] = (256, 256),
+    overwrite: bool = False,
+    quantization: str | None = None,
+    representative: Sequence[np.ndarray] | None = None,
+    interface: str = "float32",
+    metadata: dict | None = None,
 ) -> Artefact:
     """Writes `model.network` alone, clipped to [0, 1], as a LiteRT file.
 
     Input and output are `(1, height, width, 3)`: float32 in [0, 1], or `uint8` grey
     levels. The size is fixed to `size`, because on CPUs files of a dynamic size run on
     one thread only. A runtime resizes the fixed input to any other multiples of
-    `model.stride` and keeps all threads; a file for accelerators, which cannot be
-    resized, is written in the size wanted.
+    `model.stride` and keeps all threads; accelerators need the size they are used in.
 
     Args:
         model: a `tfderain.models.Derainer`.
@@ -62,7 +64,7 @@ def to_litert(
 
     Raises:
         ValueError: if `path` exists, if arguments do not fit each other, if the network
-            needs other than LiteRT's builtin operations, or if the written file gives
+            needs more than LiteRT's builtin operations, or if the written file gives
             other results, at `size` or when resized.
     """
     started = time.perf_counter()
@@ -70,36 +72,21 @@ def to_litert(
     keep = model.float_operations if quantization == "int8" else ()
     _check(stride, size, quantization, representative, interface, keep)
     model = deployable(model)
-    for layer in model.network._flatten_layers():
-        if isinstance(layer, ExpertStage):
-            layer.few_taps = True
+    model.prepare_for_litert()
 
     def derain(rainy):
         return {"derained": ops.clip(model.network(rainy, training=False), 0.0, 1.0)}
 
     with staged(path, overwrite) as temporary:
-        with tempfile.TemporaryDirectory() as scratch:
-            write_saved_model(derain, (1, *(size or (None, None))), scratch)
-            converter = tf.lite.TFLiteConverter.from_saved_model(
-                scratch, signature_keys=[TENSOR]
-            )
+        with _converter(derain, size) as converter:
             known = _prepare(converter, quantization, representative, interface, size)
-            with warnings.catch_warnings():
-                # TensorFlow's converter measures ranges with its own interpreter.
-                warnings.filterwarnings("ignore", ".*tf.lite.Interpreter is deprecated")
-                content = _convert(converter, keep)
+            content = _convert(converter, keep)
         about = {**(metadata or {}), **_describe(model)}
         temporary.write_bytes(with_metadata(content, about))
-        if not known:  # of ranges measured for photos, noise would show nothing
-            sizes = ((6 * stride, 5 * stride), (stride, 9 * stride))
-            known = [random_image(s) for s in ((size,) if size else ()) + sizes]
-        pairs = [
-            (run_litert(temporary, rainy), derain(rainy)["derained"].numpy())
-            for rainy in known
-        ]
-        sizes = [rainy.shape[1:3] for rainy in known]
+        # of ranges measured for photos, noise would show nothing
+        known = known or _noise(size, stride)
         precision = quantization or "float32"
-        artefact = measure(temporary, pairs, sizes, started, "litert", precision)
+        artefact = _compare(temporary, derain, known, started, precision)
     return artefact.moved(path)
 
 
@@ -132,6 +119,14 @@ def _check(stride, size, quantization, representative, interface, keep):
         )
 
 
+@contextlib.contextmanager
+def _converter(derain, size):
+    """Gives TensorFlow's converter of a function from rainy images of a size."""
+    with tempfile.TemporaryDirectory() as scratch:
+        write_saved_model(derain, (1, *(size or (None, None))), scratch)
+        yield tf.lite.TFLiteConverter.from_saved_model(scratch, signature_keys=[TENSOR])
+
+
 def _prepare(converter, quantization, representative, interface, size):
     """Sets the converter; returns images that the result must be right for."""
     if quantization:
@@ -151,14 +146,31 @@ def _prepare(converter, quantization, representative, interface, size):
 
 def _convert(converter, keep):
     """Converts; operations of the names `keep` stay in float32 inside an int8 file."""
-    if not keep:
-        return converter.convert()
-    tools = tf.lite.experimental  # where TensorFlow has selective quantization
-    options = tools.QuantizationDebugOptions(denylisted_ops=list(keep))
-    images = converter.representative_dataset
-    return tools.QuantizationDebugger(
-        converter=converter, debug_dataset=images, debug_options=options
-    ).get_nondebug_quantized_model()
+    with warnings.catch_warnings():
+        # TensorFlow's converter measures ranges with its own interpreter.
+        warnings.filterwarnings("ignore", ".*tf.lite.Interpreter is deprecated")
+        if not keep:
+            return converter.convert()
+        tools = tf.lite.experimental  # where TensorFlow has selective quantization
+        options = tools.QuantizationDebugOptions(denylisted_ops=list(keep))
+        images = converter.representative_dataset
+        return tools.QuantizationDebugger(
+            converter=converter, debug_dataset=images, debug_options=options
+        ).get_nondebug_quantized_model()
+
+
+def _compare(path, derain, images, started, precision):
+    pairs = [
+        (run_litert(path, rainy), derain(rainy)["derained"].numpy()) for rainy in images
+    ]
+    sizes = [rainy.shape[1:3] for rainy in images]
+    return measure(path, pairs, sizes, started, "litert", precision)
+
+
+def _noise(size, stride):
+    """Images to compare the file with Keras on: of its size, and two to resize to."""
+    sizes = ((6 * stride, 5 * stride), (stride, 9 * stride))
+    return [random_image(each) for each in ((size,) if size else ()) + sizes]
 
 
 def _cut(image, size):
@@ -177,13 +189,13 @@ def _describe(model):
     return {
         "model": type(model).__name__,
         "stride": model.stride,
-        "global_operations": bool(getattr(model, "global_operations", False)),
+        "global_operations": bool(model.global_operations),
         "input": "rainy image, RGB; float: [0, 1], uint8: 0..255",
         "output": "derained image, like the input",
     }
 
 
-def with_metadata(content, metadata):
+def with_metadata(content: bytes, metadata: dict):
     """Returns a LiteRT file with `metadata` inside, as JSON under `METADATA`."""
     import flatbuffers
 
@@ -199,8 +211,8 @@ def with_metadata(content, metadata):
     return bytes(builder.Output())
 
 
-def run_litert(path, rainy, threads=2):
+def run_litert(path: str | os.PathLike, rainy: np.ndarray, threads: int = 2):
     """Derains `rainy`, `(1, height, width, 3)` in [0, 1], resizing the file to fit."""
-    from tfderain.engines import LiteRT
+    from tfderain.runtime.engines import LiteRT
 
     return LiteRT(path, threads)(rainy[0])[None]

@@ -1,15 +1,17 @@
-"""ONNX files, for ONNX Runtime, OpenVINO and what else reads them."""
+"""ONNX files for ONNX Runtime, OpenVINO and other programs that read them."""
 
 import dataclasses
-import importlib.util
 import json
+import os
 import time
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
-from tfderain.engines import METADATA
+from tfderain import extras
 from tfderain.export.artefact import (
     Artefact,
     deployable,
@@ -17,13 +19,18 @@ from tfderain.export.artefact import (
     random_image,
     staged,
 )
+from tfderain.runtime.engines import METADATA
 
 OPSET = 17
 AXES = ("batch", "height", "width")
 
 
 def to_onnx(
-    model, path, sizes=((64, 96), (37, 50), (1, 3)), overwrite=False, opset=OPSET
+    model: Any,
+    path: str | os.PathLike,
+    sizes: Sequence[tuple[int, int]] = ((64, 96), (37, 50), (1, 3)),
+    overwrite: bool = False,
+    opset: int = OPSET,
 ) -> Artefact:
     """Writes the whole `model`, padding included, as an ONNX file.
 
@@ -39,8 +46,8 @@ def to_onnx(
         opset: of ONNX, 17 or later.
 
     Raises:
-        ValueError: if `path` exists, if tf2onnx or onnxruntime are not installed
-            (extra `onnx`), or if the written file gives other results.
+        ValueError: if `path` exists, or if the written file gives other results.
+        ImportError: if tf2onnx or onnxruntime are not installed (extra `onnx`).
     """
     started = time.perf_counter()
     model = deployable(model)
@@ -49,7 +56,7 @@ def to_onnx(
         images = [random_image(size, batch=2) for size in sizes]
         wanted = [model(rainy).numpy() for rainy in images]
         runs = {"onnxruntime": run_onnx}
-        if has_package("openvino"):
+        if extras.installed("openvino"):
             runs["openvino"] = run_openvino
         made = {
             name: measure(
@@ -70,15 +77,10 @@ def to_onnx(
 
 
 def _write(model, path, opset):
-    try:
-        import onnx
-        import onnxruntime  # noqa: F401  (said now rather than after the conversion)
-        import tf2onnx
-    except ImportError as error:
-        raise ValueError(
-            "ONNX files need the extra `onnx`: pip install 'tfderain[onnx]'. "
-            f"Received: {error}."
-        ) from error
+    # ONNX Runtime: missing, it is named now rather than after the conversion
+    onnx = extras.require("onnx", "tf2onnx", "onnxruntime", extra="onnx")
+    import tf2onnx
+
     rainy = tf.TensorSpec((None, None, None, 3), tf.float32, name="rainy")
 
     def derain(rainy):
@@ -96,7 +98,7 @@ def _write(model, path, opset):
     about = {
         "model": type(model).__name__,
         "stride": model.stride,
-        "global_operations": bool(getattr(model, "global_operations", False)),
+        "global_operations": bool(model.global_operations),
     }
     entry = proto.metadata_props.add()
     entry.key, entry.value = METADATA, json.dumps(about)
@@ -104,7 +106,7 @@ def _write(model, path, opset):
     onnx.save(proto, str(path))
 
 
-def run_onnx(path, rainy):
+def run_onnx(path: str | os.PathLike, rainy: np.ndarray):
     """Derains float32 `(batch, height, width, 3)` by ONNX Runtime on the CPU."""
     import onnxruntime
 
@@ -114,7 +116,7 @@ def run_onnx(path, rainy):
     return session.run(["derained"], {"rainy": rainy})[0]
 
 
-def run_openvino(path, rainy):
+def run_openvino(path: str | os.PathLike, rainy: np.ndarray):
     """Derains float32 `(batch, height, width, 3)` by OpenVINO in float32."""
     import openvino
 
@@ -122,8 +124,3 @@ def run_openvino(path, rainy):
         str(path), "CPU", {"INFERENCE_PRECISION_HINT": "f32"}
     )
     return np.array(model(rainy)["derained"])
-
-
-def has_package(name):
-    """Whether a package is installed."""
-    return importlib.util.find_spec(name) is not None

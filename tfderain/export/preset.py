@@ -1,18 +1,21 @@
-"""Presets: one folder with a network in the forms that ship, and its card."""
+"""Presets written: a folder with a network in the forms that ship, and its card."""
 
 import json
+import os
 import platform
 import tempfile
 import time
 import zipfile
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
 
-from tfderain import presets
+from tfderain import extras, presets
 from tfderain.export.artefact import (
     Artefact,
     deployable,
@@ -22,26 +25,27 @@ from tfderain.export.artefact import (
     total_bytes,
 )
 from tfderain.export.litert import to_litert
-from tfderain.export.onnx import has_package, to_onnx
+from tfderain.export.onnx import to_onnx
 from tfderain.export.saved_model import to_saved_model
 
-MAX_PRESET_BYTES = 15_000_000
+MAX_PRESET_BYTES = 40_000_000
 
 
 def export_preset(
-    model,
+    model: Any,
     name: str,
-    root="savedmodels",
+    root: str = "savedmodels",
     card: dict | None = None,
-    size=(256, 256),
-    overwrite=False,
-    representative=None,
+    size: tuple[int, int] = (256, 256),
+    overwrite: bool = False,
+    representative: Sequence[np.ndarray] | None = None,
 ) -> Path:
     """Writes `root/name/` with `model.keras`, `model.tflite`, `1/` and `card.json`.
 
     With `representative` images also `model_int8.tflite`. An ONNX file does not ship,
     but where tf2onnx and onnxruntime are installed (extra `onnx`) it is made, run and
-    compared, and the card says what came out.
+    compared, and the card says what came out. Where float16 holds all weights exactly,
+    `model.tflite` has them as float16.
 
     Args:
         model: a `tfderain.models.Derainer`; its optimizer is left out.
@@ -62,10 +66,14 @@ def export_preset(
     with staged(target, overwrite) as temporary:
         temporary.mkdir()
         model = deployable(model)
+        # Weights that float16 holds are the same numbers in half of the bytes.
+        precision = "float16" if fits_half(model) else None
         save_small(model, temporary / "model.keras")
         artefacts = {
             "model.keras": check_keras(model, temporary / "model.keras"),
-            "model.tflite": to_litert(model, temporary / "model.tflite", size),
+            "model.tflite": to_litert(
+                model, temporary / "model.tflite", size, quantization=precision
+            ),
             "1/saved_model.pb": to_saved_model(model, temporary / "1"),
         }
         if representative is not None:
@@ -78,7 +86,7 @@ def export_preset(
                 representative=representative,
             )
         content = preset_card(model, name, temporary, artefacts, card or {})
-        if has_package("tf2onnx") and has_package("onnxruntime"):
+        if extras.installed("tf2onnx", "onnxruntime"):
             content["onnx"] = try_onnx(model)
         text = json.dumps(content, indent=2, ensure_ascii=False) + "\n"
         (temporary / "card.json").write_text(text, encoding="utf-8")
@@ -90,7 +98,16 @@ def export_preset(
     return target
 
 
-def save_small(model, path):
+def fits_half(model: Any) -> bool:
+    """Whether float16 holds every weight of a model exactly."""
+    with np.errstate(over="ignore"):
+        return all(
+            np.array_equal(weight.astype(np.float16).astype(weight.dtype), weight)
+            for weight in model.get_weights()
+        )
+
+
+def save_small(model: Any, path: Path):
     """Saves a model as `.keras`, deflated: Keras stores its weights as they are."""
     plain = path.with_suffix(".plain.keras")
     model.save(plain)
@@ -103,7 +120,13 @@ def save_small(model, path):
     plain.unlink()
 
 
-def preset_card(model, name, folder, artefacts, card) -> dict:
+def preset_card(
+    model: Any,
+    name: str,
+    folder: Path,
+    artefacts: dict[str, Artefact],
+    card: dict,
+) -> dict:
     """Returns the content of `card.json`: given fields first, measured ones after."""
     files = {
         path.relative_to(folder).as_posix(): presets.file_record(path)
@@ -120,7 +143,7 @@ def preset_card(model, name, folder, artefacts, card) -> dict:
         **card,
         "parameters": int(sum(np.prod(w.shape) for w in model.trainable_variables)),
         "stride": model.stride,
-        "global_operations": bool(getattr(model, "global_operations", False)),
+        "global_operations": bool(model.global_operations),
         "files": files,
         "versions": {
             "python": platform.python_version(),
@@ -130,7 +153,7 @@ def preset_card(model, name, folder, artefacts, card) -> dict:
     }
 
 
-def try_onnx(model) -> dict:
+def try_onnx(model: Any) -> dict:
     """Returns size and differences of a model's ONNX file, which is not kept."""
     with tempfile.TemporaryDirectory() as scratch:
         made = to_onnx(model, Path(scratch) / "model.onnx")
@@ -141,7 +164,7 @@ def try_onnx(model) -> dict:
     }
 
 
-def check_keras(model, path) -> Artefact:
+def check_keras(model: Any, path: str | os.PathLike) -> Artefact:
     """Loads a `.keras` file again and compares it with `model`."""
     started = time.perf_counter()
     size = (64, 96)

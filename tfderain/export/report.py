@@ -1,11 +1,15 @@
-"""Several exports of one model, each with its size, differences, scores and time."""
+"""Export reports: sizes, differences, scores and times of one model's exports."""
 
 import json
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from tfderain import evaluation, images, runtime, scoring
+from tfderain import evaluation, images, reports, runtime
 from tfderain.export.litert import to_litert
 from tfderain.export.onnx import to_onnx
 from tfderain.export.saved_model import to_saved_model
@@ -36,18 +40,44 @@ REPORT = "export.json"
 MOST_REPRESENTATIVE = 100
 
 
+@dataclass(frozen=True)
+class Exports(reports.Report):
+    """What was measured of the exports in one folder.
+
+    Args:
+        records: for each target what `Artefact.as_dict` says, and, if it was scored,
+            `psnr`, `ssim`, `count`, `protocol` and the median `milliseconds` per image.
+    """
+
+    records: dict[str, dict]
+
+    def as_dict(self) -> dict:
+        """Returns the records, by target."""
+        return self.records
+
+    def table(self) -> str:
+        """Returns a fixed-width text: a line per file."""
+        titles = ("file", "target", "MB", "largest", "mean", "psnr", "ssim", "ms")
+        rows = [_row(target, record) for target, record in self.records.items()]
+        about = "difference from Keras (largest and mean, of pixels in [0, 1])"
+        protocols = {record.get("protocol") for record in self.records.values()}
+        scored = ", ".join(sorted(filter(None, protocols)))
+        about += f"; scores ({scored}) and time per image" if scored else ""
+        return f"{about}\n\n{reports.text_table(titles, rows)}"
+
+
 def export_all(
-    model,
-    folder,
-    targets,
-    size=(256, 256),
-    representative=None,
-    pairs=None,
-    protocol="matlab_y_float",
-    overwrite=False,
-    metadata=None,
-    progress=None,
-) -> dict[str, dict]:
+    model: Any,
+    folder: str | os.PathLike,
+    targets: Sequence[str],
+    size: tuple[int, int] | None = (256, 256),
+    representative: Sequence[np.ndarray] | None = None,
+    pairs: Any = None,
+    protocol: str = "matlab_y_float",
+    overwrite: bool = False,
+    metadata: dict | None = None,
+    progress: Callable | None = None,
+) -> Exports:
     """Writes a model in several forms and keeps what was measured in `export.json`.
 
     Args:
@@ -60,11 +90,10 @@ def export_all(
         protocol: of the scores, see `tfderain.metrics.PROTOCOLS`.
         overwrite: whether existing files are replaced.
         metadata: see `to_litert`.
-        progress: callable that is given each target and its record when it is done.
+        progress: called with `(done, total)`, in targets, or `None`.
 
     Returns:
-        For each target what `Artefact.as_dict` says, and, with `pairs`, `psnr`, `ssim`,
-        `count`, `protocol` and the median `milliseconds` per image.
+        The content of `export.json`, with exports that were in the folder before.
 
     Raises:
         ValueError: for an unknown target, or where an export fails; those done before
@@ -78,51 +107,50 @@ def export_all(
         )
     report = folder / REPORT
     records = json.loads(report.read_text()) if report.is_file() else {}
-    for target in targets:
-        name, engine, options = TARGETS[target]
-        path = folder / name
-        if engine == "litert":
-            options = {**options, "size": size, "metadata": metadata}
-            if options.get("quantization") == "int8":
-                options["representative"] = representative
-            made = to_litert(model, path, overwrite=overwrite, **options)
-        else:
-            write = to_onnx if target == "onnx" else to_saved_model
-            made = write(model, path, overwrite=overwrite)
-        record = made.as_dict()
+    litert = {"size": size, "metadata": metadata, "representative": representative}
+    for target in reports.tracked(targets, progress):
+        made = _write(model, folder, target, overwrite, litert)
+        records[target] = made.as_dict()
         if pairs is not None:
-            restorer = runtime.Restorer(path, runtime=engine)
-            means = evaluation.evaluate(restorer, pairs, protocol).means
-            record |= {
-                "protocol": protocol,
-                "count": len(pairs),
-                "psnr": means["psnr"],
-                "ssim": means["ssim"],
-                "milliseconds": 1000 * means["seconds_median"],
-            }
-        records[target] = record
-        scoring.json_text(records, report)
-        if progress:
-            progress(target, record)
-    return records
+            records[target] |= _scores(made.path, target, pairs, protocol)
+        Exports(records).to_json(report)
+    return Exports(records)
 
 
-def read_representative(paths) -> list[np.ndarray]:
+def _write(model, folder, target, overwrite, litert):
+    name, engine, options = TARGETS[target]
+    if engine == "litert":
+        options = {**litert, **options}
+        if options.get("quantization") != "int8":
+            del options["representative"]
+        return to_litert(model, folder / name, overwrite=overwrite, **options)
+    write = to_onnx if target == "onnx" else to_saved_model
+    return write(model, folder / name, overwrite=overwrite)
+
+
+def _scores(path, target, pairs, protocol):
+    _, engine, _ = TARGETS[target]
+    restorer = runtime.Restorer(path, runtime=engine)
+    means = evaluation.evaluate(restorer, pairs, protocol).means
+    return {
+        "protocol": protocol,
+        "count": len(pairs),
+        "psnr": means["psnr"],
+        "ssim": means["ssim"],
+        "milliseconds": 1000 * means["seconds_median"],
+    }
+
+
+def _row(target, record):
+    differences = (record["largest_difference"], record["mean_difference"])
+    cells = [f"{record['bytes'] / 1e6:.1f}", *(f"{x:.1e}" for x in differences)]
+    if "psnr" not in record:
+        return (record["path"], target, *cells, "-", "-", "-")
+    scores = (f"{record['psnr']:.2f}", f"{record['ssim']:.4f}")
+    return (record["path"], target, *cells, *scores, f"{record['milliseconds']:.0f}")
+
+
+def read_representative(paths: Sequence[str | os.PathLike]) -> list[np.ndarray]:
     """Reads rainy pictures for int8: float32 `(height, width, 3)` in [0, 1]."""
-    pixels = [scoring.read(path) for path in paths[:MOST_REPRESENTATIVE]]
+    pixels = [images.read_rgb(path) for path in paths[:MOST_REPRESENTATIVE]]
     return [images.to_float(image) for image in pixels]
-
-
-def line(target, record) -> str:
-    """Returns one line about an export for people."""
-    text = (
-        f"{record['path']} ({target}): {record['bytes'] / 1e6:.1f} MB, differs from "
-        f"Keras by at most {record['largest_difference']:.1e}, "
-        f"{record['mean_difference']:.1e} on average"
-    )
-    if "psnr" in record:
-        text += (
-            f"; {record['psnr']:.2f} dB, SSIM {record['ssim']:.4f}, "
-            f"{record['milliseconds']:.0f} ms per image"
-        )
-    return text

@@ -13,8 +13,11 @@ version runs it.
 
 import contextlib
 import io
+import os
 import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -42,7 +45,10 @@ max_enqueued_batches { value: 64 }
 
 
 def to_saved_model(
-    model, folder, sizes=((64, 96), (37, 50), (1, 3)), overwrite=False
+    model: Any,
+    folder: str | os.PathLike,
+    sizes: Sequence[tuple[int, int]] = ((64, 96), (37, 50), (1, 3)),
+    overwrite: bool = False,
 ) -> Artefact:
     """Writes the whole `model`, padding included, as a SavedModel.
 
@@ -79,7 +85,7 @@ def to_saved_model(
     return artefact.moved(folder)
 
 
-def write_signatures(model, folder):
+def write_signatures(model: Any, folder: str | os.PathLike):
     """Writes `model` with the signatures of this module, unchecked."""
 
     @tf.function(
@@ -115,7 +121,7 @@ def write_signatures(model, folder):
     archive.write_out(str(folder), verbose=False)
 
 
-def write_saved_model(function, shape, folder):
+def write_saved_model(function: Callable, shape: tuple, folder: str | os.PathLike):
     """Writes `function` of float32 `(*shape, 3)` as signature `tensor`, unchecked."""
     archive = keras.export.ExportArchive()
     rainy = tf.TensorSpec((*shape, 3), tf.float32, name="rainy")
@@ -123,7 +129,7 @@ def write_saved_model(function, shape, folder):
     archive.write_out(str(folder), verbose=False)
 
 
-def write_warm_up(folder, name):
+def write_warm_up(folder: str | os.PathLike, name: str):
     """Writes a request for each signature; TF Serving runs them when it starts."""
     from tensorflow_serving.apis import predict_pb2, prediction_log_pb2
 
@@ -144,17 +150,17 @@ def write_warm_up(folder, name):
             writer.write(record.SerializeToString())
 
 
-def png(pixels):
+def png(pixels: np.ndarray):
     """Bytes of a PNG file of `(height, width, 3)` values in [0, 1]."""
     file = io.BytesIO()
     Image.fromarray(np.rint(pixels * 255).astype("uint8")).save(file, "PNG")
     return file.getvalue()
 
 
-def run_saved_model(folder, rainy, signature=TENSOR):
+def run_saved_model(folder: str | os.PathLike, rainy: Any, signature: str = TENSOR):
     """Derains by the SavedModel in `folder`, loaded as TF Serving does.
 
-    `tf.saved_model.load` would not do: it also runs models whose variables the C++
+    `tf.saved_model.load` is not enough: it also runs models whose variables the C++
     loader cannot find.
 
     Args:

@@ -1,4 +1,6 @@
-"""Parts of adversarial training: the critic, its losses, the pool of made images."""
+"""Adversarial training: the critic, its losses, the pool of generated images."""
+
+from typing import Any
 
 import keras
 from keras import ops
@@ -64,8 +66,8 @@ class PatchCritic(keras.layers.Layer):
         return {**super().get_config(), "filters": self.filters}
 
 
-def adversarial_loss(logits, real, form="least_squares"):
-    """How far a critic's answers are from calling everything real, or made.
+def adversarial_loss(logits: Any, real: bool, form: str = "least_squares"):
+    """How far a critic's answers are from calling everything real, or generated.
 
     Args:
         logits: of a `PatchCritic`.
@@ -89,7 +91,7 @@ class ImagePool(keras.layers.Layer):
     The pool fills first. Then each image is, with probability 1/2, exchanged for a
     random one of the pool. Its contents are weights: they are saved with the model,
     live in the graph and run under XLA. Images with values that are not finite stay
-    outside, and all images where `good` is false.
+    outside, as do all images where `good` is false.
 
     Args:
         size: int. Number of images.

@@ -1,4 +1,4 @@
-"""AirNet's contrastive encoder (Li et al., CVPR 2022), to be compared with Rainmer's.
+"""AirNet: contrastive encoder (Li et al., CVPR 2022), to compare with Rainmer's.
 
 Paper: https://openaccess.thecvf.com/content/CVPR2022/papers/Li_All-in-One_Image_Restoration_for_Unknown_Corruption_CVPR_2022_paper.pdf
 Rewritten from the description of github.com/XLearning-SCU/2022-CVPR-AirNet at
@@ -23,8 +23,8 @@ from keras import ops
 
 from tfderain.models.base import take_over
 from tfderain.models.contrast import cross_entropy, unit
-from tfderain.models.drsformer import built
 from tfderain.models.entanglement import twin
+from tfderain.models.layers import built
 
 SLOPE = 0.1  # of the leaky ReLUs
 

@@ -1,12 +1,15 @@
-"""The contract of all de-raining networks: rainy image in, derained image out."""
+"""Contract of all de-raining networks (`Derainer`): rainy image in, derained out."""
+
+from typing import TYPE_CHECKING, Any
 
 import keras
 from keras import ops
 
+from tfderain import images
 from tfderain import weighting as weightings
-from tfderain.layers import pad_to_multiple
+from tfderain.models.layers import pad_to_multiple
 
-if keras.backend.backend() == "tensorflow":
+if TYPE_CHECKING or keras.backend.backend() == "tensorflow":
     from tfderain.models.tape import TapeTraining
 else:
 
@@ -38,11 +41,54 @@ class Derainer(TapeTraining, keras.Model):
     images of the same size, float32 in [0, 1].
     """
 
+    # What a network tells those who train, ship and export it; subclasses change it.
+
     # Names of the layers whose kernels Muon leaves to Adam: those at the pixels.
     outer_layers = ()
 
+    # Constructor arguments that default to the field of `TrainConfig` of that name.
+    config_arguments = ()
+
+    # Names of the ways to train it stage by stage, see `training_stages`.
+    strategies = ()
+
+    # Names of the representations that `represent` returns.
+    views = ()
+
+    # Whether the derained pixels depend on all of the image.
+    global_operations = False
+
     # LiteRT's names of the operations that int8 exports keep in float32.
     float_operations = ()
+
+    @classmethod
+    def training_stages(cls, strategy, model_config):
+        """The stages of a strategy, in order.
+
+        Args:
+            strategy: one of `strategies`.
+            model_config: constructor arguments of a recipe.
+
+        Returns:
+            List of `tfderain.models.stages.Stage`.
+
+        Raises:
+            ValueError: when networks of these arguments cannot be trained in this way.
+        """
+        raise NotImplementedError(f"{cls.__name__} is trained in one go.")
+
+    @classmethod
+    def takes_photos(cls, model_config):
+        """Whether networks of these arguments train with pairs and real photos."""
+        return False
+
+    @classmethod
+    def shipped(cls, model_config):
+        """The constructor arguments of what is left after training with these."""
+        return dict(model_config)
+
+    def prepare_for_litert(self):
+        """Chooses among equal computations those that LiteRT does faster."""
 
     def __init__(
         self,
@@ -90,7 +136,7 @@ class Derainer(TapeTraining, keras.Model):
     def stay_frozen(self):
         """Freezes what was built after `trainable` had been set to False.
 
-        So it is when a frozen network comes from a file, alone or inside another model:
+        This happens when a frozen network is loaded, alone or inside another model:
         Keras's setter reaches only what is there already, and skips an equal value.
         """
         if not self.trainable:
@@ -197,9 +243,12 @@ class Derainer(TapeTraining, keras.Model):
         Returns:
             The derained image of the same kind, size and dtype.
         """
-        from tfderain.runtime import Restorer
-
-        return Restorer(self, runtime="tensorflow", tile=None).derain(image)
+        like = images.Like(image)
+        for rainy, derained in like.pairs:
+            batch = images.to_rgb(images.to_float(rainy))[None]
+            output = self(batch, training=False)
+            images.store(ops.convert_to_numpy(output)[0], derained)
+        return like.finished()
 
     def get_config(self):
         return {
@@ -227,7 +276,7 @@ class Derainer(TapeTraining, keras.Model):
         return cls(**config)
 
 
-def take_over(mine, theirs):
+def take_over(mine: Any, theirs: Any):
     """Gives each variable of `mine` the value of its counterpart in `theirs`."""
     shapes = [[tuple(weight.shape) for weight in part] for part in (mine, theirs)]
     if shapes[0] != shapes[1]:

@@ -15,6 +15,8 @@ chromatic (near: the clean image; far: the image in the colours of others), degr
 the blurred clean image). Images are `(batch, height, width, 3)` in [0, 1].
 """
 
+from typing import Any
+
 import keras
 from keras import ops
 
@@ -29,14 +31,14 @@ TERMS = {
 }
 
 
-def unit(vectors, axis=-1):
+def unit(vectors: Any, axis: Any = -1):
     """Vectors along an axis scaled to length 1, in float32; zero stays zero."""
     vectors = ops.cast(vectors, "float32")
     length = ops.sqrt(ops.sum(ops.square(vectors), axis=axis, keepdims=True))
     return vectors / ops.maximum(length, 1e-12)
 
 
-def similarities(query, positive, negatives):
+def similarities(query: Any, positive: Any, negatives: Any):
     """Cosines of a query with its positive and its negatives.
 
     Args:
@@ -53,7 +55,7 @@ def similarities(query, positive, negatives):
     return ops.mean(cosines, axis=positions) if positions else cosines
 
 
-def cross_entropy(*views, temperature=1.0):
+def cross_entropy(*views, temperature: float = 1.0):
     """Mean cross-entropy of the positives, scalar.
 
     Several views share one cross-entropy: their positives are summed, their negatives
@@ -69,7 +71,7 @@ def cross_entropy(*views, temperature=1.0):
     return ops.mean(ops.logsumexp(scores, axis=1) - scores[:, 0])
 
 
-def flip(images, seed):
+def flip(images: Any, seed: Any):
     """Mirrors each image left-right and upside down, each with probability 1/2."""
     for axis in (1, 2):
         coins = keras.random.uniform((ops.shape(images)[0], 1, 1, 1), seed=seed)
@@ -77,8 +79,8 @@ def flip(images, seed):
     return images
 
 
-def blur(images, sigma, size=11):
-    """Gaussian blur with an own width for each image, mirrored at the borders.
+def blur(images: Any, sigma: Any, size: int = 11):
+    """Gaussian blur whose width differs for each image, mirrored at the borders.
 
     Args:
         images: `(batch, height, width, channels)`, sides above `size // 2`.
@@ -96,13 +98,13 @@ def blur(images, sigma, size=11):
     return ops.reshape(images, (batch, height, width, channels))
 
 
-def singular_values(rain):
-    """`(batch, 3, 32)` of each channel of rain layers, made 32x32 before."""
+def singular_values(rain: Any):
+    """`(batch, 3, 32)` of each channel of rain layers, first resized to 32x32."""
     rain = ops.transpose(ops.image.resize(rain, (32, 32)), (0, 3, 1, 2))
     return ops.svd(rain, compute_uv=False)
 
 
-def recolour(images, means):
+def recolour(images: Any, means: Any):
     """Images in the mean colours of others.
 
     Args:
@@ -117,7 +119,7 @@ def recolour(images, means):
     return ops.clip(images[:, None] * gain[:, :, None, None], 0.0, 1.0)
 
 
-def farthest(entries, archive, known, count):
+def farthest(entries: Any, archive: Any, known: Any, count: int):
     """Indices `(batch, count)` of the entries with the largest l1 distance.
 
     Args:
@@ -140,11 +142,11 @@ class Contrast(keras.layers.Layer):
     the mean colours of the rainy images of the most recent samples. They are variables,
     saved with the model, as is the state of the random choices. The rain layers are
     kept in steps of 1/255, a quarter of the memory. Each image is flipped either way
-    with probability 1/2 (what the authors' random flip is, is not known).
+    with probability 1/2 (what exactly the authors' random flip does is not known).
 
     Args:
-        encoder: the query encoder, a `rainmer.RepresentationEncoder`. The key encoder
-            is a copy with weights of its own that follow by a moving average.
+        encoder: the query encoder, a `representation.RepresentationEncoder`. The key
+            encoder is a copy with weights of its own that follow by a moving average.
         num_negatives: int. For each view and image.
         num_archived: int. At least `num_negatives`.
         momentum: float. Of the moving average, once for each step.

@@ -2,308 +2,28 @@
 
 Paper: https://arxiv.org/abs/2303.11950. Rewritten from the description of
 github.com/cschenxiang/DRSformer at e77bbb4ecc59 (PyTorch); equal outputs are proven in
-tests/models/test_drsformer.py. Attention is between channels, so memory and time grow
-linearly with the pixels.
+tests/models/test_drsformer.py. The blocks are in `sparse`.
 
 Differences: `patch` can merge pixels before the network (ours, for CPUs); the last
 convolution starts near zero, so that training starts from the rainy image.
 """
 
 import itertools
+from typing import Any
 
 import keras
 from keras import ops
 
 from tfderain import losses
-from tfderain.layers import MixtureOfExperts, depthwise_initializer
 from tfderain.models.base import Derainer
-
-EPSILON = 1e-5  # of the layer normalisations, PyTorch's default
-
-
-def pointwise(filters, name, dtype):
-    return keras.layers.Conv2D(filters, 1, use_bias=False, dtype=dtype, name=name)
+from tfderain.models.layers import ExpertStage, MixtureOfExperts, built
+from tfderain.models.sparse import SparseBlock, convolution, pointwise
 
 
-def convolution(filters, name, dtype, gain=1.0):
-    return keras.layers.Conv2D(
-        filters,
-        3,
-        padding="same",
-        use_bias=False,
-        kernel_initializer=keras.initializers.VarianceScaling(gain, "fan_in"),
-        dtype=dtype,
-        name=name,
-    )
-
-
-def depthwise(kernel_size, name, dtype):
-    return keras.layers.DepthwiseConv2D(
-        kernel_size,
-        padding="same",
-        use_bias=False,
-        depthwise_initializer=depthwise_initializer(kernel_size),
-        dtype=dtype,
-        name=name,
-    )
-
-
-def normalization(name, dtype):
-    return keras.layers.LayerNormalization(epsilon=EPSILON, dtype=dtype, name=name)
-
-
-def unit_columns(features):
-    """`(batch, pixels, channels)` with each channel scaled to length 1, in float32.
-
-    A sum of squares over an image would overflow in half precision.
-    """
-    features = ops.cast(features, "float32")
-    length = ops.sqrt(ops.sum(ops.square(features), axis=1, keepdims=True))
-    return features / ops.maximum(length, 1e-12)
-
-
-def top_k_counts(channels):
-    """How many of the channels the four masks keep: 1/2, 2/3, 3/4 and 4/5 of them."""
-    counts = (channels // 2, 2 * channels // 3, 3 * channels // 4, 4 * channels // 5)
-    return tuple(max(count, 1) for count in counts)
-
-
-def independent_attention(scores, shares):
-    """Softmax of each row's k largest scores, summed over four k (DRSformer).
-
-    Args:
-        scores: `(..., channels, channels)`, float32.
-        shares: `(4,)`, weights of the four maps.
-
-    Returns:
-        `(..., channels, channels)`. Scores equal to the smallest kept are kept as well.
-    """
-    counts = top_k_counts(scores.shape[-1])
-    largest = ops.stop_gradient(ops.top_k(scores, counts[-1])[0])
-    exponentials = ops.exp(scores - largest[..., :1])
-    total = 0.0
-    for index, count in enumerate(counts):
-        kept = scores >= largest[..., count - 1 : count]
-        kept = ops.where(kept, exponentials, 0.0)
-        total += shares[index] * kept / ops.sum(kept, axis=-1, keepdims=True)
-    return total
-
-
-def cumulative_attention(scores, shares):
-    """As `independent_attention`, but each k works on the map of the one before.
-
-    Rainmer's published loop overwrites its scores. Entries dropped once are exactly 0
-    from then on, and since the next k is larger, some of these ties return with weight
-    e**0. Which ones is undefined there; here those of lowest index, as
-    `tf.math.top_k` documents.
-    """
-    channels = scores.shape[-1]
-    total = 0.0
-    for index, count in enumerate(top_k_counts(channels)):
-        chosen = ops.one_hot(ops.top_k(scores, count)[1], channels)
-        kept = ops.max(chosen, axis=-2) > 0
-        # far below any score: its exponential is exactly 0
-        scores = ops.softmax(ops.where(kept, scores, -1e9))
-        total += shares[index] * scores
-    return total
-
-
-@keras.saving.register_keras_serializable("tfderain")
-class SparseChannelAttention(keras.layers.Layer):
-    """Top-k sparse attention between the channels of each head (TKSA).
-
-    Args:
-        num_heads: int. Must divide the channels.
-        cumulative: bool. `cumulative_attention` (Rainmer's published code) instead of
-            `independent_attention`. Defaults to `False`.
-        **kwargs: `name`, `dtype` and the other `keras.layers.Layer` options.
-
-    Call: `(batch, height, width, channels)` to the same shape. Memory is linear in the
-    pixels: the maps are `(channels / num_heads)**2` per head.
-
-    Raises:
-        ValueError: when the heads do not divide the channels.
-
-    Reference: Chen et al., 2023, arXiv:2303.11950, Eq. (2)-(4).
-    """
-
-    def __init__(self, num_heads=1, cumulative=False, **kwargs):
-        super().__init__(**kwargs)
-        self.num_heads = num_heads
-        self.cumulative = cumulative
-
-    def build(self, input_shape):
-        channels, dtype = input_shape[-1], self.dtype_policy
-        if channels % self.num_heads:
-            raise ValueError(
-                "`num_heads` must divide the channels. "
-                f"Received: num_heads={self.num_heads}, channels={channels}."
-            )
-        self.mix = pointwise(3 * channels, "mix", dtype)
-        self.spread = depthwise(3, "spread", dtype)
-        self.project = pointwise(channels, "project", dtype)
-        self.mix.build(input_shape)
-        self.spread.build((*input_shape[:-1], 3 * channels))
-        self.project.build(input_shape)
-        self.temperature = self.add_weight(
-            (self.num_heads, 1, 1), "ones", name="temperature"
-        )
-        self.shares = self.add_weight(
-            (4,), keras.initializers.Constant(0.2), name="shares"
-        )
-
-    def attention(self, query, key):
-        """Maps `(batch, heads, c, c)`, float32, c the channels of a head."""
-        channels, heads = query.shape[-1], self.num_heads
-        size = channels // heads
-        query, key = (
-            unit_columns(ops.reshape(x, (ops.shape(x)[0], -1, channels)))
-            for x in (query, key)
-        )
-        # All pairs of channels at once, then those of one head: on CPUs faster than
-        # to sort the pixels by head.
-        scores = ops.matmul(ops.transpose(query, (0, 2, 1)), key)
-        scores = ops.reshape(scores, (-1, heads, size, channels))
-        scores = ops.stack(
-            [scores[:, i, :, i * size : (i + 1) * size] for i in range(heads)], axis=1
-        )
-        scores = scores * ops.cast(self.temperature, "float32")
-        rule = cumulative_attention if self.cumulative else independent_attention
-        return rule(scores, ops.cast(self.shares, "float32"))
-
-    def call(self, features):
-        channels, heads = features.shape[-1], self.num_heads
-        query, key, value = ops.split(self.spread(self.mix(features)), 3, axis=-1)
-        maps = self.attention(query, key)
-        # Each head's map times its rows of the projection: one matrix for the image,
-        # so the pixels are multiplied once.
-        kernel = ops.cast(self.project.kernel, "float32")
-        if heads == 1:
-            # In three dimensions: oneDNN 3.7, in TensorFlow 2.21, mistakes the rows of
-            # products of (batch, 1, m, k) and (1, 1, k, n) on CPUs with AVX-512: wrong
-            # numbers, and writes outside (tensorflow/tensorflow#123109).
-            matrix = ops.matmul(ops.swapaxes(maps[:, 0], -1, -2), kernel[0, 0][None])
-        else:
-            kernel = ops.reshape(kernel, (heads, channels // heads, channels))
-            matrix = ops.matmul(ops.swapaxes(maps, -1, -2), kernel)
-        matrix = ops.reshape(matrix, (-1, 1, channels, channels))
-        return ops.matmul(value, ops.cast(matrix, value.dtype))
-
-    def compute_output_shape(self, input_shape):
-        return input_shape
-
-    def get_config(self):
-        return {
-            **super().get_config(),
-            "num_heads": self.num_heads,
-            "cumulative": self.cumulative,
-        }
-
-
-@keras.saving.register_keras_serializable("tfderain")
-class MixedScaleFeedForward(keras.layers.Layer):
-    """Two paths of 3x3 and 5x5 depthwise convolutions that exchange halves (MSFN).
-
-    Args:
-        expansion: float. Each path has `int(expansion * channels)` channels.
-        **kwargs: `name`, `dtype` and the other `keras.layers.Layer` options.
-
-    Call: `(batch, height, width, channels)` to the same shape.
-
-    Reference: Chen et al., 2023, arXiv:2303.11950, Eq. (5).
-    """
-
-    def __init__(self, expansion=2.66, **kwargs):
-        super().__init__(**kwargs)
-        self.expansion = expansion
-
-    def build(self, input_shape):
-        channels, dtype = input_shape[-1], self.dtype_policy
-        wide = (*input_shape[:-1], 2 * int(self.expansion * channels))
-        self.expand = pointwise(wide[-1], "expand", dtype)
-        self.expand.build(input_shape)
-        for name in ("first", "second"):
-            for size in (3, 5):
-                layer = depthwise(size, f"{name}_{size}", dtype)
-                layer.build(wide)
-                setattr(self, f"{name}_{size}", layer)
-        self.project = pointwise(channels, "project", dtype)
-        self.project.build(wide)
-
-    def call(self, features):
-        features = self.expand(features)
-        small = ops.split(ops.relu(self.first_3(features)), 2, axis=-1)
-        large = ops.split(ops.relu(self.first_5(features)), 2, axis=-1)
-        # The authors' second convolutions see two inputs for each output: neighbours
-        # in the concatenation, not one of each path.
-        small, large = (
-            ops.concatenate([small[i], large[i]], axis=-1) for i in range(2)
-        )
-        small, large = self.second_3(small), self.second_5(large)
-        small, large = self.add_neighbours(small), self.add_neighbours(large)
-        return self.project(ops.relu(ops.concatenate([small, large], axis=-1)))
-
-    def add_neighbours(self, features):
-        """Sums of channels 0 and 1, 2 and 3...
-
-        Every second channel at a time would be a strided copy, a tenth of a training
-        step in TensorFlow on CPUs; a product with zeros and ones is nearly free. They
-        are computed, because constants would double a SavedModel's graph.
-        """
-        half = features.shape[-1] // 2
-        pairs = ops.arange(2 * half)[:, None] // 2 == ops.arange(half)
-        return ops.conv(features, ops.cast(pairs, features.dtype)[None, None])
-
-    def compute_output_shape(self, input_shape):
-        return input_shape
-
-    def get_config(self):
-        return {**super().get_config(), "expansion": self.expansion}
-
-
-@keras.saving.register_keras_serializable("tfderain")
-class SparseBlock(keras.layers.Layer):
-    """Sparse attention and feed-forward, each normalised before and added (STB).
-
-    Args:
-        num_heads, cumulative: see `SparseChannelAttention`.
-        expansion: see `MixedScaleFeedForward`.
-        **kwargs: `name`, `dtype` and the other `keras.layers.Layer` options.
-
-    Call: `(batch, height, width, channels)` to the same shape.
-    """
-
-    def __init__(self, num_heads=1, expansion=2.66, cumulative=False, **kwargs):
-        super().__init__(**kwargs)
-        self.num_heads = num_heads
-        self.expansion = expansion
-        self.cumulative = cumulative
-
-    def build(self, input_shape):
-        dtype = self.dtype_policy
-        self.attention_norm = normalization("attention_norm", dtype)
-        self.attention = SparseChannelAttention(
-            self.num_heads, self.cumulative, dtype=dtype, name="attention"
-        )
-        self.feed_norm = normalization("feed_norm", dtype)
-        self.feed = MixedScaleFeedForward(self.expansion, dtype=dtype, name="feed")
-        for layer in (self.attention_norm, self.attention, self.feed_norm, self.feed):
-            layer.build(input_shape)
-
-    def call(self, features):
-        features = features + self.attention(self.attention_norm(features))
-        return features + self.feed(self.feed_norm(features))
-
-    def compute_output_shape(self, input_shape):
-        return input_shape
-
-    def get_config(self):
-        return {
-            **super().get_config(),
-            "num_heads": self.num_heads,
-            "expansion": self.expansion,
-            "cumulative": self.cumulative,
-        }
+def grouped(blocks: Any, counts: Any):
+    """Lists of so many blocks each, in order."""
+    blocks = iter(blocks)
+    return [list(itertools.islice(blocks, count)) for count in counts]
 
 
 @keras.saving.register_keras_serializable("tfderain")
@@ -363,7 +83,7 @@ class DRSformerNetwork(keras.layers.Layer):
         self.compensate = built(
             MixtureOfExperts(**self.experts, dtype=dtype, name="compensate"), dim
         )
-        # Flat lists: Keras does not save the layers of a list inside a list.
+        # Flat lists: in files of trained weights the blocks have their number in them.
         self.encoder_blocks = [
             block
             for level in range(4)
@@ -414,20 +134,20 @@ class DRSformerNetwork(keras.layers.Layer):
         """Derains; any prompts are handed to each block of the decoder."""
         rainy = ops.cast(rainy, "float32")
         features = self.shallow(rainy)
-        skips, blocks = [], iter(self.encoder_blocks)
-        for level in range(4):
-            for block in itertools.islice(blocks, self.num_blocks[level]):
+        skips = []
+        for level, blocks in enumerate(grouped(self.encoder_blocks, self.num_blocks)):
+            for block in blocks:
                 features = block(features)
             if level < 3:
                 skips.append(features)
                 features = ops.space_to_depth(self.downs[level](features), 2)
-        blocks = iter(self.decoder_blocks)
-        for step, level in enumerate((2, 1, 0)):
+        counts = self.num_blocks[2::-1]
+        for step, blocks in enumerate(grouped(self.decoder_blocks, counts)):
             features = ops.depth_to_space(self.ups[step](features), 2)
             features = ops.concatenate([features, skips.pop()], axis=-1)
-            if level > 0:
+            if step < len(self.reductions):
                 features = self.reductions[step](features)
-            for block in itertools.islice(blocks, self.num_blocks[level]):
+            for block in blocks:
                 features = block(features, prompts) if prompts else block(features)
         rain = self.output_convolution(self.refine(features))
         return rainy + ops.cast(self.to_pixels(rain), "float32")
@@ -449,13 +169,43 @@ class DRSformerNetwork(keras.layers.Layer):
         return {**super().get_config(), **self.options}
 
 
-def built(layer, channels):
-    layer.build((None, None, None, channels))
-    return layer
+class SparseTransformer(Derainer):
+    """What DRSformer and Rainmer have in common beside their blocks.
+
+    Args:
+        patch: int, see `DRSformerNetwork`.
+        **kwargs: see `Derainer`.
+    """
+
+    outer_layers = ("embed", "output")
+    global_operations = True  # spatial means and norms
+    # What is neither a convolution nor a copy: lengths, variances and exponentials span
+    # more than 256 steps, and int8 made divisors of them zero.
+    float_operations = (
+        *("ADD", "SUB", "MUL", "DIV", "SUM", "MEAN", "MAXIMUM", "SQUARE", "SQRT"),
+        *("SQUARED_DIFFERENCE", "RSQRT", "EXP", "NEG", "SOFTMAX", "BATCH_MATMUL"),
+        *("TOPK_V2", "GREATER_EQUAL", "SELECT_V2", "LOGISTIC"),
+    )
+
+    def __init__(self, patch=1, **kwargs):
+        super().__init__(stride=8 * patch, **kwargs)
+
+    @property
+    def shared_kernel(self):
+        """Kernel of the last convolution, through which all tasks pass."""
+        return self.network.output_convolution.kernel
+
+    def prepare_for_litert(self):
+        for layer in self.network._flatten_layers():
+            if isinstance(layer, ExpertStage):
+                layer.few_taps = True
+
+    def get_config(self):
+        return {**super().get_config(), **self.network.options}
 
 
 @keras.saving.register_keras_serializable("tfderain")
-class DRSformer(Derainer):
+class DRSformer(SparseTransformer):
     """DRSformer, the baseline of Rainmer without representations.
 
     33,655,424 weights with the authors' widths, the defaults.
@@ -471,35 +221,37 @@ class DRSformer(Derainer):
     Reference: Chen et al., 2023, https://arxiv.org/abs/2303.11950
     """
 
-    # The derained pixels depend on all of the image: spatial means and norms.
-    global_operations = True
-    # What is neither a convolution nor a copy: lengths, variances and exponentials span
-    # more than 256 steps, and int8 made divisors of them zero.
-    float_operations = (
-        *("ADD", "SUB", "MUL", "DIV", "SUM", "MEAN", "MAXIMUM", "SQUARE", "SQRT"),
-        *("SQUARED_DIFFERENCE", "RSQRT", "EXP", "NEG", "SOFTMAX", "BATCH_MATMUL"),
-        *("TOPK_V2", "GREATER_EQUAL", "SELECT_V2", "LOGISTIC"),
-    )
-    network_class = DRSformerNetwork
-
-    def __init__(self, tasks=None, weighting=None, clip_training=False, **kwargs):
-        names = ("name", "dtype", "trainable", "more_losses")
-        options = {name: kwargs.pop(name) for name in names if name in kwargs}
+    def __init__(
+        self,
+        dim=48,
+        num_blocks=(4, 6, 6, 8),
+        num_heads=(1, 2, 4, 8),
+        expansion=2.66,
+        num_stages=4,
+        variant="code",
+        cumulative=False,
+        patch=1,
+        tasks=None,
+        weighting=None,
+        clip_training=False,
+        **kwargs,
+    ):
         super().__init__(
-            stride=8 * kwargs.get("patch", 1),
+            patch,
             tasks=tasks or {"reconstruction": losses.Reconstruction("l1", 1.0)},
             weighting=weighting,
             clip_training=clip_training,
-            **options,
+            **kwargs,
         )
-        self.network = self.network_class(
-            **kwargs, dtype=self.dtype_policy, name="network"
+        self.network = DRSformerNetwork(
+            dim,
+            num_blocks,
+            num_heads,
+            expansion,
+            num_stages,
+            variant,
+            cumulative,
+            patch,
+            dtype=self.dtype_policy,
+            name="network",
         )
-
-    @property
-    def shared_kernel(self):
-        """Kernel of the last convolution, through which all tasks pass."""
-        return self.network.output_convolution.kernel
-
-    def get_config(self):
-        return {**super().get_config(), **self.network.options}

@@ -15,13 +15,16 @@ model.fit(batches)
 ```
 """
 
+from typing import Any
+
 import keras
 from keras import ops
 
 from tfderain import losses
 from tfderain import weighting as weightings
-from tfderain.layers import pad_to_multiple
 from tfderain.models.base import Derainer, take_over
+from tfderain.models.layers import pad_to_multiple
+from tfderain.models.stages import Stage
 
 # Parts that a stage trains, and whether the features have a loss of their own.
 STAGES = {
@@ -43,7 +46,7 @@ STRATEGIES = {
 ENTANGLEMENTS = (None, "clgd", "mlgd")
 
 
-def twin(encoder, name):
+def twin(encoder: Any, name: str):
     """An encoder of the same structure with weights of its own."""
     return type(encoder).from_config({**encoder.get_config(), "name": name})
 
@@ -163,6 +166,37 @@ class Entangled(Derainer):
             there is none.
     """
 
+    strategies = tuple(STRATEGIES)
+
+    @classmethod
+    def training_stages(cls, strategy, model_config):
+        form = model_config.get("entanglement")
+        if form is None:
+            raise ValueError(
+                "A strategy needs a network with entanglement (`model_config`). "
+                f"Received: strategy={strategy!r}."
+            )
+        main = {**model_config, "stage": "main", "entanglement": None}
+        clean = {"inputs": "clean"}
+        teacher = Stage("clean_to_clean", "clean_to_clean", main, clean, teaches=True)
+        stages = []
+        for name in STRATEGIES[strategy]:
+            if name == "main":
+                stages.append(Stage("MEMD", name, main))
+                continue
+            learns = STAGES[name][1]
+            if learns and teacher not in stages:
+                stages.append(teacher)
+            # The same second stage serves MA_A, MA_C and MA_D.
+            folder = f"{'MA_A' if name == 'residual' else strategy}-{form}"
+            arguments = {**model_config, "stage": name}
+            stages.append(Stage(folder, name, arguments, learns=learns))
+        return stages
+
+    @classmethod
+    def shipped(cls, model_config):
+        return {name: v for name, v in model_config.items() if name != "stage"}
+
     def __init__(
         self,
         encoder,
@@ -196,7 +230,7 @@ class Entangled(Derainer):
             dtype=self.dtype_policy,
             name="network",
         )
-        self.teacher = None
+        self.teacher: Any = None
         if has_features:
             self.teacher = twin(encoder, "teacher")
             self.has_learned = self.add_weight(
@@ -281,11 +315,11 @@ class Entangled(Derainer):
     def feature_loss(self, branches, clean):
         """L1 distance of the entangled features to the teacher's, summed (Eq. 4)."""
         clean = pad_to_multiple(ops.cast(clean, "float32"), self.stride)
-        wanted = self.teacher(clean, training=False)
+        targets = self.teacher(clean, training=False)
         return sum(
-            ops.mean(ops.abs(ops.cast(f, "float32") - ops.cast(w, "float32")))
-            for f, w, r in zip(
-                branches["entangled"], wanted, branches["residual"], strict=True
+            ops.mean(ops.abs(ops.cast(f, "float32") - ops.cast(t, "float32")))
+            for f, t, r in zip(
+                branches["entangled"], targets, branches["residual"], strict=True
             )
             if r is not None
         )
@@ -339,7 +373,7 @@ def _parts(stage, entanglement):
             f"`stage` must be None or one of {', '.join(STAGES)}. "
             f"Received: stage={stage!r}."
         )
-    parts, has_features = STAGES.get(stage, (STAGES["direct"][0], False))
+    parts, has_features = STAGES.get(stage or "", (STAGES["direct"][0], False))
     if entanglement is None and (has_features or stage == "refine"):
         raise ValueError(
             f"The stage {stage!r} needs a residual encoder. "

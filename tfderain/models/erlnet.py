@@ -7,16 +7,18 @@ What it leaves out is our choice and said where it is made. No normalisation: ba
 hold one image, and the authors' sibling code (AFR-Net) has none either.
 """
 
+from typing import Any
+
 import keras
 from keras import ops
 
-from tfderain.layers import SqueezeExcitation
 from tfderain.models.entanglement import Entangled
+from tfderain.models.layers import SqueezeExcitation
 
 SLOPE = 0.1  # of the leaky ReLUs, as in AFR-Net
 
 
-def convolution(filters, name, kernel_size=3, dtype=None):
+def convolution(filters: int, name: str, kernel_size: int = 3, dtype: Any = None):
     return keras.layers.Conv2D(
         filters, kernel_size, padding="same", dtype=dtype, name=name
     )
@@ -314,6 +316,8 @@ class ERLNet(Entangled):
         ValueError: for `"mlgd"` without skip connections.
     """
 
+    outer_layers = ("stem", "output")
+
     def __init__(
         self,
         stem=32,
@@ -367,9 +371,3 @@ class ERLNet(Entangled):
         for name in ("encoder", "decoder", "stride", "global_skip"):
             del config[name]
         return {**config, **self.options}
-
-
-PRESETS = {
-    # A quarter of the paper's work, for two cores.
-    "erlnet": {"stem": 16, "growth": 8, "entanglement": "mlgd"},
-}

@@ -14,21 +14,25 @@ real      -> derained + rain -> rain made synthetic -> derained, and back again
 ```
 """
 
+from typing import TYPE_CHECKING, Any
+
 import keras
 from keras import ops
 
-from tfderain.layers import pad_to_multiple
 from tfderain.losses import Reconstruction
-from tfderain.models.adversarial import (
-    ADVERSARIES,
-    ImagePool,
-    PatchCritic,
-    adversarial_loss,
-)
+from tfderain.models.adversarial import ADVERSARIES, ImagePool, PatchCritic
 from tfderain.models.base import Derainer, take_over
+from tfderain.models.jrgr_losses import BACKGROUNDS, CRITICS, LAMBDAS, JointLosses
+from tfderain.models.layers import pad_to_multiple
+from tfderain.models.rain_generator import (
+    JRGRNetwork,
+    RainGenerator,
+    RainGeneratorNetwork,
+)
+from tfderain.models.stages import Stage
 from tfderain.models.translators import ResNetGenerator, UNet
 
-if keras.backend.backend() == "tensorflow":
+if TYPE_CHECKING or keras.backend.backend() == "tensorflow":
     from tfderain.models.tape import AdversarialTraining
 else:
 
@@ -37,166 +41,21 @@ else:
 
 
 STAGES = ("pretrain", "joint", "deploy")
+# Which removal networks start from the pre-trained one, and what part of the learning
+# rate each network has in joint training (section 3.3 and 4.4 of the paper).
+STRATEGIES = {
+    "proposed": {"derain_synthetic": 0.01, "derain_real": 0.1},
+    "Init-2": {"derain_synthetic": 0.01},
+    "Init-1": {},
+}
 VARIANTS = ("code", "paper")
 TRANSLATIONS = ("rain", "image")
-# Of the code as the authors ran it (train_list.py): mse 40, adv 4, cyc 40. The paper
-# prints adv 10, cyc 1, mse 10, which is the same ratio with two of them exchanged.
-LAMBDAS = {
-    "adversarial_clean": 4.0,
-    "adversarial_rainy": 4.0,
-    "cycle": 40.0,
-    "mse": 40.0,
-}
 REMOVAL = ("derain_synthetic", "derain_real")
 GENERATION = ("make_rain_synthetic", "make_rain_real")
-CRITICS = ("critic_clean", "critic_synthetic", "critic_real")
-# The four estimates of a background that critic_clean judges.
-BACKGROUNDS = (
-    "synthetic_derained",
-    "made_real_derained",
-    "real_derained",
-    "made_synthetic_derained",
-)
-
-PRESETS = {
-    # For two cores; starts as the identity, so that backgrounds stay sharp.
-    "jrgr": {
-        "variant": "paper",
-        "filters": 20,
-        "num_levels": 4,
-        "critic_filters": 24,
-        "normalization": None,
-        "residual": True,
-        "stage": "deploy",
-    }
-}
 
 
 @keras.saving.register_keras_serializable("tfderain")
-class JRGRNetwork(keras.layers.Layer):
-    """The removal network as it is deployed: images in [0, 1] to images like them.
-
-    Args:
-        filters, num_levels, normalization, statistics, residual: see
-            `tfderain.models.translators.UNet`.
-        **kwargs: `name`, `dtype` and the other `keras.layers.Layer` options.
-
-    Call: `(batch, height, width, 3)` in [0, 1], multiples of the stride, to float32
-    of the same shape, not clipped.
-    """
-
-    def __init__(
-        self,
-        filters=64,
-        num_levels=7,
-        normalization="batch",
-        statistics="moving",
-        residual=False,
-        **kwargs,
-    ):
-        super().__init__(**kwargs)
-        self.translator = UNet(
-            filters,
-            num_levels,
-            normalization=normalization,
-            statistics=statistics,
-            residual=residual,
-            dtype=self.dtype_policy,
-            name="unet",
-        )
-        self.stride = self.translator.stride
-
-    def build(self, input_shape):
-        self.translator.build(input_shape)
-
-    def call(self, rainy, training=False):
-        rainy = ops.cast(rainy, "float32")
-        return (self.translator(2 * rainy - 1, training=training) + 1) / 2
-
-    def compute_output_shape(self, input_shape):
-        return input_shape
-
-    def get_config(self):
-        unet = self.translator.get_config()
-        names = ("filters", "num_levels", "normalization", "statistics", "residual")
-        return {**super().get_config(), **{name: unet[name] for name in names}}
-
-
-@keras.saving.register_keras_serializable("tfderain")
-class RainGeneratorNetwork(keras.layers.Layer):
-    """Synthetic rain in a picture made real: derain, translate the rain, put it back.
-
-    Args:
-        removal: `JRGRNetwork`, `derain_synthetic`.
-        generation: `UNet` or `ResNetGenerator`, `make_rain_real`.
-        **kwargs: `name`, `dtype` and the other `keras.layers.Layer` options.
-
-    Call: `(batch, height, width, 3)` in [0, 1], multiples of both networks' strides, to
-    float32 of the same shape, not clipped.
-    """
-
-    def __init__(self, removal, generation, **kwargs):
-        super().__init__(**kwargs)
-        self.removal = removal
-        self.generation = generation
-
-    def build(self, input_shape):
-        for layer in (self.removal, self.generation):
-            if not layer.built:
-                layer.build(input_shape)
-
-    def call(self, rainy, training=False):
-        derained = self.removal(rainy, training=training)
-        made = self.generation(2 * (rainy - derained), training=training)
-        return derained + made / 2
-
-    def get_config(self):
-        parts = {"removal": self.removal, "generation": self.generation}
-        serialize = keras.saving.serialize_keras_object
-        return {
-            **super().get_config(),
-            **{name: serialize(layer) for name, layer in parts.items()},
-        }
-
-    @classmethod
-    def from_config(cls, config):
-        config = dict(config)
-        for name in ("removal", "generation"):
-            config[name] = keras.saving.deserialize_keras_object(config[name])
-        return cls(**config)
-
-
-@keras.saving.register_keras_serializable("tfderain")
-class RainGenerator(Derainer):
-    """Makes the synthetic rain in pictures look real; for export, not for training.
-
-    Args:
-        network: `RainGeneratorNetwork`.
-        stride: int. Heights and widths are padded to a multiple of it.
-        **kwargs: `name`, `dtype` and the other `keras.Model` options.
-
-    Call: pictures with synthetic rain, `(batch, height, width, 3)` in [0, 1], any size
-    from 1x1, to pictures with real rain, float32 in [0, 1].
-    """
-
-    def __init__(self, network, stride, **kwargs):
-        config = ("tasks", "weighting", "clip_training")
-        kwargs = {name: v for name, v in kwargs.items() if name not in config}
-        super().__init__(stride=stride, tasks={}, **kwargs)
-        self.network = network
-
-    def get_config(self):
-        network = keras.saving.serialize_keras_object(self.network)
-        return {**super().get_config(), "network": network, "stride": self.stride}
-
-    @classmethod
-    def from_config(cls, config):
-        network = keras.saving.deserialize_keras_object(config["network"])
-        return cls(**{**config, "network": network})
-
-
-@keras.saving.register_keras_serializable("tfderain")
-class JRGR(AdversarialTraining, Derainer):
+class JRGR(JointLosses, AdversarialTraining, Derainer):
     """Joint rain generation and removal: four networks and three critics.
 
     Args:
@@ -237,6 +96,44 @@ class JRGR(AdversarialTraining, Derainer):
             network to start.
     """
 
+    outer_layers = ("down_0", "up_0", "stem", "last")  # of U-Nets, ResNet generators
+    config_arguments = ("crop",)
+    strategies = tuple(STRATEGIES)
+
+    @classmethod
+    def training_stages(cls, strategy, model_config):
+        """Pre-training of the removal network, unless nothing starts from it; then all.
+
+        See `Derainer.training_stages`.
+        """
+        rates = STRATEGIES[strategy]
+        lambdas = model_config.get("lambdas", {})
+        left_out = [f"no_{name}" for name, weight in lambdas.items() if not weight]
+        if model_config.get("translation", "rain") == "image":
+            left_out.append("CycleGAN")
+        arguments = {**model_config, "stage": "joint", "start": list(rates)}
+        folder = "-".join(["joint", strategy, *left_out])
+        joint = Stage(folder, "joint", arguments, {"rates": {**rates} or None})
+        if not rates:
+            return [joint]
+        alike = {  # for all ways to go on
+            name: value
+            for name, value in model_config.items()
+            if name not in ("lambdas", "translation")
+        }
+        pretrain = Stage("pretrained", "pretrain", {**alike, "stage": "pretrain"})
+        return [pretrain, joint]
+
+    @classmethod
+    def takes_photos(cls, model_config):
+        return model_config.get("stage", "joint") == "joint"
+
+    @classmethod
+    def shipped(cls, model_config):
+        """All four networks without critics, or the one that was pre-trained."""
+        pretrained = model_config.get("stage") == "pretrain"
+        return {**model_config, "stage": "pretrain" if pretrained else "deploy"}
+
     def __init__(
         self,
         variant="code",
@@ -260,18 +157,7 @@ class JRGR(AdversarialTraining, Derainer):
         clip_training=False,
         **kwargs,
     ):
-        for name, value, allowed in (
-            ("variant", variant, VARIANTS),
-            ("translation", translation, TRANSLATIONS),
-            ("stage", stage, STAGES),
-            ("adversary", adversary, ADVERSARIES),
-            *(("lambdas", name, tuple(LAMBDAS)) for name in lambdas or ()),
-            *(("start", name, REMOVAL) for name in start),
-        ):
-            if value not in allowed:
-                raise ValueError(
-                    f"`{name}` must be one of {allowed}. Received: {name}={value!r}."
-                )
+        check_arguments(variant, translation, stage, adversary, lambdas or (), start)
         if tasks is None:
             tasks = {"reconstruction": Reconstruction("l2", value_range=2.0)}
         super().__init__(
@@ -282,56 +168,58 @@ class JRGR(AdversarialTraining, Derainer):
             clip_training=clip_training,
             **kwargs,
         )
-        self.variant = variant
-        self.critic_filters = critic_filters
-        self.num_blocks = num_blocks
-        self.translation = translation
-        self.stage = stage
+        self.variant, self.translation, self.stage = variant, translation, stage
+        self.num_blocks, self.critic_filters = num_blocks, critic_filters
         self.start = tuple(start)
         self.lambdas = {**LAMBDAS, **(lambdas or {})}
-        self.alpha = alpha
-        self.adversary = adversary
-        self.pool_size = pool_size
-        self.crop = crop
-        dtype = self.dtype_policy
-        options = {
-            "normalization": normalization,
-            "statistics": statistics,
-            "residual": residual,
-            "dtype": dtype,
-        }
+        self.alpha, self.adversary = alpha, adversary
+        self.pool_size, self.crop = pool_size, crop
+        self.add_networks(
+            *(filters, num_levels),
+            normalization=normalization,
+            statistics=statistics,
+            residual=residual,
+        )
+        self.pools = {}
+        if stage == "joint":
+            self.add_critics()
 
-        def removal(name):
-            return JRGRNetwork(filters, num_levels, name=name, **options)
+    def add_networks(self, filters, num_levels, **options):
+        """The networks of the stage, not yet built."""
+        options["dtype"] = self.dtype_policy
 
         def generation(name):
-            if variant == "paper":
+            if self.variant == "paper":
                 return UNet(filters, num_levels, name=name, **options)
-            return ResNetGenerator(filters, num_blocks, name=name, **options)
+            return ResNetGenerator(filters, self.num_blocks, name=name, **options)
 
-        self.network = removal("derain_real")
-        if stage != "pretrain":
-            self.derain_synthetic = removal("derain_synthetic")
+        self.network = JRGRNetwork(filters, num_levels, name="derain_real", **options)
+        if self.stage != "pretrain":
+            self.derain_synthetic = JRGRNetwork(
+                filters, num_levels, name="derain_synthetic", **options
+            )
             for name in GENERATION:
                 setattr(self, name, generation(name))
-        if stage == "joint":
-            # Instance normalisation of a new critic's small features multiplies
-            # gradients beyond what float16 holds.
-            half = self.compute_dtype == "float16"
-            for name in CRITICS:
-                critic = PatchCritic(
-                    critic_filters, dtype="float32" if half else dtype, name=name
-                )
-                setattr(self, name, critic)
-            self.loss_trackers.update(
-                {name: keras.metrics.Mean(name=name) for name in self.loss_names()}
+
+    def add_critics(self):
+        """What joint training alone needs: critics, pools, means of the losses."""
+        # Instance normalisation of a new critic's small features multiplies gradients
+        # beyond what float16 holds.
+        half = self.compute_dtype == "float16"
+        dtype = "float32" if half else self.dtype_policy
+        for name in CRITICS:
+            setattr(
+                self, name, PatchCritic(self.critic_filters, dtype=dtype, name=name)
             )
-        self.pools = {}
-        if stage == "joint" and pool_size:
+        self.loss_trackers.update(
+            {name: keras.metrics.Mean(name=name) for name in self.loss_names()}
+        )
+        if self.pool_size:
+            crop = self.crop
             shape = (*((crop, crop) if isinstance(crop, int) else crop), 3)
             made = (*BACKGROUNDS, "made_real_rainy", "made_synthetic_rainy", "clean")
             self.pools = {
-                name: ImagePool(pool_size, shape, seed, name=f"pool_{name}")
+                name: ImagePool(self.pool_size, shape, seed, name=f"pool_{name}")
                 for seed, name in enumerate(made)
             }
 
@@ -486,136 +374,6 @@ class JRGR(AdversarialTraining, Derainer):
             take_over(copy.weights, part.weights)
         return model
 
-    # Joint training
-
-    def loss_names(self):
-        """Names of the losses of joint training, in the order of the equations."""
-        return [
-            "generators",
-            "critics",
-            *(f"adversarial_{name}" for name in BACKGROUNDS),
-            "adversarial_made_real_rainy",
-            "adversarial_made_synthetic_rainy",
-            "cycle_synthetic_rainy",
-            "cycle_real_rainy",
-            "cycle_synthetic_clean",
-            "cycle_real_clean",
-            "mse_synthetic_derained",
-            "mse_made_real_derained",
-            *CRITICS,
-            *(f"{critic}_gap" for critic in CRITICS),
-        ]
-
-    def joint_losses(self, synthetic, clean, real):
-        """The losses of one step, Eqs. (2)-(8), all from the same forward passes.
-
-        Args:
-            synthetic, clean, real: `(batch, crop, crop, 3)` in [0, 1]: a synthetic pair
-                and real rainy images, unpaired.
-
-        Returns:
-            `(derained, losses)`: the synthetic images derained, all of `loss_names()`.
-            `generators` is minimised by the four networks, `critics` by the critics.
-            `<critic>_gap` is the mean answer to real examples minus that to made ones:
-            near 0 the critic is beaten, near 1 it beats the generators.
-        """
-        synthetic, clean, real = (
-            2 * ops.cast(image, "float32") - 1 for image in (synthetic, clean, real)
-        )
-        made = self.translate(synthetic, real, training=True)
-        losses = self._generator_losses(made, synthetic, clean, real)
-        # The images do not tell: oneDNN's convolution with ReLU makes 0 of NaN.
-        good = ops.isfinite(losses["generators"])
-        losses |= self._critic_losses(made, synthetic, clean, real, good)
-        return (made["synthetic_derained"] + 1) / 2, {
-            "loss": losses["generators"],
-            **losses,
-        }
-
-    def _generator_losses(self, made, synthetic, clean, real):
-        def distance(left, right):
-            return ops.mean(ops.abs(left - right))
-
-        judged = zip(
-            CRITICS,
-            (BACKGROUNDS, ["made_synthetic_rainy"], ["made_real_rainy"]),
-            strict=True,
-        )
-        adversarial = {
-            f"adversarial_{name}": adversarial_loss(logits, True, self.adversary)
-            for critic, names in judged
-            for name, logits in zip(
-                names, self._ask(critic, [made[name] for name in names]), strict=True
-            )
-        }
-        backgrounds = [f"adversarial_{name}" for name in BACKGROUNDS]
-        # The authors let both sides of the background terms learn.
-        cycles = {
-            "cycle_synthetic_rainy": distance(synthetic, made["synthetic_cycled"]),
-            "cycle_real_rainy": distance(real, made["real_cycled"]),
-            "cycle_synthetic_clean": distance(
-                made["synthetic_derained"], made["made_real_derained"]
-            ),
-            "cycle_real_clean": distance(
-                made["real_derained"], made["made_synthetic_derained"]
-            ),
-        }
-        squares = {
-            f"mse_{name}": ops.mean(ops.square(made[name] - clean))
-            for name in ("synthetic_derained", "made_real_derained")
-        }
-        weights = {
-            name: "adversarial_clean" if name in backgrounds else "adversarial_rainy"
-            for name in adversarial
-        }
-        weights |= dict.fromkeys(cycles, "cycle") | dict.fromkeys(squares, "mse")
-        losses = {**adversarial, **cycles, **squares}
-        total = sum(self.lambdas[weights[name]] * losses[name] for name in losses)
-        return {"generators": total, **losses}
-
-    def _ask(self, critic, images):
-        """A critic's answers to several batches, in one call: it judges each alone."""
-        answers = getattr(self, critic)(ops.concatenate(images, axis=0))
-        return ops.split(answers, len(images), axis=0)
-
-    def _critic_losses(self, made, synthetic, clean, real, good=True):
-        """Halved sums of "real is real" and "made is made", Eqs. (2)-(4).
-
-        `good`, a scalar bool: whether the pools take the images.
-        """
-        made = {name: ops.stop_gradient(image) for name, image in made.items()}
-        if self.pools:
-            kept = (*BACKGROUNDS, "made_real_rainy", "made_synthetic_rainy")
-            made = {name: self.pools[name](made[name], good=good) for name in kept}
-            self.pools["clean"](clean, good=good)
-            # Each estimate stands against clean images of its own.
-            batch, groups = clean.shape[0], len(BACKGROUNDS)
-            examples = ops.split(self.pools["clean"].draw(groups * batch), groups)
-        else:
-            examples = [clean] * len(BACKGROUNDS)
-        given = {
-            "critic_clean": (examples, [made[name] for name in BACKGROUNDS]),
-            "critic_synthetic": ([synthetic], [made["made_synthetic_rainy"]]),
-            "critic_real": ([real], [made["made_real_rainy"]]),
-        }
-        losses = {}
-        for name, (right, wrong) in given.items():
-            count = len(right)
-            answers = self._ask(name, [*right, *wrong])
-            # alpha counts the clean images against the four estimates together
-            share = self.alpha / len(BACKGROUNDS) if name == "critic_clean" else 1.0
-            # Means over groups of equal size: their sum is `count` times the mean.
-            right, wrong = (
-                ops.concatenate(part, axis=0)
-                for part in (answers[:count], answers[count:])
-            )
-            losses[name] = 0.5 * count * (
-                share * adversarial_loss(right, True, self.adversary)
-                + adversarial_loss(wrong, False, self.adversary)
-            )  # fmt: skip
-            losses[f"{name}_gap"] = ops.mean(right) - ops.mean(wrong)
-        return {"critics": sum(losses[name] for name in CRITICS), **losses}
-
     def trained_variables(self):
         """`(variables of the four networks, variables of the critics)`."""
         networks = self.networks()
@@ -642,3 +400,31 @@ class JRGR(AdversarialTraining, Derainer):
             "pool_size": self.pool_size,
             "crop": self.crop if isinstance(self.crop, int) else list(self.crop),
         }
+
+
+def check_networks(model: Any):
+    """Raises `ValueError` unless `model` can translate rain both ways."""
+    if "make_rain_real" not in getattr(model, "networks", dict)():
+        raise ValueError(
+            "Only a JRGR after joint training makes rain. "
+            f"Received: {type(model).__name__}"
+            f"{f', stage={model.stage!r}' if hasattr(model, 'stage') else ''}."
+        )
+
+
+def check_arguments(
+    variant: str, translation: Any, stage: Any, adversary: Any, lambdas: Any, start: Any
+):
+    """Raises `ValueError` for a name that JRGR does not know."""
+    for name, value, allowed in (
+        ("variant", variant, VARIANTS),
+        ("translation", translation, TRANSLATIONS),
+        ("stage", stage, STAGES),
+        ("adversary", adversary, ADVERSARIES),
+        *(("lambdas", name, tuple(LAMBDAS)) for name in lambdas),
+        *(("start", name, REMOVAL) for name in start),
+    ):
+        if value not in allowed:
+            raise ValueError(
+                f"`{name}` must be one of {allowed}. Received: {name}={value!r}."
+            )

@@ -14,8 +14,8 @@ import keras
 from keras import ops
 
 from tfderain import losses
-from tfderain.layers import ConvNorm
 from tfderain.models.base import Derainer, take_over
+from tfderain.models.layers import ConvNorm, built
 
 
 @keras.saving.register_keras_serializable("tfderain")
@@ -123,8 +123,49 @@ class MENETChannelAttention(keras.layers.Layer):
         }
 
 
-class Encoding:
-    """The first half of the network, for layers with the options of `MENETNetwork`."""
+@keras.saving.register_keras_serializable("tfderain")
+class MENETNetwork(keras.layers.Layer):
+    """MENET's de-raining network (Fig. 3): a U-Net on desubpixel steps.
+
+    Args:
+        num_blocks: int. Residual blocks at a quarter of the size.
+        channel_attention: bool.
+        filters: int. Channels at a quarter of the size, a multiple of 4.
+        normalization: see `ConvNorm`.
+        value_range: float. Images in [0, 1] are multiplied by it on entry and
+            divided by it on exit.
+        **kwargs: `name`, `dtype` and the other `keras.layers.Layer` options.
+
+    Call: `(batch, height, width, 3)` in [0, 1] to the same shape, float32, not
+    clipped; height and width must be multiples of 4, or 16 with channel attention.
+
+    Raises:
+        ValueError: when `filters` is not a multiple of 4.
+    """
+
+    def __init__(
+        self,
+        num_blocks=8,
+        channel_attention=False,
+        filters=64,
+        normalization="batch",
+        value_range=255.0,
+        **kwargs,
+    ):
+        super().__init__(autocast=False, **kwargs)  # the layers inside cast
+        if filters % 4:
+            raise ValueError(
+                f"`filters` must be a multiple of 4. Received: filters={filters}."
+            )
+        self.num_blocks = num_blocks
+        self.channel_attention = channel_attention
+        self.filters = filters
+        self.normalization = normalization
+        self.value_range = value_range
+
+    def build(self, input_shape):
+        self.build_encoder()
+        self.build_decoder()
 
     def build_encoder(self):
         options = {"normalization": self.normalization, "dtype": self.dtype_policy}
@@ -155,24 +196,6 @@ class Encoding:
             for index in range(self.num_blocks)
         ]
 
-    def encode(self, rainy, training=False):
-        """Features at half and a quarter of the size (skips), and the middle ones."""
-        rainy = ops.cast(rainy, "float32") * self.value_range
-        half = ops.space_to_depth(rainy, 2)  # (n, h/2, w/2, 12)
-        half = self.encode_half(half, training=training)
-        quarter = ops.space_to_depth(ops.relu(half), 2)  # (n, h/4, w/4, filters)
-        quarter = self.encode_quarter(quarter, training=training)
-        features = ops.relu(quarter)
-        if self.attention is not None:
-            features = self.attention(features, training=training)
-        for block in self.blocks:
-            features = block(features, training=training)
-        return [half, quarter, features]
-
-
-class Decoding:
-    """The second half of the network, for layers with the options of `MENETNetwork`."""
-
     def build_decoder(self):
         options = {"normalization": self.normalization, "dtype": self.dtype_policy}
         half, quarter = self.filters // 4, self.filters
@@ -195,6 +218,28 @@ class Decoding:
         )
         self.residual.build((None, None, None, half))
 
+    def call(self, rainy, training=False):
+        rain = self.decode(self.encode(rainy, training), training)
+        rainy = ops.cast(rainy, "float32") * self.value_range
+        return (rainy + rain) / self.value_range
+
+    def compute_output_shape(self, input_shape):
+        return input_shape
+
+    def encode(self, rainy, training=False):
+        """Features at half and a quarter of the size (skips), and the middle ones."""
+        rainy = ops.cast(rainy, "float32") * self.value_range
+        half = ops.space_to_depth(rainy, 2)  # (n, h/2, w/2, 12)
+        half = self.encode_half(half, training=training)
+        quarter = ops.space_to_depth(ops.relu(half), 2)  # (n, h/4, w/4, filters)
+        quarter = self.encode_quarter(quarter, training=training)
+        features = ops.relu(quarter)
+        if self.attention is not None:
+            features = self.attention(features, training=training)
+        for block in self.blocks:
+            features = block(features, training=training)
+        return [half, quarter, features]
+
     def decode(self, features, training=False):
         """Minus the rain layer, in the range of values inside the network."""
         half, quarter, features = features
@@ -203,34 +248,12 @@ class Decoding:
         features = self.decode_half(features + half, training=training)
         return ops.cast(ops.depth_to_space(self.residual(features), 2), "float32")
 
-
-def built(layer, channels):
-    layer.build((None, None, None, channels))
-    return layer
-
-
-class Part(keras.layers.Layer):
-    """What the network and each of its halves are made with, see `MENETNetwork`."""
-
-    def __init__(
-        self,
-        num_blocks=8,
-        channel_attention=False,
-        filters=64,
-        normalization="batch",
-        value_range=255.0,
-        **kwargs,
-    ):
-        super().__init__(autocast=False, **kwargs)  # the layers inside cast
-        if filters % 4:
-            raise ValueError(
-                f"`filters` must be a multiple of 4. Received: filters={filters}."
-            )
-        self.num_blocks = num_blocks
-        self.channel_attention = channel_attention
-        self.filters = filters
-        self.normalization = normalization
-        self.value_range = value_range
+    def ordered_weights(self, blocks):
+        """The weights in the order of the call, of `blocks` instead of all blocks."""
+        layers = [self.encode_half, self.encode_quarter]
+        layers += [self.attention] if self.attention is not None else []
+        layers += [*blocks, self.decode_quarter, self.decode_half, self.residual]
+        return [weight for layer in layers for weight in layer.weights]
 
     def get_config(self):
         return {
@@ -241,91 +264,6 @@ class Part(keras.layers.Layer):
             "normalization": self.normalization,
             "value_range": self.value_range,
         }
-
-
-@keras.saving.register_keras_serializable("tfderain")
-class MENETNetwork(Encoding, Decoding, Part):
-    """MENET's de-raining network (Fig. 3): a U-Net on desubpixel steps.
-
-    Args:
-        num_blocks: int. Residual blocks at a quarter of the size.
-        channel_attention: bool.
-        filters: int. Channels at a quarter of the size, a multiple of 4.
-        normalization: see `ConvNorm`.
-        value_range: float. Images in [0, 1] are multiplied by it on entry and
-            divided by it on exit.
-        **kwargs: `name`, `dtype` and the other `keras.layers.Layer` options.
-
-    Call: `(batch, height, width, 3)` in [0, 1] to the same shape, float32, not
-    clipped; height and width must be multiples of 4, or 16 with channel attention.
-
-    Raises:
-        ValueError: when `filters` is not a multiple of 4.
-    """
-
-    def build(self, input_shape):
-        self.build_encoder()
-        self.build_decoder()
-
-    def call(self, rainy, training=False):
-        rain = self.decode(self.encode(rainy, training), training)
-        rainy = ops.cast(rainy, "float32") * self.value_range
-        return (rainy + rain) / self.value_range
-
-    def compute_output_shape(self, input_shape):
-        return input_shape
-
-    def ordered_weights(self, blocks):
-        """The weights in the order of the call, of `blocks` instead of all blocks."""
-        layers = [self.encode_half, self.encode_quarter]
-        layers += [self.attention] if self.attention is not None else []
-        layers += [*blocks, self.decode_quarter, self.decode_half, self.residual]
-        return [weight for layer in layers for weight in layer.weights]
-
-
-@keras.saving.register_keras_serializable("tfderain")
-class MENETEncoder(Encoding, Part):
-    """The first half of `MENETNetwork` alone, for `entanglement.Entangled`.
-
-    Args: as `MENETNetwork`.
-
-    Call: `(batch, height, width, 3)` in [0, 1] to features `[half, quarter, middle]`.
-    """
-
-    def build(self, input_shape):
-        self.build_encoder()
-
-    def call(self, rainy, training=False):
-        return self.encode(rainy, training)
-
-    def compute_output_shape(self, input_shape):
-        batch, *sides, _ = input_shape
-        channels = ((2, self.filters // 4), (4, self.filters), (4, self.filters))
-        return [
-            (batch, *(side and side // step for side in sides), count)
-            for step, count in channels
-        ]
-
-
-@keras.saving.register_keras_serializable("tfderain")
-class MENETDecoder(Decoding, Part):
-    """The second half of `MENETNetwork` alone; its output is added to the rainy image.
-
-    Args: as `MENETNetwork`.
-
-    Call: features `[half, quarter, middle]` to minus the rain layer, float32
-    `(batch, height, width, 3)` on the scale of [0, 1] images.
-    """
-
-    def build(self, input_shape):
-        self.build_decoder()
-
-    def call(self, features, training=False):
-        return self.decode(features, training) / self.value_range
-
-    def compute_output_shape(self, input_shape):
-        batch, *sides, _ = input_shape[0]
-        return (batch, *(side and 2 * side for side in sides), 3)
 
 
 @keras.saving.register_keras_serializable("tfderain")
@@ -350,6 +288,8 @@ class MENET(Derainer):
 
     Reference: Fan et al., 2020, arXiv:2003.09689.
     """
+
+    outer_layers = ("encode_half", "residual")
 
     def __init__(
         self,
@@ -420,14 +360,3 @@ class MENET(Derainer):
             "normalization": network.normalization,
             "value_range": network.value_range,
         }
-
-
-PRESETS = {
-    # The shipped one: no normalisation, images in [0, 1], between MENET and MENET deep.
-    "menet": {
-        "num_blocks": 13,
-        "normalization": None,
-        "value_range": 1.0,
-        "clip_training": False,
-    },
-}

@@ -14,175 +14,18 @@ device only: the archives and the key encoder are not kept alike on several repl
 """
 
 import math
+from typing import Any
 
 import keras
 from keras import ops
 
 from tfderain import losses
 from tfderain import weighting as weightings
-from tfderain.layers import MixtureOfExperts, SqueezeExcitation, pad_to_multiple
 from tfderain.models.contrast import Contrast, unit
-from tfderain.models.drsformer import DRSformer, DRSformerNetwork, SparseBlock, built
-
-SLOPE = 0.1  # of the leaky ReLUs
-
-
-def convolution(filters, kernel_size, name, dtype):
-    return keras.layers.Conv2D(
-        filters, kernel_size, padding="same", dtype=dtype, name=name
-    )
-
-
-@keras.saving.register_keras_serializable("tfderain")
-class Projector(keras.layers.Layer):
-    """Convolution and a residual block with two squeeze-and-excitation layers.
-
-    Args:
-        filters: int. Channels made.
-        gate_ratio: int, see `SqueezeExcitation`.
-        **kwargs: `name`, `dtype` and the other `keras.layers.Layer` options.
-
-    Call: `(batch, height, width, channels)` to `(batch, height, width, filters)`.
-    """
-
-    def __init__(self, filters=128, gate_ratio=16, **kwargs):
-        super().__init__(**kwargs)
-        self.filters = filters
-        self.gate_ratio = gate_ratio
-
-    def build(self, input_shape):
-        dtype, filters = self.dtype_policy, self.filters
-        self.enter = convolution(filters, 3, "enter", dtype)
-        self.enter.build(input_shape)
-        for part in ("first", "second"):
-            layer = convolution(filters, 3, part, dtype)
-            gate = SqueezeExcitation(
-                self.gate_ratio, use_bias=False, dtype=dtype, name=f"{part}_gate"
-            )
-            setattr(self, part, built(layer, filters))
-            setattr(self, f"{part}_gate", built(gate, filters))
-
-    def call(self, features):
-        features = ops.leaky_relu(self.enter(features), SLOPE)
-        change = ops.leaky_relu(self.first_gate(self.first(features)), SLOPE)
-        change = self.second_gate(self.second(change))
-        return ops.leaky_relu(features + change, SLOPE)
-
-    def compute_output_shape(self, input_shape):
-        return (*input_shape[:-1], self.filters)
-
-    def get_config(self):
-        return {
-            **super().get_config(),
-            "filters": self.filters,
-            "gate_ratio": self.gate_ratio,
-        }
-
-
-@keras.saving.register_keras_serializable("tfderain")
-class RepresentationEncoder(keras.layers.Layer):
-    """Places images on the unit spheres of colours and of details and degradation.
-
-    Args:
-        dim: int. Channels of the first convolution and the mixture of experts.
-        filters: int. Channels of the projectors, length of the representations.
-        size: int or `None`. Images are resized to `size` squared (bilinear, any ratio
-            of sides). Defaults to `128`; `None` takes them as they are.
-        num_stages, variant: see `MixtureOfExperts`.
-        patch: see `DRSformerNetwork`.
-        chromatic, degradation: bool. Which projectors there are.
-        gate_ratio: int, see `SqueezeExcitation`. With few filters, a smaller ratio than
-            the authors' keeps enough values in the gates to survive their ReLU.
-        **kwargs: `name`, `dtype` and the other `keras.layers.Layer` options.
-
-    Call: `(batch, height, width, 3)` in [0, 1] to a dict, float32: `"chromatic"` and
-    `"degradation"` `(batch, filters)` of length 1, `"detail"`
-    `(batch, size / patch / 8, size / patch / 8, filters)`, not normalised.
-    """
-
-    def __init__(
-        self,
-        dim=48,
-        filters=128,
-        size=128,
-        num_stages=4,
-        variant="code",
-        patch=1,
-        chromatic=True,
-        degradation=True,
-        gate_ratio=16,
-        **kwargs,
-    ):
-        super().__init__(autocast=False, **kwargs)  # the layers inside cast
-        self.options = {
-            "dim": dim,
-            "filters": filters,
-            "size": size,
-            "num_stages": num_stages,
-            "variant": variant,
-            "patch": patch,
-            "chromatic": chromatic,
-            "degradation": degradation,
-            "gate_ratio": gate_ratio,
-        }
-        self.size = size
-        self.patch = patch
-
-    @property
-    def views(self):
-        """Names of the representations that it makes."""
-        views = ("chromatic",) if self.options["chromatic"] else ()
-        return views + (
-            ("degradation", "detail") if self.options["degradation"] else ()
-        )
-
-    def build(self, input_shape):
-        dtype, options = self.dtype_policy, self.options
-        dim = options["dim"]
-        self.embed = built(convolution(dim, 3, "embed", dtype), 3 * self.patch**2)
-        self.experts = MixtureOfExperts(
-            options["num_stages"], options["variant"], dtype=dtype, name="experts"
-        )
-        built(self.experts, dim)
-        self.chromatic = self.degradation = None
-        for name in ("chromatic", "degradation"):
-            if options[name]:
-                projector = Projector(
-                    options["filters"], options["gate_ratio"], dtype=dtype, name=name
-                )
-                setattr(self, name, built(projector, dim))
-
-    def locate(self, images):
-        """Features `(batch, height / patch, width / patch, dim)` before projection."""
-        images = ops.cast(images, "float32")
-        if self.patch > 1:
-            images = ops.space_to_depth(images, self.patch)
-        return self.experts(self.embed(images))
-
-    def resize(self, images):
-        """Images at the size that the encoder sees, float32."""
-        images = ops.cast(images, "float32")
-        if self.size is None or tuple(images.shape[1:3]) == (self.size, self.size):
-            return images
-        return ops.image.resize(images, (self.size, self.size))
-
-    def call(self, images, views=None):
-        features = self.locate(self.resize(images))
-        views = self.views if views is None else views
-        made = {}
-        if "chromatic" in views:
-            colours = ops.mean(self.chromatic(features), axis=(1, 2))
-            made["chromatic"] = unit(colours)
-        if "degradation" in views:
-            details = self.degradation(features)
-            made["degradation"] = unit(ops.mean(details, axis=(1, 2)))
-            made["detail"] = ops.cast(
-                ops.average_pool(details, 8, strides=8), "float32"
-            )
-        return made
-
-    def get_config(self):
-        return {**super().get_config(), **self.options}
+from tfderain.models.drsformer import DRSformerNetwork, SparseTransformer
+from tfderain.models.layers import built, convolution, pad_to_multiple
+from tfderain.models.representation import SLOPE, RepresentationEncoder
+from tfderain.models.sparse import SparseBlock
 
 
 @keras.saving.register_keras_serializable("tfderain")
@@ -273,12 +116,12 @@ class PromptedBlock(SparseBlock):
 
     def __init__(
         self,
-        num_heads=1,
-        expansion=2.66,
-        cumulative=False,
-        filters=128,
-        views=("chromatic", "degradation"),
-        mixing="alpha",
+        num_heads: int = 1,
+        expansion: float = 2.66,
+        cumulative: bool = False,
+        filters: int = 128,
+        views: Any = ("chromatic", "degradation"),
+        mixing: str = "alpha",
         **kwargs,
     ):
         super().__init__(num_heads, expansion, cumulative, **kwargs)
@@ -311,7 +154,7 @@ class PromptedBlock(SparseBlock):
         features = features + attended + sum(prompts)
         return features + self.feed(self.feed_norm(features))
 
-    def share(self, vector):
+    def share(self, vector: Any):
         """`a` of the mixing, `(batch, 1, 1, 1)` in [0, 1], float32."""
         vector = ops.stop_gradient(ops.cast(vector, "float32"))
         cosine = ops.sum(unit(self.direction) * vector, axis=-1, keepdims=True)
@@ -381,10 +224,10 @@ class RainmerNetwork(DRSformerNetwork):
             "gate_ratio": gate_ratio,
         }
         self.options = {**self.options, **own}
-        chosen = {"chromatic": chromatic, "degradation": degradation}
-        self.views = [view for view, wanted in chosen.items() if wanted]
+        chosen: dict[str, Any] = {"chromatic": chromatic, "degradation": degradation}
+        self.views = [view for view, exists in chosen.items() if exists]
         self.prompting = {"filters": filters, "views": self.views, "mixing": mixing}
-        self.encoder = None
+        self.encoder: Any = None
         if self.views or interaction:
             self.encoder = RepresentationEncoder(
                 self.dim,
@@ -397,7 +240,7 @@ class RainmerNetwork(DRSformerNetwork):
                 dtype=self.dtype_policy,
                 name="encoder",
             )
-        self.interaction = None
+        self.interaction: Any = None
         if interaction:
             self.interaction = SpatialChannelInteraction(
                 dtype=self.dtype_policy, name="interaction"
@@ -439,13 +282,32 @@ class RainmerNetwork(DRSformerNetwork):
         return self.interaction(self.encoder.locate(rainy), features)
 
 
+def contrastive_terms(chromatic: Any, degradation: Any):
+    """Names of the losses of the views that there are."""
+    terms = {"contrast_chromatic": chromatic, "contrast_detail": degradation}
+    return [term for term, has_view in terms.items() if has_view]
+
+
+def weighed(tasks: Any, terms: Any, contrast_weight: Any):
+    """`(tasks, fixed weights)`: the given tasks or Rainmer's, and contrastive terms."""
+    weights = dict.fromkeys(terms, contrast_weight)
+    if tasks is not None:
+        return tasks, weights
+    ssim = losses.StructuralDissimilarity()
+    return {"charbonnier": losses.Charbonnier(), "ssim": ssim}, {"ssim": 0.1, **weights}
+
+
 @keras.saving.register_keras_serializable("tfderain")
-class Rainmer(DRSformer):
+class Rainmer(SparseTransformer):
     """Rainmer with the contrastive training of its representations.
 
     The key encoder and the archives are parts of `contrast`, beside `network`.
 
     Args:
+        dim, num_blocks, num_heads, expansion, num_stages, variant, cumulative, patch:
+            see `DRSformerNetwork`.
+        filters, encoder_size, chromatic, degradation, interaction, mixing, gate_ratio:
+            see `RainmerNetwork`.
         contrast_weight: float. Of each contrastive term. `0.0` leaves out the contrast
             with its key encoder and archives, as for a model to be shipped:
             `Rainmer(**options, contrast_weight=0.0).adopt(trained)`.
@@ -454,18 +316,34 @@ class Rainmer(DRSformer):
         weighting: `tfderain.weighting.Weighting`. Defaults to 0.1 for 1 - SSIM and
             `contrast_weight` for each contrastive term.
         clip_training: bool. See `Derainer`. Defaults to `False` as the authors.
-        **kwargs: the options of `RainmerNetwork` and `DRSformerNetwork`, `name`,
-            `dtype` and the other `keras.Model` options.
+        **kwargs: `name`, `dtype` and the other `keras.Model` options.
 
     35,825,344 weights with the authors' widths, the defaults. The paper's ablations are
     without chromatic view, without degradation view, without interaction, and without
     all three (the baseline, DRSformer).
     """
 
-    network_class = RainmerNetwork
+    @classmethod
+    def shipped(cls, model_config):
+        return {**model_config, "contrast_weight": 0.0}  # without the key encoder
 
     def __init__(
         self,
+        dim=48,
+        num_blocks=(4, 6, 6, 8),
+        num_heads=(1, 2, 4, 8),
+        expansion=2.66,
+        num_stages=4,
+        variant="code",
+        cumulative=False,
+        patch=1,
+        filters=128,
+        encoder_size=128,
+        chromatic=True,
+        degradation=True,
+        interaction=True,
+        mixing="alpha",
+        gate_ratio=16,
         contrast_weight=0.1,
         num_negatives=4,
         num_archived=256,
@@ -473,37 +351,42 @@ class Rainmer(DRSformer):
         temperature=1.0,
         tasks=None,
         weighting=None,
+        clip_training=False,
         **kwargs,
     ):
-        views = {"chromatic": "contrast_chromatic", "degradation": "contrast_detail"}
-        terms = [term for view, term in views.items() if kwargs.get(view, True)]
-        terms = terms if contrast_weight else []
-        if tasks is None:
-            tasks = {
-                "charbonnier": losses.Charbonnier(),
-                "ssim": losses.StructuralDissimilarity(),
-            }
-            weights = {"ssim": 0.1, **dict.fromkeys(terms, contrast_weight)}
-        else:
-            weights = dict.fromkeys(terms, contrast_weight)
+        terms = contrastive_terms(chromatic, degradation) if contrast_weight else []
+        tasks, weights = weighed(tasks, terms, contrast_weight)
         super().__init__(
+            patch,
             tasks=tasks,
             weighting=weighting or weightings.Fixed(weights),
+            clip_training=clip_training,
             more_losses=terms,
             **kwargs,
         )
-        self.contrast_options = {
-            "num_negatives": num_negatives,
-            "num_archived": num_archived,
-            "momentum": momentum,
-            "temperature": temperature,
-        }
+        self.network = RainmerNetwork(
+            *(filters, encoder_size, chromatic, degradation, interaction),
+            *(mixing, gate_ratio),
+            dim=dim,
+            num_blocks=num_blocks,
+            num_heads=num_heads,
+            expansion=expansion,
+            num_stages=num_stages,
+            variant=variant,
+            cumulative=cumulative,
+            patch=patch,
+            dtype=self.dtype_policy,
+            name="network",
+        )
         self.contrast_weight = contrast_weight
-        self.contrast = None
-        if terms:
-            self.contrast = Contrast(
-                self.network.encoder, **self.contrast_options, name="contrast"
-            )
+        names = ("num_negatives", "num_archived", "momentum", "temperature")
+        values = (num_negatives, num_archived, momentum, temperature)
+        self.contrast_options: dict[str, Any] = dict(zip(names, values, strict=True))
+        self.contrast: Any = self.make_contrast() if terms else None
+
+    def make_contrast(self):
+        encoder = self.network.encoder
+        return Contrast(encoder, **self.contrast_options, name="contrast")
 
     def build(self, input_shape):
         super().build(input_shape)
@@ -533,6 +416,23 @@ class Rainmer(DRSformer):
         )
         return derained, task_losses
 
+    @property
+    def views(self):
+        """Names of the representations that prompt the decoder."""
+        return self.network.views
+
+    def represent(self, images):
+        """Where images lie on the unit spheres of the views.
+
+        Args:
+            images: `(batch, height, width, 3)` in [0, 1].
+
+        Returns:
+            `{view: float32 (batch, filters)}`, rows of length 1.
+        """
+        encoder = self.network.encoder
+        return encoder(encoder.resize(images), views=self.views)
+
     def seen(self, *images):
         """Images at the size of the encoder."""
         images = [pad_to_multiple(x, self.stride) for x in images]
@@ -545,7 +445,7 @@ class Rainmer(DRSformer):
             finite = ops.equal(self.bad_steps_in_a_row, 0)
             entries = self.contrast.entries(*self.seen(rainy, clean))
             self.contrast.remember(self.gather_batch(entries), finite)
-            # The authors move it at the begin of the next step: the same.
+            # The authors move it at the start of the next step: the same.
             self.contrast.follow(self.network.encoder, finite)
         return results
 
@@ -563,22 +463,3 @@ class Rainmer(DRSformer):
             **self.contrast_options,
             "contrast_weight": self.contrast_weight,
         }
-
-
-PRESETS = {
-    # For two cores: half the sizes inside, a quarter of the authors' channels, one
-    # stage of experts; 662,864 weights. The key encoder follows faster, as fewer steps
-    # need.
-    "rainmer": {
-        "dim": 12,
-        "num_blocks": (1, 1, 1, 1),
-        "num_heads": (1, 2, 4, 8),
-        "expansion": 2.0,
-        "num_stages": 1,
-        "patch": 2,
-        "filters": 48,
-        "gate_ratio": 4,
-        "encoder_size": 64,
-        "momentum": 0.9,
-    },
-}

@@ -1,6 +1,6 @@
 """ResUNet: a U-Net of plain residual blocks, the network of the default preset.
 
-An own design, for two cores, phones and browsers: 3x3 convolutions with ReLU and
+Our own design, for two cores, phones and browsers: 3x3 convolutions with ReLU and
 nothing else. No normalisation, attention or depthwise convolution, so that it is fast
 everywhere, close in int8 and equal in tiles. It works on pixels unshuffled by 2, where
 the same arithmetic gave more than at full size (25.8 against 25.4 dB on real pairs
@@ -11,17 +11,27 @@ https://arxiv.org/abs/1707.02921), skips that are added as in NAFNet (Chen et al
 https://arxiv.org/abs/2204.04676), desubpixel steps as in MENET.
 """
 
+import itertools
+from typing import Any
+
 import keras
 from keras import ops
 
 from tfderain import losses
-from tfderain.layers import Convolution
 from tfderain.models.base import Derainer
+from tfderain.models.layers import Convolution
 
 RESIDUAL_GAIN = 0.3  # of the second kernels' start: blocks begin near the identity
 
 
-def convolution(filters, kernel_size, name, gain=2.0, dtype=None, **options):
+def convolution(
+    filters: int,
+    kernel_size: int,
+    name: str,
+    gain: float = 2.0,
+    dtype: Any = None,
+    **options,
+):
     """A convolution with bias whose kernel starts with variance `gain / fan_in`."""
     return Convolution(
         filters,
@@ -115,13 +125,11 @@ class ResUNetNetwork(keras.layers.Layer):
             ]
 
         pixels, steps = 3 * self.stem**2, range(len(self.up))
-        first, pairs = self.filters[0], list(zip(self.filters, self.filters[1:]))
+        first, pairs = self.filters[0], list(itertools.pairwise(self.filters))
         self.enter = built(convolution(first, 3, "enter", 1.0, dtype), pixels)
         self.encoders = [blocks(i, count, "down") for i, count in enumerate(self.down)]
         self.reduces = [
-            built(
-                convolution(wide, 2, f"reduce_{i}", 1.0, dtype, strides=2), narrow
-            )
+            built(convolution(wide, 2, f"reduce_{i}", 1.0, dtype, strides=2), narrow)
             for i, (narrow, wide) in enumerate(pairs)
         ]
         self.expands = [
@@ -134,7 +142,8 @@ class ResUNetNetwork(keras.layers.Layer):
 
     def call(self, rainy, training=False):
         rainy = ops.cast(rainy, "float32")
-        features = self.enter(ops.space_to_depth(rainy, self.stem))  # (n, h/2, w/2, f)
+        pixels = ops.space_to_depth(rainy, self.stem) if self.stem > 1 else rainy
+        features = self.enter(pixels)  # (n, h/2, w/2, filters[0])
         skips = []
         for level, encoder in enumerate(self.encoders):
             for block in encoder:
@@ -147,7 +156,8 @@ class ResUNetNetwork(keras.layers.Layer):
             features = features + skips[level]
             for block in self.decoders[level]:
                 features = block(features)
-        rain = ops.depth_to_space(self.leave(features), self.stem)  # minus the rain
+        rain = self.leave(features)  # minus the rain
+        rain = ops.depth_to_space(rain, self.stem) if self.stem > 1 else rain
         return rainy + ops.cast(rain, "float32")
 
     def compute_output_shape(self, input_shape):
@@ -220,6 +230,3 @@ class ResUNet(Derainer):
             "up": network.up,
             "stem": network.stem,
         }
-
-
-PRESETS = {"resunet": {}}

@@ -1,15 +1,17 @@
-"""The training step on `tf.GradientTape` that every network shares.
+"""Training step of all networks on `tf.GradientTape`.
 
 Works as a graph under `fit`, with `jit_compile=True`, with loss scaling, and under
 `tf.distribute.MirroredStrategy` with the numbers of one replica that sees the whole
 batch. A step whose loss or gradients are not finite changes nothing and is counted.
 """
 
+from typing import Any
+
 import keras
 import tensorflow as tf
 
 
-def mean_over_replicas(tensors):
+def mean_over_replicas(tensors: Any):
     """Means of a nest of tensors over all replicas; the nest itself on one device."""
     if tf.distribute.get_strategy().num_replicas_in_sync == 1:
         return tensors
@@ -17,7 +19,7 @@ def mean_over_replicas(tensors):
     return context.all_reduce(tf.distribute.ReduceOp.MEAN, tensors)
 
 
-def shared_gradient_norms(tape, losses, kernel):
+def shared_gradient_norms(tape: Any, losses: Any, kernel: Any):
     """`{task: l2 norm of d loss / d kernel}` of the whole batch over all replicas."""
     kernel = kernel.value if hasattr(kernel, "value") else kernel
     gradients = {task: tape.gradient(loss, kernel) for task, loss in losses.items()}
@@ -25,17 +27,17 @@ def shared_gradient_norms(tape, losses, kernel):
     return {task: tf.norm(tf.cast(g, tf.float32)) for task, g in gradients.items()}
 
 
-def all_finite(loss, gradients):
+def all_finite(loss: Any, gradients: Any):
     """Whether loss and gradients are finite on every replica, a scalar bool."""
     checks = [tf.reduce_all(tf.math.is_finite(t)) for t in (loss, *gradients)]
     finite = tf.cast(tf.reduce_all(tf.stack(checks)), tf.float32)
     return mean_over_replicas(finite) >= 1.0
 
 
-def apply_if(finite, optimizer, gradients, variables):
+def apply_if(finite: Any, optimizer: Any, gradients: Any, variables: Any):
     """Lets the optimizer step where `finite` is true, and changes nothing elsewhere.
 
-    Under a strategy the condition has to stand outside of the replicas, because
+    Under a strategy the condition has to be outside the replicas, because
     the optimizer merges their gradients inside its step.
     """
 
@@ -60,7 +62,7 @@ def apply_if(finite, optimizer, gradients, variables):
     )
 
 
-class TapeTraining:
+class TapeTraining(keras.Model):
     """Gives a `Derainer` its `train_step` and `test_step` on the TensorFlow backend."""
 
     def make_train_function(self, force=False):
@@ -127,7 +129,7 @@ class AdversarialTraining(TapeTraining):
     A model with `stage == "joint"` gives `joint_losses(*images)`, whose `generators`
     and `critics` are minimised by the two groups of `trained_variables()`. All
     gradients come from one forward pass and are applied together: the same as one
-    after the other, since the made images were computed before.
+    after the other, since the generated images were computed before.
     """
 
     def train_step(self, data):

@@ -5,6 +5,8 @@ a fork of pytorch-CycleGAN-and-pix2pix); equal outputs are proven in
 tests/models/test_translators.py. They work on images in [-1, 1], or on rain layers.
 """
 
+from typing import Any
+
 import keras
 from keras import ops
 
@@ -12,7 +14,7 @@ NORMALIZATIONS = ("batch", "instance", None)
 STATISTICS = ("moving", "image")
 
 
-def normal(mean=0.0):
+def normal(mean: float = 0.0):
     """The initialisation of both papers: a normal distribution, deviation 0.02."""
     return keras.initializers.RandomNormal(mean, 0.02)
 
@@ -191,14 +193,18 @@ class UNet(Translator):
             above = widths[level - 1] if level else 3
             # Normalising single pixels at the bottom would leave nothing of them.
             plain = level in (0, last)
-            halve = {"padding": "same", "name": f"down_{level}"}
-            self.downs.append(self.convolution(above, width, 4, 2, **halve))
+            self.downs.append(
+                self.convolution(
+                    above, width, 4, 2, padding="same", name=f"down_{level}"
+                )
+            )
             self.down_norms.append(
                 None if plain else self.norm(f"down_norm_{level}", width)
             )
             below = width if level == last else 2 * width
-            double = {"padding": "same", "name": f"up_{level}", "bias": level == 0}
-            self.ups.append(self.convolution(below, above, 4, 2, up=True, **double))
+            options: dict = {"padding": "same", "name": f"up_{level}"}
+            options["bias"] = level == 0
+            self.ups.append(self.convolution(below, above, 4, 2, up=True, **options))
             self.up_norms.append(
                 self.norm(f"up_norm_{level}", above) if level else None
             )
@@ -295,7 +301,7 @@ class ResNetGenerator(Translator):
         return {**super().get_config(), "num_blocks": self.num_blocks}
 
 
-def mirrored(features, width):
+def mirrored(features: Any, width: int):
     """Reflection padding on all four sides."""
     return ops.pad(
         features, ((0, 0), (width, width), (width, width), (0, 0)), mode="reflect"

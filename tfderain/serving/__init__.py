@@ -1,4 +1,4 @@
-"""A server with TensorFlow Serving's REST and gRPC interfaces, for LiteRT presets.
+"""Server with TensorFlow Serving's REST and gRPC interfaces, for LiteRT presets.
 
 ```python
 from tfderain import serving

@@ -1,4 +1,4 @@
-"""The images of all calls in one bounded queue, and the threads that derain them.
+"""Queue of the images of all calls, bounded, and the threads that derain them.
 
 Images of different calls, and those of one call, are worked on side by side; which
 answer belongs to which call is kept by the call itself. A call that has failed, was
@@ -9,7 +9,9 @@ import logging
 import threading
 import time
 from collections import deque
+from collections.abc import Callable
 from concurrent.futures import Future
+from typing import Any
 
 from tfderain.serving.refusal import Refusal
 
@@ -31,7 +33,7 @@ class Call:
             gives the call up.
     """
 
-    def __init__(self, images: list, restore, deadline: float):
+    def __init__(self, images: list, restore: Callable, deadline: float):
         self.images = images
         self.restore = restore
         self.deadline = deadline
@@ -45,7 +47,7 @@ class Call:
         """Whether no further image of this call needs to be derained."""
         return self.future.done() or time.monotonic() > self.deadline
 
-    def answer(self, number: int, answer):
+    def answer(self, number: int, answer: Any):
         """Takes the answer to one image, and finishes with the last."""
         with self._lock:
             self._answers[number] = answer
@@ -74,7 +76,7 @@ class Engine:
         metrics: `tfderain.serving.metrics.Metrics`.
     """
 
-    def __init__(self, restorers: list, capacity: int, metrics):
+    def __init__(self, restorers: list, capacity: int, metrics: Any):
         self.capacity = capacity
         self.metrics = metrics
         self._waiting = deque()

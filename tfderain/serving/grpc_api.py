@@ -6,6 +6,7 @@
 import logging
 import time
 from concurrent.futures import CancelledError, ThreadPoolExecutor
+from typing import Any
 
 import numpy as np
 
@@ -75,7 +76,7 @@ def _servicers(service, messages, grpc):
     return Predictions(), Models()
 
 
-def predict(service, messages, request, context):
+def predict(service: Any, messages: Any, request: Any, context: Any):
     """Answers `PredictionService.Predict`."""
     left = context.time_remaining()  # None without a deadline of the client
     seconds = (
@@ -108,7 +109,7 @@ def predict(service, messages, request, context):
     return response
 
 
-def model_metadata(service, messages, request, context):
+def model_metadata(service: Any, messages: Any, request: Any, context: Any):
     """Answers `PredictionService.GetModelMetadata`."""
     check_model(service, request)
     if list(request.metadata_field) != ["signature_def"]:
@@ -138,7 +139,7 @@ def model_metadata(service, messages, request, context):
     return response
 
 
-def model_status(service, messages, request, context):
+def model_status(service: Any, messages: Any, request: Any, context: Any):
     """Answers `ModelService.GetModelStatus`."""
     check_model(service, request)
     response = messages.status.GetModelStatusResponse()
@@ -148,7 +149,7 @@ def model_status(service, messages, request, context):
     return response
 
 
-def check_model(service, request):
+def check_model(service: Any, request: Any):
     """Finds the model that a request names.
 
     Raises:
@@ -163,14 +164,14 @@ def check_model(service, request):
     service.check(spec.name, version)
 
 
-def describe(service, spec, signature_name=""):
+def describe(service: Any, spec: Any, signature_name: str = ""):
     """Fills the `ModelSpec` of an answer."""
     spec.name = service.name
     spec.version.value = service.version
     spec.signature_name = signature_name
 
 
-def find_input(request, signature):
+def find_input(request: Any, signature: Any):
     """Returns the only input of a request, a `TensorProto`."""
     if set(request.inputs) != {signature.rainy}:
         sent = ", ".join(sorted(request.inputs))
@@ -181,7 +182,7 @@ def find_input(request, signature):
     return request.inputs[signature.rainy]
 
 
-def read_tensor(tensor, signature, messages, limit: int) -> list:
+def read_tensor(tensor: Any, signature: Any, messages: Any, limit: int) -> list:
     """Returns the images of a `TensorProto`: bytes, or arrays `(height, width, 3)`.
 
     Args:
@@ -226,7 +227,7 @@ def _floats(tensor, shape, limit):
     )
 
 
-def write_tensor(tensor, derained: list, rainy, messages):
+def write_tensor(tensor: Any, derained: list, rainy: Any, messages: Any):
     """Writes the images of an answer, in the shape of the images that came."""
     tensor.dtype = rainy.dtype
     tensor.tensor_shape.CopyFrom(rainy.tensor_shape)

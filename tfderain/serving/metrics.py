@@ -1,7 +1,8 @@
-"""What `/metrics` tells Prometheus: calls, their times, the queue, the process."""
+"""Metrics for Prometheus at `/metrics`: calls, their times, the queue, the process."""
 
 import contextlib
 import time
+from collections.abc import Callable
 
 from tfderain.serving.refusal import Refusal
 
@@ -56,7 +57,7 @@ class Metrics:
             "tfderain_requests_open", "Calls in progress.", registry=registry
         )
 
-    def watch(self, queue, calls):
+    def watch(self, queue: Callable, calls: Callable):
         """Names the functions that return how many images wait and calls are open."""
         self._queue.set_function(queue)
         self._open.set_function(calls)

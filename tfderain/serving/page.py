@@ -1,10 +1,11 @@
-"""The page of `web/`, as `make web` builds it, below the addresses of the REST API.
+"""Page of `web/`, as `make web` builds it, below the addresses of the REST API.
 
 ```python
 serving.Settings(ui=serving.PAGE)  # or the folder of a copy
 ```
 """
 
+import os
 from pathlib import Path
 
 # Of a checkout; an installed package has no page, which is larger than all the rest.
@@ -25,7 +26,7 @@ TYPES = {
 }
 
 
-def check(folder) -> Path:
+def check(folder: str | os.PathLike) -> Path:
     """Returns the folder of a built page.
 
     Raises:
@@ -41,7 +42,7 @@ def check(folder) -> Path:
     return Path(folder)
 
 
-def files(folder):
+def files(folder: str | os.PathLike):
     """Returns the ASGI application that answers with the files of the page."""
     from starlette.staticfiles import StaticFiles
 

@@ -1,4 +1,4 @@
-"""TensorFlow Serving's messages, without starting TensorFlow.
+"""Protocol messages of TensorFlow Serving, without starting TensorFlow.
 
 `tensorflow_serving` imports `tensorflow.core...`, generated classes that need nothing
 but protobuf. Python runs the parent package first, which would start all of TensorFlow:
@@ -19,7 +19,7 @@ def load() -> types.SimpleNamespace:
     """Returns the modules of messages and services.
 
     Where TensorFlow is loaded already, they are just imported. Else an empty module
-    stands in for it meanwhile; a later `import tensorflow` works as ever.
+    stands in for it meanwhile; a later `import tensorflow` still works.
 
     Raises:
         ImportError: if tensorflow-serving-api is not installed.
@@ -27,7 +27,7 @@ def load() -> types.SimpleNamespace:
     with _LOCK:
         spec = importlib.util.find_spec("tensorflow")
         stand_in = "tensorflow" not in sys.modules and spec is not None
-        if stand_in:
+        if stand_in and spec:
             sys.modules["tensorflow"] = importlib.util.module_from_spec(spec)
         try:
             return _import()

@@ -1,4 +1,6 @@
-"""Why a call got no answer, in the words of gRPC; TensorFlow Serving uses them too."""
+"""Refusals of calls, in the words of gRPC; TensorFlow Serving uses them too."""
+
+from tfderain import errors
 
 # As TensorFlow Serving's `ToHTTPStatusCode` has it, except RESOURCE_EXHAUSTED, where
 # 503 tells load balancers and clients to try again.
@@ -26,7 +28,7 @@ class Refusal(Exception):
     def __init__(self, code: str, message: str, http: int | None = None):
         super().__init__(message)
         self.code = code
-        self.message = " ".join(message.split())
+        self.message = errors.one_line(message)
         self.http = http or HTTP[code]
 
     def about(self, number: int, count: int) -> "Refusal":

@@ -8,30 +8,45 @@ Beyond TensorFlow Serving's: `GET /v1/models`, for the page of `web/`, and that 
 
 import asyncio
 import contextlib
+import os
 import time
+from typing import Any
 
 from tfderain.serving import json_tensors, page, signatures
 from tfderain.serving.refusal import Refusal, invalid, too_large
 from tfderain.serving.service import Service
 
 
-def application(service: Service, ui=None):
+def application(service: Service, ui: str | os.PathLike | None = None):
     """Returns the ASGI application of a service.
 
     Args:
         service: what answers.
         ui: folder of the built page, or `None` for no page.
     """
-    from fastapi import FastAPI, Request, Response
-    from fastapi.concurrency import run_in_threadpool
-    from fastapi.responses import JSONResponse
-    from starlette.exceptions import HTTPException
+    from fastapi import FastAPI, Request
 
     # Without the pages of documentation: they would load scripts from elsewhere.
     app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None)
-    # JSON of floats takes 16 times its size as Python's lists; Python's lock lets no
-    # more than one thread work on it anyway.
-    turns = asyncio.Semaphore(2)
+    _add_errors(app)
+    _add_health(app, service)
+    _add_models(app, service)
+    _add_predict(app, service)
+
+    @app.api_route("/v1/{path:path}", methods=["GET", "POST"])
+    async def malformed(request: Request, path: str):
+        raise invalid(f"Malformed request: {request.method} /v1/{path}")
+
+    if ui:
+        app.mount("/", page.files(ui))
+    return app
+
+
+def _add_errors(app):
+    """Answers that say what went wrong."""
+    from fastapi import Request
+    from fastapi.responses import JSONResponse
+    from starlette.exceptions import HTTPException
 
     @app.exception_handler(Refusal)
     async def refused(request: Request, error: Refusal):
@@ -46,6 +61,13 @@ def application(service: Service, ui=None):
     async def broken(request: Request, error: Exception):
         return JSONResponse({"error": f"Internal error: {type(error).__name__}"}, 500)
 
+
+def _add_health(app, service):
+    """`/healthz` and `/metrics`."""
+    from fastapi import Response
+    from fastapi.concurrency import run_in_threadpool
+    from fastapi.responses import JSONResponse
+
     @app.get("/healthz")
     async def healthz():
         if service.stopping:
@@ -56,6 +78,10 @@ def application(service: Service, ui=None):
     async def metrics():
         numbers, kind = await run_in_threadpool(service.metrics.page)
         return Response(numbers, media_type=kind)
+
+
+def _add_models(app, service):
+    """What is served: its name, state and signatures."""
 
     @app.get("/v1/models")
     async def models():
@@ -75,17 +101,22 @@ def application(service: Service, ui=None):
             service.check(name, version)
             return model_metadata(service)
 
+
+def _add_predict(app, service):
+    """Images to derained images."""
+    from fastapi import Request, Response
+    from fastapi.concurrency import run_in_threadpool
+
+    # JSON of floats takes 16 times its size as Python's lists; Python's lock lets no
+    # more than one thread work on it anyway.
+    turns = asyncio.Semaphore(2)
+
     @app.post("/v1/models/{name}:predict")
     @app.post("/v1/models/{name}/versions/{version:int}:predict")
     async def predict(request: Request, name: str, version: int | None = None):
         until = time.monotonic() + service.limits.seconds
         with service.metrics.call("rest", "Predict"), service.admitted():
-            try:
-                async with asyncio.timeout(service.limits.seconds):
-                    body = await read_body(request, service.limits.body)
-            except TimeoutError as error:
-                message = "The request did not arrive in time."
-                raise Refusal("DEADLINE_EXCEEDED", message, 408) from error
+            body = await body_in_time(request, service.limits)
             # Megabytes of JSON would hold up the other connections.
             async with turns:
                 signature, images, row = await run_in_threadpool(
@@ -101,16 +132,22 @@ def application(service: Service, ui=None):
                 )
         return Response(answer, media_type="application/json")
 
-    @app.api_route("/v1/{path:path}", methods=["GET", "POST"])
-    async def malformed(request: Request, path: str):
-        raise invalid(f"Malformed request: {request.method} /v1/{path}")
 
-    if ui:
-        app.mount("/", page.files(ui))
-    return app
+async def body_in_time(request: Any, limits: Any) -> bytes:
+    """Returns the body of a request that must arrive within `limits.seconds`.
+
+    Raises:
+        Refusal: if it does not, or as `read_body`.
+    """
+    try:
+        async with asyncio.timeout(limits.seconds):
+            return await read_body(request, limits.body)
+    except TimeoutError as error:
+        message = "The request did not arrive in time."
+        raise Refusal("DEADLINE_EXCEEDED", message, 408) from error
 
 
-async def read_body(request, limit: int) -> bytes:
+async def read_body(request: Any, limit: int) -> bytes:
     """Returns the body of a request; stops reading at `limit` bytes.
 
     Raises:
@@ -133,7 +170,7 @@ async def read_body(request, limit: int) -> bytes:
     return bytes(body)
 
 
-def understand(service, name: str, version: int | None, body: bytes):
+def understand(service: Any, name: str, version: int | None, body: bytes):
     """Returns the signature, the images, and whether they came in the row form.
 
     Raises:
@@ -145,7 +182,7 @@ def understand(service, name: str, version: int | None, body: bytes):
     return signature, *json_tensors.read_images(document, signature)
 
 
-async def answers(request, service, future, seconds: float) -> list:
+async def answers(request: Any, service: Any, future: Any, seconds: float) -> list:
     """Waits for the images of a call, as long as there is time and a client.
 
     Raises:

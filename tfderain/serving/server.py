@@ -1,4 +1,4 @@
-"""Ports, start and stop of a server for one model."""
+"""Server of one model: its ports, start and stop."""
 
 import ipaddress
 import os
@@ -9,12 +9,13 @@ import time
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
 
-from tfderain import engines, runtime
-from tfderain.serving import page
+from tfderain import extras, presets, runtime
+from tfderain.runtime import engines
+from tfderain.serving import page, protos
 from tfderain.serving.engine import Engine
 from tfderain.serving.metrics import Metrics
 from tfderain.serving.service import Limits, Service
@@ -41,7 +42,7 @@ class Settings:
         max_pixels: int. Height times width of an image.
         timeout: float. Seconds for a request.
         grace: float. Seconds that requests may take to finish after `stop`.
-        tile: see `tfderain.runtime.Restorer`.
+        tile, scales: see `tfderain.runtime.Restorer`.
         runtime: `"litert"`, `"tensorflow"` or `None`, for that which suits the model.
         ui: path. Folder of the built page, to be served at `/`; `None` for no page.
     """
@@ -57,7 +58,8 @@ class Settings:
     max_pixels: int = 50_000_000
     timeout: float = 60.0
     grace: float = 30.0
-    tile: str | int | None = "auto"
+    tile: int | Literal["auto"] | None = "auto"
+    scales: int | Literal["auto"] = "auto"
     runtime: str | None = None
     ui: str | os.PathLike | None = None
 
@@ -94,7 +96,7 @@ class Server:
         ValueError: if the model cannot be loaded or a setting does not fit.
     """
 
-    def __init__(self, model="menet", settings: Settings | None = None):
+    def __init__(self, model: Any = presets.DEFAULT, settings: Settings | None = None):
         self.settings = settings = settings or Settings()
         require_packages(settings.grpc_port is not None)
         self.name, self.version = name_and_version(model, settings.name)
@@ -197,7 +199,7 @@ class Server:
         self.rest_address = f"http://{_bracketed(self.settings.host)}:{port}"
 
 
-def serve(model, settings: Settings, ready: Callable[[Server], None]) -> bool:
+def serve(model: Any, settings: Settings, ready: Callable[[Server], None]) -> bool:
     """Serves a model until the process gets SIGTERM or Ctrl-C.
 
     The first signal lets the requests that are here finish; a second one stops at once.
@@ -243,32 +245,20 @@ def require_packages(grpc: bool):
     Raises:
         ImportError: if a package of the extra `serve` is not installed.
     """
-    try:
-        import fastapi  # noqa: F401
-        import prometheus_client  # noqa: F401
-        import uvicorn  # noqa: F401
-
-        if grpc:
-            import grpc as _  # noqa: F401
-
-            from tfderain.serving import protos
-
-            protos.load()
-    except ImportError as error:
-        raise ImportError(
-            'Serving needs `pip install "tfderain[serve]"`. '
-            f"Received: {' '.join(str(error).split())}."
-        ) from error
+    extras.require("fastapi", "prometheus_client", "uvicorn", extra="serve")
+    if grpc:
+        extras.require("grpc", extra="serve")
+        protos.load()
 
 
-def name_and_version(model, name: str | None = None) -> tuple[str, int]:
+def name_and_version(model: Any, name: str | None = None) -> tuple[str, int]:
     """Returns the name and version that clients use for a model.
 
     Raises:
-        ValueError: if the name does not fit into an address.
+        ValueError: if the name cannot be part of an address.
     """
-    path = Path(model)
-    folder = engines.saved_model(model)
+    located = presets.locate(model)
+    path, folder = located.path, located.saved_model
     version = int(folder.name) if folder and folder.name.isdecimal() else 1
     if path.name.isdecimal():  # exported/menet/1
         path = path.resolve().parent
@@ -280,9 +270,9 @@ def name_and_version(model, name: str | None = None) -> tuple[str, int]:
     return name, version
 
 
-def open_restorers(model, settings: Settings) -> list:
+def open_restorers(model: Any, settings: Settings) -> list:
     """Returns a warm `Restorer` for each worker."""
-    kind = settings.runtime or engines.suited(model)
+    kind = settings.runtime or presets.locate(model).runtime
     processors = engines.processors()
     # TensorFlow spreads one image over all processors, and its copies are large.
     workers = settings.workers or (1 if kind == "tensorflow" else min(processors, 4))
@@ -290,7 +280,9 @@ def open_restorers(model, settings: Settings) -> list:
     restorers = []
     # One after the other: `Restorer` holds back LiteRT's greeting on file descriptor 2.
     for _ in range(workers):
-        restorer = runtime.Restorer(model, kind, threads, settings.tile)
+        restorer = runtime.Restorer(
+            model, kind, threads, settings.tile, scales=settings.scales
+        )
         # So that the first request does not pay for what is traced or packed.
         restorer.derain(np.zeros((restorer.stride, restorer.stride, 3), np.float32))
         restorers.append(restorer)

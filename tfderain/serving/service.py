@@ -1,4 +1,4 @@
-"""One call for images, whichever way it came: checks, limits, queue, deadline."""
+"""Calls by REST or gRPC: checks, limits, queue and deadline."""
 
 import contextlib
 import threading

@@ -1,4 +1,4 @@
-"""What a model can be asked for: the signatures of the exported SavedModel.
+"""Signatures by which a model is called: those of the exported SavedModel.
 
 Names, aliases and types are a contract: a client of this server must run unchanged
 against TensorFlow Serving with the folder that `tfderain export` writes.
@@ -6,6 +6,7 @@ against TensorFlow Serving with the folder that `tfderain export` writes.
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -37,8 +38,10 @@ class Signature:
     restore: Callable
 
 
-def restore_file(restorer, data: bytes, max_pixels: int, progress) -> bytes:
-    """Derains an image file, in the way of the SavedModel's graph.
+def restore_file(
+    restorer: Any, data: bytes, max_pixels: int, progress: Callable | None
+) -> bytes:
+    """Derains an image file as the SavedModel's graph does.
 
     Like TensorFlow's `decode_image`, it gives 8-bit RGB in the order stored: alpha is
     dropped and the EXIF orientation is not applied. EXIF and ICC profile, which that
@@ -67,11 +70,13 @@ def _as_rgb(picture):
     pixels = images.to_uint8(picture.pixels)
     if pixels.ndim == 3:
         return replace(picture, pixels=pixels, alpha=None)
-    pixels = np.repeat(pixels[:, :, None], 3, axis=2)
-    return replace(picture, pixels=pixels, alpha=None, icc=None)  # a profile of grey
+    # the profile of a grey picture is one of grey
+    return replace(picture, pixels=images.to_rgb(pixels), alpha=None, icc=None)
 
 
-def restore_tensor(restorer, rainy: np.ndarray, max_pixels: int, progress):
+def restore_tensor(
+    restorer: Any, rainy: np.ndarray, max_pixels: int, progress: Callable | None
+):
     """Derains a float32 image `(height, width, 3)` in [0, 1]; returns the same."""
     height, width = rainy.shape[:2]
     if height * width > max_pixels:

@@ -1,5 +1,6 @@
-// Derains the pixels of a picture tile by tile, as tfderain/runtime.py does.
+// Derains the pixels of a picture tile by tile, as tfderain/runtime/restorer.py does.
 
+import { addDoubled, countScales, halved, sizes } from "./scales.js";
 import { blendWeights, OVERLAP, planTiles, reflectIndex, roundUp, TILE } from "./tiling.js";
 
 /**
@@ -11,46 +12,72 @@ import { blendWeights, OVERLAP, planTiles, reflectIndex, roundUp, TILE } from ".
  *   tile; throws to stop.
  * @returns {Promise<Uint8ClampedArray>} RGBA; alpha is that of `rainy`.
  */
-export async function restore(rainy, networkFor, stride, onTile) {
-  const padded = [roundUp(rainy.height, stride), roundUp(rainy.width, stride)];
-  const tiles = planTiles(padded, TILE, OVERLAP, stride);
-  const [tall, wide] = tiles.tile;
-  const down = blendWeights(tiles.rows, tall, tiles.overlap);
-  const across = blendWeights(tiles.columns, wide, tiles.overlap);
-  const mirror = {
-    rows: reflectIndex(rainy.height, padded[0]),
-    columns: reflectIndex(rainy.width, padded[1]),
-  };
-  const network = await networkFor(tall, wide);
-  const derained = new Uint8ClampedArray(rainy.data);
-  // One row of tiles: finished rows leave it, so memory depends on the width only.
-  const strip = new Float32Array(tall * padded[1] * 3);
+export async function restore({ width, height, data }, networkFor, stride, onTile) {
+  const copies = sizes(height, width, countScales(height, width));
+  const plans = copies.map((sides) =>
+    planTiles(sides.map((side) => roundUp(side, stride)), TILE, OVERLAP, stride),
+  );
+  const count = ({ rows, columns }) => rows.length * columns.length;
+  const total = plans.reduce((sum, tiles) => sum + count(tiles), 0);
   let done = 0;
-  for (const [i, top] of tiles.rows.entries()) {
-    for (const [j, left] of tiles.columns.entries()) {
-      const tile = await network(cut(rainy, mirror, top, left, tall, wide));
-      blend(tile, strip, down[i], across[j], left, padded[1]);
-      done += 1;
-      await onTile(done, tiles.rows.length * tiles.columns.length);
-    }
-    const finished = (tiles.rows[i + 1] ?? padded[0]) - top;
-    store(strip, padded[1], derained, rainy, top, finished);
-    strip.copyWithin(0, finished * padded[1] * 3);
-    strip.fill(0, (tall - finished) * padded[1] * 3);
-  }
+  const tick = () => onTile(++done, total);
+  const derained = new Uint8ClampedArray(data);
+  const image = { width, height, data, pixel: 4, white: 255 };
+  await derain(image, plans, networkFor, tick, (strip, stripWidth, top, rows) =>
+    storeBytes(strip, stripWidth, derained, width, top, rows),
+  );
   return derained;
 }
 
-function cut(rainy, mirror, top, left, tall, wide) {
-  const tile = new Float32Array(tall * wide * 3);
+// Derains an image, its reduced copies first; `store` takes the rows as they are done.
+async function derain(image, [tiles, ...coarser], networkFor, tick, store) {
+  let change = null;
+  if (coarser.length) {
+    const half = halved(image);
+    change = { ...half, data: new Float32Array(half.data.length) };
+    await derain(half, coarser, networkFor, tick, (strip, stripWidth, top, rows) => {
+      for (let y = 0; y < rows; y++) {
+        const to = 3 * (top + y) * half.width;
+        for (let k = 0; k < 3 * half.width; k++) {
+          const value = Math.min(Math.max(strip[3 * y * stripWidth + k], 0), 1);
+          change.data[to + k] = value - half.data[to + k];
+        }
+      }
+    });
+  }
+  const [tall, wide] = tiles.tile;
+  const down = blendWeights(tiles.rows, tall, tiles.overlap);
+  const across = blendWeights(tiles.columns, wide, tiles.overlap);
+  const rows = reflectIndex(image.height, tiles.size[0]);
+  const columns = reflectIndex(image.width, tiles.size[1]);
+  const network = await networkFor(tall, wide);
+  // One row of tiles: finished rows leave it, so memory depends on the width only.
+  const stripWidth = tiles.size[1];
+  const strip = new Float32Array(tall * stripWidth * 3);
+  for (const [i, top] of tiles.rows.entries()) {
+    for (const [j, left] of tiles.columns.entries()) {
+      const shown = [rows.subarray(top, top + tall), columns.subarray(left, left + wide)];
+      const rainy = cut(image, ...shown);
+      if (change) addDoubled(rainy, change, ...shown);
+      blend(await network(rainy), strip, down[i], across[j], left, stripWidth);
+      await tick();
+    }
+    const finished = (tiles.rows[i + 1] ?? tiles.size[0]) - top;
+    store(strip, stripWidth, top, Math.min(finished, image.height - top));
+    strip.copyWithin(0, finished * stripWidth * 3);
+    strip.fill(0, (tall - finished) * stripWidth * 3);
+  }
+}
+
+function cut({ width, data, pixel, white }, rows, columns) {
+  const tile = new Float32Array(rows.length * columns.length * 3);
   let to = 0;
-  for (let y = top; y < top + tall; y++) {
-    const row = mirror.rows[y] * rainy.width;
-    for (let x = left; x < left + wide; x++) {
-      const from = 4 * (row + mirror.columns[x]);
-      tile[to++] = rainy.data[from] / 255;
-      tile[to++] = rainy.data[from + 1] / 255;
-      tile[to++] = rainy.data[from + 2] / 255;
+  for (const row of rows) {
+    for (const column of columns) {
+      const from = pixel * (row * width + column);
+      tile[to++] = data[from] / white;
+      tile[to++] = data[from + 1] / white;
+      tile[to++] = data[from + 2] / white;
     }
   }
   return tile;
@@ -70,8 +97,7 @@ function blend(tile, strip, down, across, left, stripWidth) {
 }
 
 // Rounds halves up, as images.from_float; a clamped array alone would round to even.
-function store(strip, stripWidth, derained, { width, height }, top, finished) {
-  const rows = Math.min(finished, height - top);
+function storeBytes(strip, stripWidth, derained, width, top, rows) {
   for (let y = 0; y < rows; y++) {
     let from = 3 * y * stripWidth;
     let to = 4 * (top + y) * width;

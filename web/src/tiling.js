@@ -1,4 +1,4 @@
-// Padding and tiles, as in tfderain/tiling.py: the tests compare the two.
+// Padding and tiles, as in tfderain/runtime/tiling.py: the tests compare the two.
 
 /** Pixels that neighbouring tiles share, as in Python. */
 export const OVERLAP = 128;

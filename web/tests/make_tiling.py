@@ -1,4 +1,4 @@
-"""Writes tiling.json, which tiling.test.js compares with: numbers of tfderain.tiling.
+"""Writes tiling.json, numbers of tfderain.runtime's tiling and scales for the tests.
 
 ```console
 python web/tests/make_tiling.py
@@ -8,7 +8,10 @@ python web/tests/make_tiling.py
 import json
 from pathlib import Path
 
-from tfderain import tiling
+import numpy as np
+
+from tfderain import images
+from tfderain.runtime import scales, tiling
 
 # (height, width), tile, overlap, stride: whole, one axis cut, many, odd strides.
 PLANS = (
@@ -25,8 +28,27 @@ PLANS = (
 REFLECTIONS = ((1, 4), (2, 8), (3, 12), (5, 8), (97, 100), (100, 100))
 
 
+SIZES = ((1, 1), (320, 480), (640, 960), (959, 10), (3, 4032), (2560, 3840), (9, 40000))
+COPIES = ((4, 6), (5, 3), (1, 2), (1, 1))
+
+
+def copies(height, width):
+    """An image with its half, and that half enlarged to the image's size."""
+    rng = np.random.default_rng(0)
+    image = rng.integers(256, size=(height, width, 3), dtype=np.uint8)
+    half = scales.halved(images.to_float(image))
+    doubled = scales.doubled(half, np.arange(height), np.arange(width))
+    return {
+        "height": height,
+        "width": width,
+        "image": image.ravel().tolist(),
+        "half": half.ravel().astype(float).round(6).tolist(),
+        "doubled": doubled.ravel().astype(float).round(6).tolist(),
+    }
+
+
 def numbers() -> dict:
-    """Returns the arguments and results of `tfderain.tiling`, ready for JSON."""
+    """Returns arguments and results of `tfderain.runtime.tiling`, ready for JSON."""
     plans = []
     for size, tile, overlap, stride in PLANS:
         tiles = tiling.plan_tiles(size, tile, overlap, stride)
@@ -48,7 +70,17 @@ def numbers() -> dict:
         [*arguments, tiling.reflect_index(*arguments).tolist()]
         for arguments in REFLECTIONS
     ]
-    return json.loads(json.dumps({"plans": plans, "reflections": reflections}))
+    counts = [scales.count_scales(size) for size in SIZES]
+    found = {
+        "plans": plans,
+        "reflections": reflections,
+        "scales": [
+            (size, count, scales.sizes(size, count))
+            for size, count in zip(SIZES, counts, strict=True)
+        ],
+        "copies": [copies(*size) for size in COPIES],
+    }
+    return json.loads(json.dumps(found))
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ import { blendWeights, planTiles, reflectIndex, roundUp } from "../src/tiling.js
 
 const python = JSON.parse(readFileSync(new URL("tiling.json", import.meta.url)));
 
-test("plans are those of tfderain.tiling", () => {
+test("plans are those of tfderain.runtime.tiling", () => {
   for (const expected of python.plans) {
     const plan = planTiles(...expected.arguments);
     for (const [key, value] of Object.entries(plan)) {
@@ -15,7 +15,7 @@ test("plans are those of tfderain.tiling", () => {
   }
 });
 
-test("weights are those of tfderain.tiling", () => {
+test("weights are those of tfderain.runtime.tiling", () => {
   for (const { rows, columns, tile, overlap, ...expected } of python.plans) {
     compare(blendWeights(rows, tile[0], overlap), expected.down);
     compare(blendWeights(columns, tile[1], overlap), expected.across);
@@ -41,7 +41,7 @@ test("weights add up to 1 at every pixel", () => {
   }
 });
 
-test("mirrored indices are those of tfderain.tiling", () => {
+test("mirrored indices are those of tfderain.runtime.tiling", () => {
   for (const [length, padded, expected] of python.reflections) {
     assert.deepEqual([...reflectIndex(length, padded)], expected);
   }

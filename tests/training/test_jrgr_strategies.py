@@ -1,0 +1,131 @@
+"""JRGR's training: pre-training, then all networks; what is kept, resumed, shipped."""
+
+import dataclasses
+import json
+import shutil
+
+import numpy as np
+import pytest
+from short_runs import SHORT, material, read_history, stored_weights, write_pairs
+
+from tfderain import models, training
+from tfderain.training import ablations, recipes, strategies
+
+TINY = [
+    'model_config={"variant": "paper", "filters": 2, "num_levels": 1, "residual": true,'
+    ' "critic_filters": 2, "normalization": null, "pool_size": 3}',
+    *SHORT,
+    "crop=32",
+]
+
+
+def tiny(*settings, ablation=None):
+    return training.resolve("jrgr", ablation, [*TINY, *settings])
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    """Pairs and photos."""
+    folder = tmp_path_factory.mktemp("data")
+    photos = write_pairs(folder / "photos", count=3, size=(48, 44)) / "rainy"
+    return material(write_pairs(folder / "pairs", size=(40, 48)), photos=photos)
+
+
+@pytest.fixture(scope="module")
+def run_dir(data, tmp_path_factory):
+    """Two epochs of joint training in one go."""
+    run_dir = tmp_path_factory.mktemp("runs") / "jrgr"
+    config = tiny('stages={"joint": {"epochs": 2, "schedule": "constant"}}')
+    best = training.train(config, run_dir, data, verbose=0)
+    assert best == run_dir / "joint-proposed" / "best.keras"
+    return run_dir
+
+
+def test_the_stages(run_dir):
+    assert {path.name for path in run_dir.iterdir()} == {"pretrained", "joint-proposed"}
+    about = json.loads((run_dir / "joint-proposed" / "config.json").read_text())
+    assert about["start"].endswith("pretrained/best.keras")
+    assert about["photos"].endswith("photos/rainy")
+    first, last = read_history(run_dir / "joint-proposed")
+    names = {"cycle_real_rainy", "critic_real_gap", "generators", "val_psnr_rgb"}
+    assert names < set(first) and last["bad_steps"] == "0.0"
+
+
+def test_what_is_shipped(run_dir):
+    pretrained = models.load(run_dir / "pretrained")
+    model = models.load(run_dir / "joint-proposed")
+    assert (pretrained.stage, model.stage) == ("pretrain", "deploy")
+    assert set(model.networks()) == {
+        "derain_synthetic",
+        "derain_real",
+        "make_rain_synthetic",
+        "make_rain_real",
+    }
+    # A hundredth and a tenth of 2e-4, for four steps at most.
+    pairs = zip(
+        model.derain_synthetic.get_weights(),
+        model.derain_real.get_weights(),
+        pretrained.network.get_weights(),
+        strict=True,
+    )
+    steps = [[np.abs(part - start).max() for part in parts] for *parts, start in pairs]
+    slow, fast = np.max(steps, axis=0)
+    assert 0 < slow < 1e-5 < fast < 1e-4
+
+
+def test_an_interrupted_run_equals_an_uninterrupted_one(run_dir, data, tmp_path):
+    """Pools, critics and all moments included."""
+    shutil.copytree(run_dir / "pretrained", tmp_path / "pretrained")
+    for epochs in (1, 2):
+        joint = {"epochs": epochs, "schedule": "constant"}
+        config = tiny(f"stages={json.dumps({'joint': joint})}")
+        training.train(config, tmp_path, data, verbose=0)
+    whole, resumed = (
+        stored_weights(folder / "joint-proposed" / "checkpoints" / "epoch-00002.keras")
+        for folder in (run_dir, tmp_path)
+    )
+    assert any("images" in name for name in whole)
+    for name, value in whole.items():
+        # Two threads may sum in another order, which Adam's sign can turn into a step.
+        np.testing.assert_allclose(value, resumed[name], atol=1e-4, err_msg=name)
+
+
+@pytest.mark.parametrize("ablation", recipes.ABLATIONS["jrgr"])
+@pytest.mark.parametrize("recipe", ["jrgr", "jrgr_paper", "jrgr_code"])
+def test_rows_of_table_2(recipe, ablation):
+    config = training.resolve(recipe, ablation)
+    pairs = strategies.stages_of(config)
+    stages = {stage.name: settings for stage, settings in pairs}
+    assert ("pretrain" in stages) == (ablation != "Init-1")
+    joint = stages["joint"]
+    assert (joint.rates or {}) == {
+        "Init-1": {},
+        "Init-2": {"derain_synthetic": 0.01},
+    }.get(ablation, {"derain_synthetic": 0.01, "derain_real": 0.1})
+    lambdas = joint.model_config.get("lambdas", {})
+    zero = {name for name, weight in lambdas.items() if not weight}
+    left_out = ablations.JRGR_LOSSES.get(ablation)
+    assert zero == ({left_out} if left_out else set())
+    assert ("translation" in joint.model_config) == (ablation == "CycleGAN")
+    assert pairs[0][0].folder == (
+        "joint-Init-1" if ablation == "Init-1" else "pretrained"
+    )
+
+
+def test_the_recipe_of_the_paper():
+    first, second = (settings for *_, settings in strategies.stages_of(
+        training.resolve("jrgr_paper")
+    ))  # fmt: skip
+    assert (first.epochs, second.epochs, second.batch_size) == (100, 200, 16)
+    assert first.learning_rate == second.learning_rate == 1e-4
+    assert second.crop == 256 and second.model_config["adversary"] == "log"
+
+
+def test_real_photos_are_asked_for(data, tmp_path):
+    pairs = dataclasses.replace(data, photos=None)
+    with pytest.raises(ValueError, match="Received: model='jrgr', photos=None"):
+        training.train(tiny(), tmp_path, pairs)
+    with pytest.raises(ValueError, match="model='menet', photos="):
+        training.train(training.resolve("smoke"), tmp_path, data)
+    with pytest.raises(ValueError, match="strategy='MA_D'"):
+        strategies.stages_of(tiny("strategy=MA_D"))

@@ -1,0 +1,224 @@
+"""JRGR translations: two rainy images translated, and the rain layers of many.
+
+```python
+pictures = translations.figure_6(model, synthetic, real, "figure_6.png")
+layers = translations.rain_layers(model, "synthetic/", "real/")
+positions = translations.tsne(layers)
+translations.draw_layers(positions, "figure_8.png")
+```
+"""
+
+import os
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from tfderain import extras, images
+from tfderain.analysis import charts
+
+# The pictures of Figure 6 in its order: input, then its translations.
+PICTURES = {
+    "real": (
+        "real_derained",
+        "made_synthetic_rainy",
+        "made_synthetic_derained",
+        "real_cycled",
+    ),
+    "synthetic": (
+        "synthetic_derained",
+        "made_real_rainy",
+        "made_real_derained",
+        "synthetic_cycled",
+    ),
+}
+# The rain layers of Figure 8, with their colour (by origin) and marker (by domain).
+LAYERS = {
+    "synthetic_rain": ("tab:red", "*"),
+    "real_rain": ("tab:red", "D"),
+    "made_synthetic_rain": ("tab:green", "*"),
+    "made_real_rain": ("tab:green", "D"),
+}
+
+
+def figure_6(
+    model: Any,
+    synthetic: np.ndarray,
+    real: np.ndarray,
+    path: str | os.PathLike | None = None,
+):
+    """The inputs and all eight translations of them.
+
+    Args:
+        model: `tfderain.models.JRGR` with all four networks.
+        synthetic, real: rainy images `(height, width, 3)`, float in [0, 1] or uint8.
+            The larger is cut to the common size, from its centre.
+        path: the picture to write: a row for the real image and one for the synthetic
+            one, each input first, as in Figure 6; `None` writes none.
+
+    Returns:
+        Dict of float32 arrays `(height, width, 3)`, see `JRGR.pictures`.
+
+    Raises:
+        ValueError: for a model without the four networks.
+    """
+    from tfderain.models import jrgr
+
+    jrgr.check_networks(model)
+    synthetic, real = common(images.to_float(synthetic), images.to_float(real))
+    made = {
+        name: np.asarray(image)[0]
+        for name, image in model.pictures(synthetic[None], real[None]).items()
+    }
+    if path is not None:
+        inputs = {"real": real, "synthetic": synthetic}
+        rows = [
+            (inputs[domain], *(made[name] for name in names))
+            for domain, names in PICTURES.items()
+        ]
+        images.before_after(rows, path)
+    return made
+
+
+def figure_9(
+    models: Sequence, synthetic: np.ndarray, real: np.ndarray, path: str | os.PathLike
+):
+    """Rain made by several models, such as JRGR and CycleGAN, one row each.
+
+    Args:
+        models: sequence of `JRGR`, also with `translation="image"`.
+        synthetic, real: see `figure_6`.
+        path: the picture to write; each row holds the real image, derained, with
+            synthetic rain, then the synthetic image, derained, with real rain.
+
+    Returns:
+        List of what `figure_6` returns.
+    """
+    made = [figure_6(model, synthetic, real) for model in models]
+    synthetic, real = common(images.to_float(synthetic), images.to_float(real))
+    rows = [
+        (
+            real,
+            one["real_derained"],
+            one["made_synthetic_rainy"],
+            synthetic,
+            one["synthetic_derained"],
+            one["made_real_rainy"],
+        )
+        for one in made
+    ]
+    images.before_after(rows, path)
+    return made
+
+
+def rain_layers(
+    model: Any,
+    synthetic: Sequence[np.ndarray],
+    real: Sequence[np.ndarray],
+    size: int = 128,
+):
+    """Rain layers that a model finds and makes, of equally many images of both kinds.
+
+    Args:
+        model: `tfderain.models.JRGR` with all four networks.
+        synthetic, real: sequences of rainy images `(height, width, 3)`, each side at
+            least `size`. A patch is cut from the centre of each.
+        size: int. Side of the patches.
+
+    Returns:
+        Dict from each of `LAYERS` to a float32 array `(images, size, size, 3)`.
+
+    Raises:
+        ValueError: without images, for images that are too small, or a model without
+            the four networks.
+    """
+    from tfderain.models import jrgr
+
+    jrgr.check_networks(model)
+    count = min(len(synthetic), len(real))
+    if not count:
+        raise ValueError("There must be images of both kinds. Received: 0.")
+    found = {name: [] for name in LAYERS}
+    for pair in zip(synthetic, real, strict=False):
+        patches = [centre(images.to_float(image), size)[None] for image in pair]
+        made = model.pictures(*patches)
+        for name in LAYERS:
+            found[name].append(np.asarray(made[name])[0])
+    return {name: np.stack(layers) for name, layers in found.items()}
+
+
+def tsne(layers: dict, seed: int = 0):
+    """Places rain layers in the plane so that similar ones lie close (Figure 8).
+
+    Args:
+        layers: dict of arrays `(images, ...)`, see `rain_layers`. All pixels of a
+            layer are its features, as in the authors' code.
+        seed: int.
+
+    Returns:
+        Dict of float32 arrays `(images, 2)`.
+
+    Raises:
+        ValueError: for fewer than five layers in all.
+        ImportError: without scikit-learn.
+    """
+    manifold = extras.require("sklearn.manifold", "threadpoolctl", extra="analysis")
+    import threadpoolctl
+
+    counts = [len(layer) for layer in layers.values()]
+    total = sum(counts)
+    if total < 5:
+        raise ValueError(f"There must be at least five layers. Received: {total}.")
+    features = np.concatenate([x.reshape(len(x), -1) for x in layers.values()])
+    # The authors' settings; the perplexity must stay below the number of layers.
+    method = manifold.TSNE(
+        perplexity=min(10, (total - 1) / 3),
+        init="pca",
+        learning_rate=100,
+        random_state=seed,
+    )
+    # Threads wait for each other a thousand times: on a busy machine half a minute
+    # for what takes one thread 0.1 s.
+    with threadpoolctl.threadpool_limits(1):
+        found = method.fit_transform(features)
+    parts = np.split(found, np.cumsum(counts)[:-1])
+    return dict(zip(layers, parts, strict=True))
+
+
+def draw_layers(positions: dict, path: str | os.PathLike):
+    """Draws what `tsne` returned: colour by origin, marker by domain.
+
+    Returns:
+        The Matplotlib figure.
+    """
+    figure = charts.new_figure(6, 5)
+    axis = figure.subplots()
+    for name, points in positions.items():
+        colour, marker = LAYERS[name]
+        label = name.replace("_", " ")
+        axis.scatter(*points.T, s=25, c=colour, marker=marker, label=label)
+    axis.legend(fontsize="small")
+    axis.set(xticks=[], yticks=[], title="Rain layers, t-SNE")
+    return charts.save_figure(figure, path)
+
+
+def centre(image: np.ndarray, height: int, width: int | None = None):
+    """The middle of an image.
+
+    Raises:
+        ValueError: if the image is smaller.
+    """
+    width = width or height
+    if image.shape[0] < height or image.shape[1] < width:
+        raise ValueError(
+            f"Images must have at least {width}x{height} pixels. "
+            f"Received: {image.shape[1]}x{image.shape[0]}."
+        )
+    top, left = (image.shape[0] - height) // 2, (image.shape[1] - width) // 2
+    return image[top : top + height, left : left + width]
+
+
+def common(*arrays):
+    """The middles of images, all of one size."""
+    height, width = (min(array.shape[axis] for array in arrays) for axis in (0, 1))
+    return [centre(array, height, width) for array in arrays]

@@ -1,0 +1,235 @@
+"""Plans of a batch: which file becomes which, before any picture is opened.
+
+```python
+from tfderain.batch import plan
+
+for job in plan.plan(["photos"], "derained", recursive=True, format="png"):
+    print(job.source, "->", job.target)
+```
+"""
+
+import dataclasses
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from tfderain import images
+
+FORMATS = ("png", "jpg", "webp")
+
+
+@dataclass(frozen=True)
+class Job:
+    """One picture and the files to be made from it.
+
+    Attributes:
+        source: str, path of the picture.
+        target: str, path of the first output.
+        others: tuple of str, paths of further outputs.
+        problem: str, why this picture cannot be done; empty if it can.
+    """
+
+    source: str
+    target: str
+    others: tuple[str, ...] = ()
+    problem: str = ""
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        return (self.target, *self.others)
+
+
+def plan(
+    inputs: Sequence[str | os.PathLike],
+    output: str | os.PathLike,
+    *,
+    recursive: bool = False,
+    format: str | None = None,
+    compare: bool = False,
+) -> list[Job]:
+    """Decides which file becomes which, without reading or writing pictures.
+
+    A single file goes to the file `output`, or into the folder `output` if that exists
+    or ends with a slash. Several files, and folders, go into the folder `output` under
+    their own names. In folders, hidden files and files without the extension of a
+    picture are left out, and so is `output` itself.
+
+    Returns:
+        One `Job` for each picture, those of a folder in the natural order of their
+        names. Two pictures that would become one output both carry a `problem`.
+
+    Raises:
+        ValueError: an input is missing, there is no picture at all, `output` does not
+            suit the inputs, the format is unknown, or an output is one of the inputs.
+    """
+    inputs, output = _checked_inputs(inputs), os.fspath(output)
+    _check_format(format)
+    if len(inputs) == 1 and not os.path.isdir(inputs[0]) and not _is_folder(output):
+        found = [(inputs[0], _single_target(inputs[0], output, format))]
+    else:
+        _check_folder(output)
+        found = [
+            (path, os.path.join(output, _rename(name, format)))
+            for path, name in _find(inputs, output, recursive)
+        ]
+    return _checked(
+        [Job(path, name, _compare(name, compare)) for path, name in found],
+        inputs,
+        recursive,
+    )
+
+
+def plan_pairs(
+    inputs: Sequence[str | os.PathLike],
+    output: str | os.PathLike,
+    *,
+    recursive: bool = False,
+    copies: int = 1,
+) -> list[Job]:
+    """Decides on pairs `output/clean/NAME.png` and `output/rainy/NAME.png`.
+
+    Several `copies` of one clean picture are called `NAME_1.png`, `NAME_2.png`, ...
+    The clean picture is the job's `target`, the rainy ones are its `others`.
+
+    Raises:
+        ValueError: as `plan`, and if `copies` is not positive.
+    """
+    inputs, output = _checked_inputs(inputs), os.fspath(output)
+    _check_folder(output)
+    if copies < 1:
+        raise ValueError(f"`copies` must be positive. Received: copies={copies}.")
+    endings = ("",) if copies == 1 else [f"_{copy + 1}" for copy in range(copies)]
+    jobs = []
+    for path, name in _find(inputs, output, recursive):
+        stem = os.path.splitext(name)[0]
+        rainy = (os.path.join(output, "rainy", f"{stem}{end}.png") for end in endings)
+        clean = os.path.join(output, "clean", f"{stem}.png")
+        jobs.append(Job(path, clean, tuple(rainy)))
+    return _checked(jobs, inputs, recursive)
+
+
+def _checked_inputs(inputs):
+    inputs = list(dict.fromkeys(os.fspath(path) for path in inputs))
+    for path in inputs:
+        if not os.path.exists(path):
+            raise ValueError(f"Every input must exist. Received: {path}.")
+    return inputs
+
+
+def _checked(jobs, inputs, recursive):
+    if not jobs:
+        raise ValueError(
+            f"There must be pictures ({', '.join(images.EXTENSIONS)}) in the inputs"
+            f"{'' if recursive else '; --recursive also looks into subfolders'}. "
+            f"Received: {', '.join(inputs) or 'no input'}."
+        )
+    _check_not_an_input(jobs)
+    return _mark_collisions(jobs)
+
+
+def _find(inputs, output, recursive) -> Iterator[tuple[str, str]]:
+    """Yields the path of each picture and its path below the output folder."""
+    seen = set()
+    for given in inputs:
+        if os.path.isdir(given):
+            paths = images.find_images(given, recursive, leave_out=output)
+            walk = [(path, os.path.relpath(path, given)) for path in paths]
+        else:
+            walk = [(given, os.path.basename(given))]
+        for path, name in walk:
+            place = (os.path.realpath(path), name)  # `dir dir/a.png` names a.png twice
+            if place not in seen:
+                seen.add(place)
+                yield path, name
+
+
+def _suffix(path):
+    return os.path.splitext(path)[1].lower()
+
+
+def _is_folder(path):
+    return path.endswith(("/", os.sep)) or os.path.isdir(path)
+
+
+def _rename(name, format):
+    """Returns the name of the output; PNG for what can only be read, such as GIF."""
+    if not format and _suffix(name) in images.FORMATS:
+        return name
+    return f"{os.path.splitext(name)[0]}.{format or 'png'}"
+
+
+def _compare(target, wanted):
+    return (f"{os.path.splitext(target)[0]}.compare.png",) if wanted else ()
+
+
+def _check_format(format):
+    if format not in (None, *FORMATS):
+        raise ValueError(
+            f"`format` must be one of {', '.join(FORMATS)}. Received: format={format}."
+        )
+
+
+def _check_folder(output):
+    written_as_file = _suffix(output) in images.EXTENSIONS and not _is_folder(output)
+    if written_as_file or os.path.isfile(output):
+        raise ValueError(
+            "Several pictures, or a folder of them, need a folder as output. "
+            f"Received: output={output}."
+        )
+
+
+def _single_target(source, output, format):
+    suffix = _suffix(output)
+    if suffix not in images.FORMATS:
+        name = _rename(os.path.basename(source), format)
+        raise ValueError(
+            "The output of one picture must be a file ending in "
+            f"{', '.join(images.FORMATS)}, or a folder that exists or ends with a "
+            f"slash ({output}{os.sep} would make {os.path.join(output, name)}). "
+            f"Received: output={output}."
+        )
+    if format and suffix != f".{format}" and (format, suffix) != ("jpg", ".jpeg"):
+        raise ValueError(
+            "`format` must agree with the ending of the output. "
+            f"Received: format={format}, output={output}."
+        )
+    return output
+
+
+def _identity(path):
+    """Identifies a file whatever name it is given by; None if there is none."""
+    try:
+        found = os.stat(path)
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
+def _check_not_an_input(jobs):
+    """Links and other spellings of one path count as the same file."""
+    sources = {_identity(job.source): job.source for job in jobs}
+    for job in jobs:
+        for path in job.outputs:
+            same = _identity(path)
+            if same and same in sources:
+                raise ValueError(
+                    "An output must not be one of the inputs; choose another folder or "
+                    f"name. Received: {path} (the input {sources[same]})."
+                )
+
+
+def _mark_collisions(jobs):
+    sources = {}
+    for job in jobs:
+        for path in job.outputs:
+            sources.setdefault(os.path.normcase(path), []).append(job.source)
+    marked = []
+    for job in jobs:
+        for path in job.outputs:
+            rivals = sources[os.path.normcase(path)]
+            if len(rivals) > 1:
+                problem = f"{' and '.join(rivals)} would both become {path}"
+                job = dataclasses.replace(job, problem=problem)
+                break
+        marked.append(job)
+    return marked

@@ -1,0 +1,117 @@
+"""Rainmaking: real rain, as JRGR learned it, added to clean images for training.
+
+```python
+maker = rainmaking.RainMaker("jrgr", photos="real/")
+rainy = maker(clean, np.random.default_rng(0))
+pairs = pairs.map(rainmaking.make_real(model))  # a tf.data.Dataset of (rainy, clean)
+```
+"""
+
+import functools
+import os
+from typing import Any
+
+import numpy as np
+
+from tfderain import images
+from tfderain.data import pairs as pairing
+from tfderain.data import rain
+from tfderain.runtime import tiling
+
+
+class RainMaker:
+    """Rain as JRGR learned it from real photos.
+
+    With photos, the rain that `derain_real` takes off one of them is put on the clean
+    image, cut at a random place. Without, synthetic rain is translated by
+    `make_rain_real`.
+
+    Args:
+        model: name of a preset, path or `tfderain.models.JRGR` after joint training.
+        photos: folder of real rainy photos, or `None`.
+        kind, pool: of the synthetic rain, see `tfderain.data.rain.add_rain`.
+
+    Call: `(clean, rng)`, a float array `(height, width, 3)` in [0, 1] or greyscale
+    `(height, width)` and a `numpy.random.Generator`, to a rainy image of the same
+    shape.
+
+    Raises:
+        ValueError: for a model that makes no rain, or a folder without photos.
+    """
+
+    def __init__(
+        self,
+        model: Any = "jrgr",
+        photos: str | os.PathLike | None = None,
+        kind: str = "mixed",
+        pool: np.ndarray | None = None,
+    ):
+        from tfderain import models
+        from tfderain.models import jrgr
+
+        named = isinstance(model, (str, os.PathLike))
+        self.model = models.load(model) if named else model
+        jrgr.check_networks(self.model)
+        self.kind = kind
+        self.pool = pool
+        self.photos = None
+        if photos is not None:
+            self.photos = pairing.find_images(photos, recursive=True)
+            if not self.photos:
+                raise ValueError(
+                    f"There must be photos in the folder. Received: photos={photos}."
+                )
+        # Photos are derained once; the least recently used of 16 goes.
+        self.layer = functools.lru_cache(maxsize=16)(self._layer)
+
+    def __call__(self, clean: np.ndarray, rng: np.random.Generator):
+        clean = images.to_float(clean)
+        colour = images.to_rgb(clean)
+        if self.photos is None:
+            rainy = self._translate(colour, rng)
+        else:
+            layer = self.layer(self.photos[int(rng.integers(len(self.photos)))])
+            rainy = np.clip(colour + cut(layer, colour.shape[:2], rng), 0, 1)
+        return rainy if clean.ndim == 3 else rainy.mean(axis=-1)
+
+    def _translate(self, clean, rng):
+        rainy, _ = rain.add_rain(clean, rng, self.kind, self.pool)
+        made = self.model.make_real(clean[None], (rainy - clean)[None])
+        return np.asarray(made)[0]
+
+    def _layer(self, path):
+        """The rain on a photo, float32 `(height, width, 3)`, signed."""
+        pixels = images.to_rgb(images.to_float(images.read(path).pixels))
+        return pixels - self.model.derain(pixels)
+
+
+def cut(layer: np.ndarray, shape: tuple[int, int], rng: np.random.Generator):
+    """A random part of a layer, perhaps mirrored, and tiled where it is too small.
+
+    Args:
+        layer: array `(height, width, channels)`.
+        shape: `(height, width)` of the part.
+        rng: `numpy.random.Generator`.
+    """
+    places = []
+    for have, want in zip(layer.shape, shape, strict=False):
+        start = int(rng.integers(max(have - want, 0) + 1))
+        places.append(start + tiling.reflect_index(min(have, want), want))
+    part = layer[np.ix_(*places)]
+    return part[:, ::-1] if rng.random() < 0.5 else part
+
+
+def make_real(model: Any):
+    """A function for `tf.data.Dataset.map`: real rain in the place of synthetic.
+
+    Args:
+        model: `tfderain.models.JRGR` after joint training.
+
+    Returns:
+        Function from batches `(rainy, clean)` to `(rainy, clean)`, float32
+        `(batch, height, width, 3)` in [0, 1].
+    """
+    from tfderain.models import jrgr
+
+    jrgr.check_networks(model)
+    return lambda rainy, clean: (model.make_real(clean, rainy - clean), clean)

@@ -1,0 +1,297 @@
+"""Batch runs: files, folders and trees of pictures derained, or made rainy.
+
+```python
+from tfderain import batch, runtime
+
+summary = batch.derain_files(["photos"], "derained", runtime.Restorer("menet"))
+print(summary.table())  # 12 derained, 0 skipped, 1 failed, 4.2 s
+```
+
+One bad picture never stops the others, nothing is overwritten unless asked, and every
+picture is written under a temporary name and moved into place. Importing this module
+loads neither TensorFlow nor LiteRT.
+"""
+
+import contextlib
+import functools
+import os
+import time
+import traceback
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from tfderain import errors, images, reports
+from tfderain.batch import plan
+
+POOL_COUNT, POOL_SIZE = 48, 512  # streak layers: seconds to render, 12 MB
+
+
+@dataclass
+class Summary(reports.Report):
+    """What became of a run.
+
+    Attributes:
+        word: str, what was done to a picture.
+        done, skipped: int, numbers of pictures.
+        failed: list of (path, message).
+        notes: dict, what could not be kept -> number of pictures.
+        seconds: float, wall time including the loading of the model.
+    """
+
+    word: str = "derained"
+    done: int = 0
+    skipped: int = 0
+    failed: list[tuple[str, str]] = field(default_factory=list)
+    notes: dict[str, int] = field(default_factory=dict)
+    seconds: float = 0.0
+
+    def table(self) -> str:
+        """Returns the one line that the command prints."""
+        return (
+            f"{self.done} {self.word}, {self.skipped} skipped, "
+            f"{len(self.failed)} failed, {self.seconds:.1f} s"
+        )
+
+
+def derain_files(
+    inputs: Sequence[str | os.PathLike],
+    output: str | os.PathLike,
+    restorer: Any,
+    *,
+    recursive: bool = False,
+    skip_existing: bool = False,
+    overwrite: bool = False,
+    format: str | None = None,
+    compare: bool = False,
+    max_pixels: int = images.MAX_PIXELS,
+    progress: Callable | None = None,
+    say: Callable | None = None,
+) -> Summary:
+    """Derains files and folders into a file or a folder (see `plan.plan`).
+
+    Args:
+        inputs: paths of pictures and folders.
+        output: path of a picture or a folder.
+        restorer: object with `derain(pixels, progress=function)`, as
+            `runtime.Restorer`, or a function without arguments that returns one. It
+            is called when the first picture needs it: bad usage fails before a model
+            loads.
+        recursive: bool. Also searches subfolders and mirrors the tree.
+        skip_existing: bool. Leaves out pictures whose outputs are all there, and
+            writes only the outputs that are missing.
+        overwrite: bool. Replaces outputs that exist; otherwise such a picture fails.
+        format: one of `plan.FORMATS`, or None for that of `output` or of the input
+            (PNG where the input's cannot be written).
+        compare: bool. Also writes `NAME.compare.png`, rainy left, derained right.
+        max_pixels: int. Larger pictures are refused (decompression bombs).
+        progress: called with `(done, total)`, in pictures; `done` has a fraction while
+            a picture in tiles is under way. `None` for nobody to tell.
+        say: called with a line about each failure and note, or `None`.
+
+    Returns:
+        A `Summary`; pictures that failed are listed there and raise nothing.
+
+    Raises:
+        ValueError: about the arguments, before anything is read or written.
+    """
+    if skip_existing and overwrite:
+        raise ValueError(
+            "Existing outputs are either skipped or overwritten. Received: "
+            "skip_existing=True, overwrite=True."
+        )
+    planned = plan.plan(
+        inputs, output, recursive=recursive, format=format, compare=compare
+    )
+
+    def prepare():
+        return restorer if hasattr(restorer, "derain") else restorer()
+
+    work = functools.partial(_derain, max_pixels)
+    existing = _Existing(skip_existing, overwrite)
+    return _run(planned, prepare, work, Summary(), existing, progress, say)
+
+
+def synthesize_files(
+    inputs: Sequence[str | os.PathLike],
+    output: str | os.PathLike,
+    *,
+    kind: str = "mixed",
+    seed: int = 0,
+    copies: int = 1,
+    streaks: str | os.PathLike | None = None,
+    maker: Callable | None = None,
+    recursive: bool = False,
+    overwrite: bool = False,
+    progress: Callable | None = None,
+    say: Callable | None = None,
+) -> Summary:
+    """Adds synthetic weather to clean pictures, keeps the pairs (see `plan_pairs`).
+
+    The rain on a picture depends only on `seed`, the picture's name below its folder
+    and the number of the copy, not on the other pictures. At night all copies show
+    one dark scene, which is then the clean picture.
+
+    Args:
+        inputs: paths of clean pictures and folders.
+        output: path of a folder; `rainy/` and `clean/` appear in it.
+        kind: see `data.rain.add_weather`; a maker knows only those of `add_rain`.
+        seed: int, not negative.
+        copies: int. Rainy pictures for each clean one.
+        streaks: folder of streak pictures to mix in; None for rendered streaks alone.
+        maker: function from the pool of streak layers (or None) to a
+            `rainmaking.RainMaker`, whose rain is used instead; called once, before the
+            first picture.
+        recursive, overwrite, progress, say: see `derain_files`.
+
+    Raises:
+        ValueError: about the arguments, before anything is written.
+    """
+    from tfderain.data import rain
+
+    kinds = rain.WEATHER if maker is None else rain.KINDS
+    if kind not in kinds or seed < 0:
+        raise ValueError(
+            f"`kind` must be one of {', '.join(kinds)} and `seed` not negative. "
+            f"Received: kind={kind}, seed={seed}."
+        )
+    planned = plan.plan_pairs(inputs, output, recursive=recursive, copies=copies)
+
+    def prepare():
+        pool = None
+        if streaks:
+            pool = rain.streak_pool(POOL_COUNT, POOL_SIZE, seed, streaks)
+        if maker is not None:
+            make = maker(pool)
+            return lambda clean, rng, _: (make(clean, rng), clean)
+        return lambda clean, rng, scene_rng: rain.add_weather(
+            clean, rng, kind, pool, scene_rng
+        )
+
+    work = functools.partial(_make_rainy, os.fspath(output), seed, kind == "night")
+    existing = _Existing(overwrite=overwrite)
+    return _run(planned, prepare, work, Summary("made rainy"), existing, progress, say)
+
+
+def _derain(max_pixels, restorer, job, due, part) -> tuple[str, ...]:
+    """Derains one picture into `due`; returns notes on what cannot be kept."""
+    picture = images.read(job.source, max_pixels=max_pixels)
+    derained = restorer.derain(picture.pixels, progress=part)
+    notes = picture.notes
+    if job.target in due:
+        notes += _write(job.target, picture, derained)
+    for path in set(job.others) & set(due):
+        _write(path, images.compare(picture, derained))
+    return notes
+
+
+def _make_rainy(output, seed, dark, add_weather, job, due, part) -> tuple[str, ...]:
+    """Writes the pairs of one picture; returns notes on what cannot be kept.
+
+    `add_weather(clean, rng, scene_rng)` returns the rainy and the clean image; the
+    latter is the picture itself unless it was made `dark`.
+    """
+    picture = images.read(job.source)
+    clean = images.Picture(picture.pixels, icc=picture.icc)
+    if job.target in due and not dark:
+        _write(job.target, clean)  # as it is: also 16 bits
+    name = os.path.relpath(job.target, output).replace(os.sep, "/")
+    for copy, path in enumerate(job.others):
+        rng = np.random.default_rng([seed, copy, *name.encode()])
+        scene_rng = np.random.default_rng([seed, *name.encode()])
+        part(copy, len(job.others))
+        rainy, target = add_weather(images.to_float(clean.pixels), rng, scene_rng)
+        if job.target in due and dark and copy == 0:
+            _write(job.target, clean, target)
+        _write(path, clean, rainy)
+    lost = ("transparency is not kept in pairs",)
+    return picture.notes + (() if picture.alpha is None else lost)
+
+
+@dataclass(frozen=True)
+class _Existing:
+    """What becomes of outputs that are there already; by default an error."""
+
+    skip: bool = False
+    overwrite: bool = False
+
+
+def _ignore(*_):
+    """Tells nobody."""
+
+
+def _run(planned, prepare, work, summary, existing, progress, say):
+    """Calls `work(tool, job, due, part) -> notes` for each job that has something due.
+
+    `part(done, total)` reports on one picture. `tool` is what `prepare()` returned; it
+    is called once, before the first picture. Its errors are about the model, not about
+    a picture, and end the run.
+    """
+    progress, say, started = progress or _ignore, say or _ignore, time.monotonic()
+    tool, prepared = None, False
+    for number, job in enumerate(planned):
+
+        def part(done, total, number=number):
+            progress(number + done / total, len(planned))
+
+        part(0, 1)
+        due = None
+        with _recorded(job, summary, say):
+            due = _due(job, existing)
+        if due and not prepared:
+            tool, prepared = prepare(), True
+        if due:
+            with _recorded(job, summary, say):
+                notes = work(tool, job, due, part)
+                summary.done += 1
+                _tell(notes, job, summary, say)
+        summary.skipped += due == ()
+    progress(len(planned), len(planned))
+    summary.seconds = time.monotonic() - started
+    return summary
+
+
+def _due(job, rule) -> tuple[str, ...]:
+    """Returns the outputs to write. Checked late: two runs may share a tree."""
+    if job.problem:
+        raise ValueError(job.problem)
+    existing = [path for path in job.outputs if os.path.lexists(path)]
+    if existing and not (rule.skip or rule.overwrite):
+        raise FileExistsError(f"{existing[0]} exists; --overwrite replaces it")
+    return tuple(path for path in job.outputs if rule.overwrite or path not in existing)
+
+
+def _write(path, picture, pixels=None):
+    os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
+    return images.write(path, picture, pixels)
+
+
+def _tell(notes, job, summary, say: Callable):
+    for note in dict.fromkeys(notes):
+        if note not in summary.notes:
+            say(f"note: {note} (first in {job.source}; said once)")
+        summary.notes[note] = summary.notes.get(note, 0) + 1
+
+
+@contextlib.contextmanager
+def _recorded(job, summary, say: Callable):
+    """Turns an error into a line about this picture; the run goes on."""
+    try:
+        yield
+    except Exception as error:  # whatever one file provokes, the others must go on
+        message = _message(error)
+        summary.failed.append((job.source, message))
+        named = job.source in message
+        say(f"error: {message}" if named else f"error: {job.source}: {message}")
+        if os.environ.get("TFDERAIN_DEBUG"):
+            say(traceback.format_exc())
+
+
+def _message(error):
+    if isinstance(error, MemoryError):
+        return "not enough memory; a smaller --tile needs less"
+    message, name = errors.one_line(error), type(error).__name__
+    plain = isinstance(error, (ValueError, OSError)) or message == name
+    return message if plain else f"{name}: {message}"

@@ -1,0 +1,15 @@
+"""Benchmarks: seconds and memory of models, profiles of LiteRT files.
+
+Modules: `timing`, `profiling`, `fresh_process` (a call in an interpreter of its own).
+"""
+
+from tfderain import lazy
+
+__getattr__, __dir__, __all__ = lazy.face(
+    __name__,
+    {
+        "fresh_process": (),
+        "profiling": (),
+        "timing": (),
+    },
+)

@@ -1,0 +1,141 @@
+"""Measuring commands: `tfderain evaluate` and `tfderain bench`."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated
+
+from typer import Argument, Option
+
+from tfderain.cli import console, options
+from tfderain.cli.options import count, refuse_existing, restorer, show
+
+Subjects = Annotated[
+    list[str],
+    Argument(
+        metavar="MODEL...",
+        help="Preset names, .keras files, run folders, or folders of derained images.",
+    ),
+]
+
+
+def evaluate(
+    models: Subjects,
+    data: options.Datas,
+    protocol: options.ProtocolName = "matlab_y_float",
+    runtime: options.RuntimeName = None,
+    layout: options.Layouts = options.AUTO,
+    pattern: options.Patterns = None,
+    limit: options.Limit = None,
+    identity: Annotated[
+        bool, Option("--identity", help="Give it the clean images: any harm?")
+    ] = False,
+    out: Annotated[
+        Path | None,
+        options.out("DIR", "Write the derained images (of one model and one --data)."),
+    ] = None,
+    json: options.Json = None,
+    overwrite: options.Overwrite = False,
+):
+    """Score models on pairs of rainy and clean images, image by image.
+
+    With several models or data sets, one table of mean PSNR/SSIM: a line per model, a
+    column per data set. A folder of derained images then needs a folder of the name of
+    each data set.
+
+    \b
+    tfderain evaluate menet --data Rain100L --json scores.json
+    tfderain evaluate runs/mine --data GT-Rain --layout scenes --protocol rgb_gaussian
+    tfderain evaluate menet runs/mine --data Rain100L --data Rain100H
+    """
+    refuse_existing(overwrite, json)
+    folders = options.each_folder(data, layout, pattern)
+    models = list(dict.fromkeys(models))
+    if out and len(models) * len(folders) > 1:
+        raise ValueError(
+            "`--out` goes with one model and one data set. "
+            f"Received: {len(models)} models, {len(folders)} data sets."
+        )
+    sets = {name: options.pairs(*one, limit=limit) for name, one in folders.items()}
+    opened = {name: options.restorer_or_images(name, runtime) for name in models}
+    score = score_one if len(opened) * len(sets) == 1 else score_several
+    with console.Progress("evaluate") as progress:
+        saved = {"save_images": out, "overwrite": overwrite} if out else {}
+        result = score(opened, sets, protocol, progress, identity=identity, **saved)
+    show(result, json)
+
+
+def score_one(models: dict, sets: dict, protocol: str, progress: Callable, **settings):
+    """Scores of one model on one data set, image by image."""
+    from tfderain.evaluation import scores
+
+    ((name, model),), (pairs,) = models.items(), sets.values()
+    groups = scores.scenes_of(pairs)
+    return scores.evaluate(
+        model, pairs, protocol, progress=progress, groups=groups, name=name, **settings
+    )
+
+
+def score_several(
+    models: dict, sets: dict, protocol: str, progress: Callable, **settings
+):
+    """Mean scores of each model on each data set."""
+    from tfderain.evaluation import comparison
+
+    return comparison.compare(models, sets, protocol, progress, **settings)
+
+
+def bench(
+    models: options.Models,
+    size: Annotated[
+        str, Option(metavar="HxW", help="Height and width of the image.")
+    ] = "320x320",
+    repeats: Annotated[
+        int | None, count("Timed images. [default: 20; fewer, 5 at least, after 30 s]")
+    ] = None,
+    threads: Annotated[int | None, count("[default: one per core]")] = None,
+    runtime: options.RuntimeName = None,
+    profile: Annotated[
+        bool, Option("--profile", help="Also each kind of operation (LiteRT files).")
+    ] = False,
+    json: options.Json = None,
+    overwrite: options.Overwrite = False,
+):
+    """Print the seconds and the memory that models take for one image.
+
+    The models take turns. The first image of each, which includes what a runtime
+    compiles, is counted apart. Memory is what a fresh process gains by loading the
+    model and its runtime (loaded) and by then, at most, deraining one image (peak);
+    only Linux tells. Let nothing else run meanwhile.
+
+    \b
+    tfderain bench menet runs/mine --size 320x320
+    tfderain bench exported/model_int8.tflite --threads 4 --profile --json int8.json
+    """
+    refuse_existing(overwrite, json)
+    wanted = options.size(size)
+    from tfderain import presets
+    from tfderain.benchmarks import timing
+    from tfderain.runtime import engines
+
+    names = dict.fromkeys(models)
+    runs = {name: runtime or presets.locate(name).runtime for name in names}
+    if profile:
+        check_profiled(runs)
+    opened = {name: restorer(name, run, threads=threads) for name, run in runs.items()}
+    with console.Progress("bench") as progress:
+        timings = timing.time_models(opened, wanted, repeats, progress)
+    threads = threads or engines.processors()
+    timings = [timing.add_memory(one, runs[one.model], threads) for one in timings]
+    if profile:
+        timings = [timing.add_profile(one, threads) for one in timings]
+    show(timing.Timings(timings, threads), json)
+
+
+def check_profiled(runs: dict):
+    """Refuses models without LiteRT; `runs` has the runtime of each."""
+    others = [f"{name} ({run})" for name, run in runs.items() if run != "litert"]
+    if others:
+        raise ValueError(
+            "`--profile` reads LiteRT's own profiler, so every model must be one for "
+            f"LiteRT (see `tfderain export`). Received: {', '.join(others)}."
+        )

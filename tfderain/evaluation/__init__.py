@@ -1,0 +1,19 @@
+"""Evaluation: scores of models and of folders of derained images, no TensorFlow.
+
+Modules: `scores` (per image, under a protocol), `comparison` (several models, improved
+images), `regions` (mIoR, mIoB), `niqe` (without clean images), `subjects` (what is
+scored).
+"""
+
+from tfderain import lazy
+
+__getattr__, __dir__, __all__ = lazy.face(
+    __name__,
+    {
+        "comparison": (),
+        "niqe": (),
+        "regions": (),
+        "scores": ("Result", "Row", "evaluate", "find_scenes", "scenes_of"),
+        "subjects": (),
+    },
+)

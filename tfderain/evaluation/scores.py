@@ -1,0 +1,293 @@
+"""Scores of a model on pairs of images: per image, means, table, JSON.
+
+```python
+from tfderain import evaluation, runtime
+from tfderain.data import pipeline
+
+pairs = pipeline.find_pairs("Rain100L")
+result = evaluation.evaluate(runtime.Restorer("menet"), pairs, "matlab_y_float")
+print(result.table())
+result.to_json("scores.json")
+```
+
+GT-Rain (real rain with ground truth) is scored in RGB, as the mean of each scene first
+and then over the scenes (Ba et al., 2022, GT-RAIN, https://arxiv.org/abs/2206.10779):
+
+```python
+pairs, scenes = evaluation.find_scenes("GT-Rain")
+evaluation.evaluate(model, pairs, "rgb_gaussian", groups=scenes)
+```
+
+A folder of derained images takes the place of a model, so that images made by other
+programs are scored in the same way. TensorFlow is not imported here; a Keras model
+brings it, a `runtime.Restorer` does not.
+"""
+
+import dataclasses
+import os
+import statistics
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tfderain import images, metrics, reports
+from tfderain.data import pipeline
+from tfderain.evaluation import subjects
+from tfderain.files import distinct, stem
+
+SCORES = ("psnr", "ssim", "input_psnr", "input_ssim")
+
+
+@dataclass(frozen=True)
+class Row:
+    """Scores of one image.
+
+    Args:
+        name: the rainy file, relative to the folder that holds all rainy files.
+        psnr, ssim: of the derained image, rounded to uint8; dB and at most 1.
+        input_psnr, input_ssim: of the image that the model was given.
+        seconds: the time that deraining took, reading and writing not counted; 0.0
+            where derained images were read.
+        group: scene whose mean this image belongs to, or `None`.
+    """
+
+    name: str
+    psnr: float
+    ssim: float
+    input_psnr: float
+    input_ssim: float
+    seconds: float
+    group: str | None = None
+
+
+@dataclass(frozen=True)
+class Result(reports.Report):
+    """Scores of one model on one data set under one protocol.
+
+    Args:
+        model: name of what was scored.
+        protocol: one of `metrics.PROTOCOLS`.
+        data: the folder that holds all the files.
+        rows: one `Row` per image.
+        versions: of Python, tfderain, NumPy and of the libraries that ran the model.
+        identity: whether the model was given clean images ("does it harm them?").
+    """
+
+    model: str
+    protocol: str
+    data: str
+    rows: tuple[Row, ...]
+    versions: dict[str, str]
+    identity: bool = False
+
+    @property
+    def count(self) -> int:
+        """Number of images."""
+        return len(self.rows)
+
+    @property
+    def groups(self) -> dict[str, dict[str, float]]:
+        """Mean scores of each group, in order; empty where there are no groups."""
+        members = {}
+        for row in self.rows:
+            if row.group is not None:
+                members.setdefault(row.group, []).append(dataclasses.asdict(row))
+        return {name: _means(rows) for name, rows in members.items()}
+
+    @property
+    def means(self) -> dict[str, float]:
+        """Means of the four scores over images, or, with groups, over their means.
+
+        Also `seconds` and `seconds_median` per image; the first image of each size
+        includes what a runtime compiles, which the median leaves out.
+        """
+        rows = [dataclasses.asdict(row) for row in self.rows]
+        times = [row.seconds for row in self.rows]
+        return _means(list(self.groups.values()) or rows) | {
+            "seconds": statistics.fmean(times),
+            "seconds_median": statistics.median(times),
+        }
+
+    def as_dict(self) -> dict:
+        """Returns the result, its means and groups as values that JSON knows."""
+        return {
+            "model": self.model,
+            "protocol": self.protocol,
+            "identity": self.identity,
+            "data": self.data,
+            "count": self.count,
+            "means": self.means,
+            "groups": self.groups,
+            "versions": self.versions,
+            "rows": [dataclasses.asdict(row) for row in self.rows],
+        }
+
+    @classmethod
+    def from_dict(cls, content: dict) -> "Result":
+        """Makes a result of what `as_dict` returned."""
+        rows = tuple(Row(**row) for row in content["rows"])
+        names = ("model", "protocol", "data", "versions", "identity")
+        return cls(rows=rows, **{name: content[name] for name in names})
+
+    @classmethod
+    def from_json(cls, path: str | os.PathLike) -> "Result":
+        """Reads what `to_json` wrote; a `ValueError` names a file that is not that."""
+        rule = "Scores must be a JSON file that `tfderain evaluate --json` wrote."
+        return reports.read_json(path, cls.from_dict, rule)
+
+    def table(self) -> str:
+        """Returns a fixed-width text: a line per image, group means, means."""
+        channel = metrics.channel(self.protocol)
+        given = "clean" if self.identity else "rainy"
+        titles = [f"{given} psnr_{channel}", "derained", "gain"]
+        titles += [f"{given} ssim_{channel}", "derained", "gain", "seconds"]
+        over = f"{len(self.groups)} groups" if self.groups else f"{self.count} images"
+        means = [(f"mean of {name}", group) for name, group in self.groups.items()]
+        means.append((f"mean of {over}", self.means))
+        about = f"{self.model}, {self.protocol}, {self.count} images of {self.data}"
+        about += ", clean images given" if self.identity else ""
+        rows = [(row.name, *_cells(dataclasses.asdict(row))) for row in self.rows]
+        feet = [(name, *_cells(scores)) for name, scores in means]
+        return f"{about}\n\n{reports.text_table(['image', *titles], rows, feet)}"
+
+
+def evaluate(
+    model: Any,
+    pairs: pipeline.Pairs,
+    protocol: str = "matlab_y_float",
+    save_images: str | os.PathLike | None = None,
+    progress: Callable | None = None,
+    *,
+    groups: Sequence[str] | None = None,
+    identity: bool = False,
+    name: str | None = None,
+    overwrite: bool = False,
+) -> Result:
+    """Derains each rainy image and scores it against its clean image.
+
+    Args:
+        model: has a method `derain` (a `runtime.Restorer`, a `models.Derainer`) or is a
+            callable; takes a uint8 array `(h, w, 3)` and returns one of that shape,
+            uint8 or float on [0, 1]. What it returns is rounded to uint8 before
+            scoring. Or the path of a folder with derained images, see
+            `subjects.find_derained`.
+        pairs: `data.pipeline.Pairs`, in any of its three layouts.
+        protocol: one of `metrics.PROTOCOLS`.
+        save_images: folder for the derained images as PNG files, or `None`.
+        progress: called with `(done, total)`, in images, or `None`.
+        groups: sequence with the scene of each pair, to average by scene first.
+        identity: give the model the clean images instead of the rainy ones, to see what
+            it does to a photo without rain.
+        name: name of the model in the result; by default its own `name` or class name.
+        overwrite: allow `save_images` to replace existing files.
+
+    Raises:
+        ValueError: for no pairs, files that cannot be read or differ in size (they are
+            named, all that the headers show before the first image is derained), a
+            model whose output is not of the input's shape, or an unknown protocol.
+        FileExistsError: an image to be saved exists.
+    """
+    metrics.channel(protocol)
+    _check_identity(identity, model)
+    scenes = _check_groups(pairs, groups)
+    names = subjects.check(pairs)
+    derain = subjects.derainer(model, pairs)
+    targets = _targets(names, save_images, overwrite)
+    rows = []
+    for index in reports.tracked(range(len(names)), progress):
+        rainy, clean = subjects.read_pair(pairs, index)
+        given = clean if identity else rainy
+        derained, seconds = derain(index, given)
+        scores = _scores(given, derained, clean, protocol)
+        rows.append(Row(names[index], **scores, seconds=seconds, group=scenes[index]))
+        if targets:
+            _save(targets[index], derained)
+    return Result(
+        model=name or subjects.name_of(model),
+        protocol=protocol,
+        data=subjects.common_folder((*pairs.rainy, *pairs.clean)),
+        rows=tuple(rows),
+        versions=reports.versions(),
+        identity=identity,
+    )
+
+
+def find_scenes(folder: str | os.PathLike):
+    """Finds GT-Rain's `<scene>/<scene>-Webcam-R-<n>.png` and `...-C-000.png`.
+
+    Returns:
+        `(pairs, scenes)`: `Pairs` and, at the same index, the scene's folder name.
+
+    Raises:
+        ValueError: nothing is found, or a file has no partner (the files are named).
+    """
+    pairs = pipeline.find_pairs(folder, layout="scenes")
+    return pairs, scenes_of(pairs)
+
+
+def scenes_of(pairs: pipeline.Pairs):
+    """Returns the scene of each pair, or `None` if these are not GT-Rain's scenes.
+
+    GT-Rain names the one clean image of a scene folder `...-C-000.png`.
+    """
+    if not all("-C-" in Path(path).name for path in pairs.clean):
+        return None
+    return tuple(Path(path).parent.name for path in pairs.rainy)
+
+
+def _check_identity(identity, model):
+    if identity and isinstance(model, (str, os.PathLike)):
+        raise ValueError(
+            "`identity` needs a model, which can be given clean images. "
+            f"Received: the folder {str(model)!r}."
+        )
+
+
+def _check_groups(pairs, groups) -> Sequence[str | None]:
+    if groups is not None and len(groups) != len(pairs):
+        raise ValueError(
+            "`groups` must name one group per pair. "
+            f"Received: groups={len(groups)}, pairs={len(pairs)}."
+        )
+    return groups or (None,) * len(pairs)
+
+
+def _targets(names, folder, overwrite):
+    """Returns the PNG file of each image, or nothing without a folder."""
+    if folder is None:
+        return []
+    stems = distinct(map(stem, names), names)
+    targets = [Path(folder, f"{name}.png") for name in stems]
+    existing = [str(target) for target in targets if target.exists()]
+    if existing and not overwrite:
+        raise FileExistsError(
+            "Images are not overwritten unless `overwrite` says so. "
+            f"Received: {len(existing)} that exist, the first is {existing[0]!r}."
+        )
+    return targets
+
+
+def _save(target, derained):
+    target.parent.mkdir(parents=True, exist_ok=True)
+    images.write(target, images.Picture(derained))
+
+
+def _scores(given, derained, clean, protocol):
+    return {
+        "psnr": metrics.psnr(derained, clean, protocol),
+        "ssim": metrics.ssim(derained, clean, protocol),
+        "input_psnr": metrics.psnr(given, clean, protocol),
+        "input_ssim": metrics.ssim(given, clean, protocol),
+    }
+
+
+def _means(rows):
+    return {score: statistics.fmean(row[score] for row in rows) for score in SCORES}
+
+
+def _cells(scores):
+    psnr, ssim, input_psnr, input_ssim = (scores[score] for score in SCORES)
+    cells = [f"{input_psnr:.2f}", f"{psnr:.2f}", f"{psnr - input_psnr:+.2f}"]
+    cells += [f"{input_ssim:.4f}", f"{ssim:.4f}", f"{ssim - input_ssim:+.4f}"]
+    return [*cells, f"{scores['seconds']:.3f}" if "seconds" in scores else ""]

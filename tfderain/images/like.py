@@ -1,0 +1,79 @@
+"""Image kinds: arrays, batches and PIL images, each given back as it came in."""
+
+import numpy as np
+from PIL import Image
+
+from tfderain.images.pixels import from_float
+from tfderain.images.reading import from_pil
+from tfderain.images.writing import to_pil
+
+
+class Like:
+    """An image or a batch, and the derained one in the kind it came in.
+
+    Args:
+        image: array `(height, width, 3)`, `(height, width)` or
+            `(batch, height, width, 3)` as `uint8`, `uint16` or float in [0, 1]; or a
+            PIL image of any mode.
+
+    Attributes:
+        pairs: list of arrays `(rainy, derained)`, one pair for each image. The derained
+            ones are to be filled, see `store`.
+
+    Raises:
+        ValueError: if shape, dtype or values do not fit.
+    """
+
+    def __init__(self, image: np.ndarray | Image.Image):
+        self.picture = from_pil(image) if isinstance(image, Image.Image) else None
+        rainy = np.asarray(image) if self.picture is None else self.picture.pixels
+        _check(rainy)
+        self.derained = np.empty_like(rainy)
+        if rainy.ndim == 4:
+            self.pairs = list(zip(rainy, self.derained, strict=True))
+        else:
+            self.pairs = [(rainy, self.derained)]
+
+    def finished(self) -> np.ndarray | Image.Image:
+        """Returns the derained array or PIL image, once all of `pairs` is filled."""
+        if self.picture is None:
+            return self.derained
+        return to_pil(self.picture, self.derained)
+
+
+def store(pixels: np.ndarray, derained: np.ndarray):
+    """Writes float RGB into an array of `Like.pairs`, or into rows of it.
+
+    Args:
+        pixels: float array `(height, width, 3)`; what it has below and to the right of
+            the size of `derained` is padding and is left out.
+        derained: array to be filled. A grey one gets the mean of the channels.
+    """
+    pixels = pixels[: len(derained), : derained.shape[1]]
+    if derained.ndim == 2:
+        pixels = pixels.mean(axis=-1)
+    derained[:] = from_float(pixels, derained.dtype)
+
+
+def _check(rainy):
+    """Refuses arrays that are not images; cheap for `uint8`."""
+    floating = rainy.dtype.kind == "f"
+    if not floating and rainy.dtype not in (np.uint8, np.uint16):
+        raise ValueError(
+            "Images must be uint8, uint16 or floats in [0, 1]. "
+            f"Received: dtype={rainy.dtype}."
+        )
+    shaped = rainy.ndim == 2 or (rainy.ndim in (3, 4) and rainy.shape[-1] == 3)
+    if not shaped or not rainy.size:
+        raise ValueError(
+            "Images must have the shape (height, width, 3), (height, width) or "
+            f"(batch, height, width, 3), none of them 0. Received: shape={rainy.shape}."
+        )
+    if floating:
+        low, high = rainy.min(), rainy.max()
+        # 1e-6: rounding of float32, as resizing leaves it. NaN fails both.
+        if not (low >= -1e-6 and high <= 1 + 1e-6):
+            raise ValueError(
+                "Float images must lie in [0, 1] (divide 0..255 by 255). "
+                f"Received: minimum={low}, maximum={high}."
+            )

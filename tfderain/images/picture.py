@@ -1,0 +1,52 @@
+"""Pictures: pixels, what their file said beside them, known formats, and errors."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+FORMATS = {
+    ".png": "PNG",
+    ".jpg": "JPEG",
+    ".jpeg": "JPEG",
+    ".webp": "WEBP",
+    ".tif": "TIFF",
+    ".tiff": "TIFF",
+    ".bmp": "BMP",
+}
+"""Suffixes that `write` knows, with Pillow's name of the format."""
+
+EXTENSIONS = (*FORMATS, ".gif")
+"""Suffixes that a search for pictures should pick up. GIF can only be read."""
+
+MAX_PIXELS = 180_000_000
+"""Larger pictures are refused before they are decoded. About Pillow's own limit."""
+
+
+class ImageError(ValueError):
+    """A file that cannot be read or written; its message is one line that names it."""
+
+
+class TooLarge(ImageError):
+    """A picture with more pixels than were allowed; it was not decoded."""
+
+
+@dataclass(frozen=True, eq=False)
+class Picture:
+    """An image as `uint8` or `uint16` pixels, and what its file said beside them.
+
+    Attributes:
+        pixels: array. `uint8` `(height, width, 3)` RGB, or greyscale
+            `(height, width)` as `uint8` or `uint16`.
+        alpha: `uint8` array `(height, width)`, or `None`.
+        exif: bytes or `None`. Its orientation is 1 if `read` made the picture.
+        icc: bytes or `None`. The ICC profile, unchanged.
+        dpi: pair of floats or `None`.
+        notes: tuple of strings, each saying something that cannot be kept.
+    """
+
+    pixels: np.ndarray
+    alpha: np.ndarray | None = None
+    exif: bytes | None = None
+    icc: bytes | None = None
+    dpi: tuple | None = None
+    notes: tuple = ()

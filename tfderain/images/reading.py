@@ -1,0 +1,268 @@
+"""Reading of pictures: files, bytes and PIL images of any mode to pixels."""
+
+import contextlib
+import io
+import os
+import stat
+import threading
+import warnings
+
+import numpy as np
+from PIL import Image, ImageCms, UnidentifiedImageError
+
+from tfderain import errors
+from tfderain.images.picture import MAX_PIXELS, ImageError, Picture, TooLarge
+from tfderain.images.pixels import from_float, to_rgb, to_uint8
+
+# Tried in this order, whatever the suffix says. No EPS: reading it runs a program.
+_READABLE = ("PNG", "JPEG", "BMP", "GIF", "PPM", "WEBP", "TIFF")
+_ORIENTATION, _PHOTOMETRIC = 0x0112, 0x0106  # tags of TIFF and EXIF
+# Tags that say how a TIFF file stores its pixels; they are wrong in another file.
+_STORAGE_TAGS = (
+    *(254, 255, 256, 257, 258, 259, 262, 263, 266, 273, 277, 278, 279, 284, 317),
+    *(320, 322, 323, 324, 325, 330, 338, 339, 347, 529, 530, 531, 532, 700),
+    *(33723, 34377, 34675),
+)
+_PILLOW_LIMIT = threading.Lock()
+
+
+def read(path: str | os.PathLike, max_pixels: int = MAX_PIXELS) -> Picture:
+    """Reads a picture; the suffix does not matter, the content does.
+
+    The picture is turned upright as its EXIF orientation says. Greyscale stays
+    greyscale, 16-bit greyscale stays 16-bit; palettes become RGB; CMYK becomes
+    RGB through its ICC profile if it has one. The first frame of an animation is
+    taken. `notes` of the result say what was lost.
+
+    Args:
+        path: string or path of a PNG, JPEG, WebP, TIFF, BMP, GIF or PPM file.
+        max_pixels: int. Largest height times width that is decoded.
+
+    Raises:
+        ImageError: if there is no such file, or if it is empty, truncated, too
+            large or not a picture.
+    """
+    # Pillow warns of damaged metadata, which costs no pixel.
+    with _explained(f"Cannot read {path}"), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        with _open_file(path) as file:
+            return _read(file, max_pixels, upright=True)
+
+
+def read_rgb(path: str | os.PathLike) -> np.ndarray:
+    """Reads the pixels of a picture as uint8 `(height, width, 3)`, whatever it holds.
+
+    Args:
+        path: string or path, see `read`.
+
+    Raises:
+        ImageError: as `read` does.
+    """
+    return to_rgb(to_uint8(read(path).pixels))
+
+
+def decode(data: bytes, max_pixels: int = MAX_PIXELS) -> Picture:
+    """Reads a picture from the bytes of its file; its pixels lie as they are stored.
+
+    May run in several threads at once; Pillow's warnings of damaged metadata pass.
+
+    Args:
+        data: bytes of a file of the formats of `read`.
+        max_pixels: int. Largest height times width that is decoded.
+
+    Raises:
+        ImageError: as `read` does; `TooLarge` for `max_pixels`.
+    """
+    with _explained("Cannot read the picture"):
+        if not data:
+            raise ImageError("it is empty")
+        return _read(io.BytesIO(data), max_pixels, upright=False)
+
+
+def _read(file, max_pixels, upright):
+    with _open_image(file) as image:
+        width, height = image.size
+        if width * height > max_pixels:
+            raise TooLarge(
+                f"{height}x{width} pixels are more than the limit of "
+                f"{max_pixels} (a decompression bomb?)"
+            )
+        return from_pil(image, upright)
+
+
+@contextlib.contextmanager
+def _explained(beginning):
+    """Turns whatever reading raises into an `ImageError` of one line."""
+    kind = ImageError
+    try:
+        yield
+        return
+    except UnidentifiedImageError as error:
+        reason, cause = "it is not a picture of a known format", error
+    # Decoders raise nearly anything on damaged files: OSError, SyntaxError,
+    # struct.error, zlib.error, EOFError, KeyError, TypeError, MemoryError.
+    except Exception as error:
+        reason, cause = errors.reason(error), error
+        if isinstance(error, ImageError):
+            kind = type(error)
+        elif not isinstance(error, (ValueError, OSError)):
+            reason = f"the picture is damaged ({type(error).__name__}: {reason})"
+    raise kind(f"{beginning}: {reason}.") from cause
+
+
+def _open_file(path):
+    mode = os.stat(path).st_mode
+    if stat.S_ISDIR(mode):
+        raise ImageError("it is a folder, not a picture")
+    if not stat.S_ISREG(mode):  # opening a pipe would wait forever
+        raise ImageError("it is not a regular file")
+    if not os.path.getsize(path):
+        raise ImageError("the file is empty")
+    return open(path, "rb")
+
+
+def _open_image(file):
+    """`Image.open` without Pillow's own limit; the caller has its own."""
+    with _PILLOW_LIMIT:
+        limit = Image.MAX_IMAGE_PIXELS
+        Image.MAX_IMAGE_PIXELS = None
+        try:
+            return Image.open(file, formats=_READABLE)
+        finally:
+            Image.MAX_IMAGE_PIXELS = limit
+
+
+def from_pil(image: Image.Image, upright: bool = False) -> Picture:
+    """Turns a PIL image of any mode into a `Picture`.
+
+    Args:
+        image: PIL image.
+        upright: bool. Whether the pixels are turned as EXIF orientation says, and
+            the orientation set to 1. Defaults to `False`: pixels and tag are kept.
+
+    Raises:
+        ImageError: if the values of a 32-bit image do not fit into 16 bits.
+    """
+    notes = []
+    if (frames := getattr(image, "n_frames", 1)) > 1:
+        notes.append(f"only the first of {frames} frames is kept")
+    stored = _stored_mode(image)  # Pillow forgets it when it loads the pixels
+    image.load()  # before EXIF: a TIFF is then upright already, and a PNG complete
+    exif, orientation = _exif(image, upright, notes)
+    icc = image.info.get("icc_profile") or None
+    if stored:
+        notes.append("16 bits per channel are reduced to 8")
+    if "xmp" in image.info or "XML:com.adobe.xmp" in image.info:
+        notes.append("XMP metadata is not kept")
+    if image.mode in ("CMYK", "LAB"):
+        image, icc = _to_srgb(image, icc, notes), None
+    pixels, alpha = _pixels(image, stored.startswith("LA"), notes)
+    if upright:
+        pixels = _turn(pixels, orientation)
+        alpha = None if alpha is None else _turn(alpha, orientation)
+    return Picture(pixels, alpha, exif, icc, _dpi(image), tuple(notes))
+
+
+def _stored_mode(image):
+    """Returns how 16-bit colour is stored, of which Pillow keeps 8 bits, or ""."""
+    for tile in getattr(image, "tile", ()):
+        for part in tile[3] if isinstance(tile[3], tuple) else (tile[3],):
+            if isinstance(part, str) and ";16" in part and part[0] != "I":
+                return part
+    return ""
+
+
+def _exif(image, upright, notes):
+    """Returns the EXIF block (orientation 1 if `upright`), and the orientation."""
+    try:
+        exif = Image.Exif()  # a copy, because the image is the caller's
+        exif.load(image.getexif().tobytes())
+        orientation = exif.get(_ORIENTATION, 1)
+        for tag in _STORAGE_TAGS:
+            exif.pop(tag, None)
+        if upright and _ORIENTATION in exif:
+            exif[_ORIENTATION] = 1
+        return (exif.tobytes() if len(exif) else None), orientation
+    # Damaged EXIF raises struct.error, SyntaxError, TypeError and more.
+    except Exception:
+        notes.append("unreadable EXIF metadata is not kept")
+        return None, 1
+
+
+def _turn(pixels, orientation):
+    """Turns pixels upright according to the EXIF orientation."""
+    if orientation not in range(2, 9):
+        return pixels
+    if orientation >= 5:
+        pixels = pixels.swapaxes(0, 1)
+    rows = -1 if orientation in (3, 4, 7, 8) else 1
+    columns = -1 if orientation in (2, 3, 6, 7) else 1
+    return np.ascontiguousarray(pixels[::rows, ::columns])
+
+
+def _dpi(image):
+    try:
+        dpi = tuple(float(value) for value in image.info.get("dpi", ()))
+    except (TypeError, ValueError, ZeroDivisionError):
+        return None
+    return dpi if len(dpi) == 2 and all(0 < value < 65536 for value in dpi) else None
+
+
+def _to_srgb(image, icc, notes):
+    notes.append(f"{image.mode} is converted to RGB")
+    profile = ImageCms.createProfile("LAB") if image.mode == "LAB" else icc
+    if profile:
+        profile = io.BytesIO(profile) if isinstance(profile, bytes) else profile
+        # A profile that does not fit the pixels must not cost the picture.
+        with contextlib.suppress(ImageCms.PyCMSError):
+            converted = ImageCms.profileToProfile(
+                image,
+                profile,
+                ImageCms.createProfile("sRGB"),
+                ImageCms.Intent.RELATIVE_COLORIMETRIC,  # white stays white
+                "RGB",
+            )
+            return converted or image.convert("RGB")
+    return image.convert("RGB")
+
+
+def _pixels(image, grey, notes):
+    """Returns pixels (see `Picture`) and alpha of an image in any other mode."""
+    if image.mode.startswith("I;16"):
+        if image.has_transparency_data:
+            notes.append("the transparency of 16-bit greyscale is not kept")
+        pixels = np.asarray(image).astype(np.uint16, copy=False)  # native byte order
+        # Pillow inverts "0 is white" for 8 bits but not for 16.
+        white_is_zero = getattr(image, "tag_v2", {}).get(_PHOTOMETRIC) == 0
+        return (65535 - pixels if white_is_zero else pixels), None
+    if image.mode in ("I", "F"):
+        return _fit_uint16(np.asarray(image)), None
+    if image.mode == "1":
+        notes.append("black and white pixels become 8-bit greyscale")
+    grey = grey or image.mode in ("1", "L", "LA", "La") or _has_grey_palette(image)
+    alpha = None
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        alpha = np.asarray(image.getchannel("A"))
+    mode = "L" if grey else "RGB"  # exact: Pillow's weights of equal channels add to 1
+    return np.asarray(image if image.mode == mode else image.convert(mode)), alpha
+
+
+def _has_grey_palette(image):
+    if image.mode not in ("P", "PA"):
+        return False
+    colors = np.reshape(image.getpalette("RGB") or (), (-1, 3))
+    return bool((colors == colors[:, :1]).all())
+
+
+def _fit_uint16(values):
+    """Brings 32-bit integers up to 65535, or floats in [0, 1], into 16 bits."""
+    low, high = float(values.min()), float(values.max())
+    floating = values.dtype.kind == "f"
+    # Written so that NaN is refused too.
+    if not (low >= 0 and high <= (1 if floating else 65535)):
+        raise ImageError(
+            "32-bit greyscale must hold floats in [0, 1] or integers in [0, 65535]. "
+            f"Received: minimum={low:g}, maximum={high:g}"
+        )
+    return from_float(values, np.uint16) if floating else values.astype(np.uint16)

@@ -1,0 +1,44 @@
+"""Loading of trained networks by a preset's name or a path."""
+
+import os
+
+import keras
+
+from tfderain import metrics, models, optimizers, presets
+
+
+def register():
+    """Makes all classes of a saved model known to Keras, and returns them.
+
+    `import tfderain.models` does it where Keras was imported before; `load` always.
+    """
+    return (
+        *models.MODELS.values(),
+        *(models.AirNet, models.Entangled),
+        *(metrics.PSNR, metrics.SSIM),
+        *(optimizers.ConvMuon, optimizers.GroupAdam, optimizers.TwoGroupAdamW),
+        *(optimizers.LinearDecay, optimizers.StableDecay, optimizers.CosineCycles),
+    )
+
+
+def load(name_or_path: str | os.PathLike):
+    """Loads a trained network; nothing is downloaded.
+
+    Args:
+        name_or_path: name of a shipped preset (`"menet"`), path of a `.keras` file,
+            of a run folder (its best weights), or of a preset's folder.
+
+    Returns:
+        A compiled or uncompiled `Derainer`, as it was saved.
+
+    Raises:
+        ValueError: for an unknown name, listing the known ones.
+    """
+    register()
+    path = presets.locate(name_or_path).keras
+    if path is None:
+        raise ValueError(
+            "A Keras model is a preset's name, a .keras file, a run folder or a "
+            f"preset's folder. Received: {name_or_path}."
+        )
+    return keras.saving.load_model(path)

@@ -1,0 +1,15 @@
+"""Runtime: `Restorer`, and the engines and tiles behind it; no TensorFlow.
+
+Modules: `restorer`, `engines` (LiteRT, ONNX Runtime, TensorFlow), `tiling`.
+"""
+
+from tfderain import lazy
+
+__getattr__, __dir__, __all__ = lazy.face(
+    __name__,
+    {
+        "engines": (),
+        "restorer": ("RUNTIMES", "Restorer"),
+        "tiling": (),
+    },
+)

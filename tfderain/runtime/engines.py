@@ -1,0 +1,250 @@
+"""Engines that run a network: LiteRT, ONNX Runtime or TensorFlow, behind one call.
+
+Each engine is a function from a float32 RGB tile `(height, width, 3)` in [0, 1], whose
+sides are multiples of its `stride`, to the derained tile. Used by
+`tfderain.runtime.Restorer`; only `TensorFlow` imports TensorFlow.
+"""
+
+import contextlib
+import json
+import os
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tfderain import errors, extras, presets
+
+# Key of what tfderain keeps inside LiteRT and ONNX files, as JSON.
+METADATA = "tfderain"
+# Stride of a LiteRT file without a card and metadata: a multiple of every network's.
+# SavedModels and ONNX files pad images themselves, so that theirs may be 1.
+DEFAULT_STRIDE = 16
+
+
+class LiteRT:
+    """A LiteRT file of a network, float or int8, with float or `uint8` interface.
+
+    Args:
+        model: name of a preset, path of its folder, or of a `.tflite` file. Stride and
+            the like are read from the file, or else from `card.json` beside it.
+        threads: int or `None`, for one per processor that this process may use.
+    """
+
+    stride: int
+    global_operations: bool
+
+    def __init__(self, model: Any, threads: int | None = None):
+        from ai_edge_litert.interpreter import Interpreter
+
+        self.path = path = _file(model, ".tflite", "litert")
+        try:
+            with _without_greeting():
+                self.interpreter = Interpreter(
+                    os.fspath(path), num_threads=threads or processors()
+                )
+                (self.source,) = self.interpreter.get_input_details()
+                dynamic = -1 in self.source["shape_signature"]
+                if not dynamic:
+                    self.interpreter.allocate_tensors()
+        # RuntimeError: an operation that this build of LiteRT lacks.
+        except (ValueError, RuntimeError) as error:
+            raise ValueError(
+                "The model must be a LiteRT file. "
+                f"Received: {path} ({errors.reason(error)})."
+            ) from error
+        _take_card(self, path, litert_metadata, DEFAULT_STRIDE)
+        (self.target,) = self.interpreter.get_output_details()
+        self.shape = None if dynamic else tuple(self.source["shape"])
+
+    def __call__(self, tile: np.ndarray):
+        shape = (1, *tile.shape)
+        # The file has a fixed size, so that LiteRT uses all threads. It is resized
+        # only when the size changes: that plans the network's memory anew.
+        if shape != self.shape:
+            self.interpreter.resize_tensor_input(self.source["index"], shape)
+            self.interpreter.allocate_tensors()
+            self.shape = shape
+        if self.source["dtype"] == np.uint8:
+            scale, zero = self.source["quantization"]
+            tile = np.clip(np.rint(tile / scale + zero), 0, 255).astype(np.uint8)
+        self.interpreter.set_tensor(self.source["index"], tile[None])
+        self.interpreter.invoke()
+        derained = self.interpreter.get_tensor(self.target["index"])[0]
+        if derained.dtype == np.uint8:
+            scale, zero = self.target["quantization"]
+            derained = (derained.astype(np.float32) - zero) * np.float32(scale)
+        return derained
+
+
+class ONNX:
+    """An ONNX file of a network, run by ONNX Runtime on the CPU.
+
+    Args:
+        model: name of a preset, path of its folder (with `model.onnx`), or of a file.
+        threads: int or `None`, for one per processor that this process may use.
+
+    Raises:
+        ImportError: if onnxruntime is not installed (extra `onnx`).
+    """
+
+    def __init__(self, model: Any, threads: int | None = None):
+        path = _file(model, ".onnx", "onnx")
+        onnxruntime = extras.require("onnxruntime", extra="onnx")
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads or processors()
+        try:
+            self.session = onnxruntime.InferenceSession(
+                os.fspath(path), options, providers=["CPUExecutionProvider"]
+            )
+        except Exception as error:  # onnxruntime's own classes, which are not public
+            raise ValueError(
+                "The model must be an ONNX file. "
+                f"Received: {path} ({errors.reason(error)})."
+            ) from error
+        properties = self.session.get_modelmeta().custom_metadata_map
+        _take_card(self, path, lambda _: json.loads(properties.get(METADATA, "{}")))
+
+    def __call__(self, tile: np.ndarray):
+        (derained,) = self.session.run(["derained"], {"rainy": tile[None]})
+        return derained[0]
+
+
+def litert_metadata(path: str | os.PathLike) -> dict:
+    """Returns what `tfderain.export` keeps inside a LiteRT file; `{}` if nothing."""
+    from ai_edge_litert import schema_py_generated as schema
+
+    model = schema.Model.GetRootAs(Path(path).read_bytes(), 0)
+    for index in range(model.MetadataLength()):
+        entry = model.Metadata(index)
+        if entry.Name() == METADATA.encode():
+            return json.loads(model.Buffers(entry.Buffer()).DataAsNumpy().tobytes())
+    return {}
+
+
+def _take_card(engine, path, read_metadata, stride=1):
+    """Sets stride and global operations from the card, or what the file itself says."""
+    has_card = path.with_name("card.json").is_file()
+    card = presets.read_card(path.parent) if has_card else read_metadata(path)
+    engine.stride = int(card.get("stride", stride))
+    engine.global_operations = bool(card.get("global_operations", False))
+
+
+def _file(model, suffix, runtime):
+    if not isinstance(model, (str, os.PathLike)):
+        raise ValueError(
+            'A model that is no name or path needs runtime="tensorflow". '
+            f"Received: model={type(model).__name__}."
+        )
+    path = presets.locate(model).path
+    path = path / f"model{suffix}" if path.is_dir() else path
+    if path.suffix != suffix or not path.is_file():
+        raise ValueError(
+            f'runtime="{runtime}" needs a {suffix} file or a folder with '
+            f"model{suffix}, which `tfderain export` makes of a model; "
+            f'runtime="tensorflow" takes the others. Received: model={model}.'
+        )
+    return path
+
+
+def processors():
+    """Number of processors that this process may use, which containers restrict."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+@contextlib.contextmanager
+def _without_greeting():
+    """Keeps LiteRT's INFO line from standard error; all other lines pass.
+
+    LiteRT writes it in C++ to file descriptor 2 and has no setting for it.
+    """
+    try:
+        stderr = os.dup(2)
+    except OSError:  # a process without standard error
+        yield
+        return
+    if sys.stderr:
+        sys.stderr.flush()
+    with tempfile.TemporaryFile() as held:
+        os.dup2(held.fileno(), 2)
+        try:
+            yield
+        finally:
+            os.dup2(stderr, 2)
+            held.seek(0)
+            lines = [line for line in held if not line.startswith(b"INFO:")]
+            os.write(stderr, b"".join(lines))
+            os.close(stderr)
+
+
+class TensorFlow:
+    """A Keras model or a SavedModel, run by TensorFlow.
+
+    Args:
+        model: whatever `tfderain.models.load` takes, a `tfderain.models.Derainer`, or
+            the folder of a SavedModel.
+        threads: int or `None`. Counts only before TensorFlow has computed anything.
+    """
+
+    def __init__(self, model: Any, threads: int | None = None):
+        from keras import backend, ops
+
+        self.to_numpy = ops.convert_to_numpy
+        given = not isinstance(model, (str, os.PathLike))
+        if threads and backend.backend() == "tensorflow":
+            import tensorflow as tf
+
+            # RuntimeError: TensorFlow has started, with the threads that it has.
+            with contextlib.suppress(RuntimeError):
+                tf.config.threading.set_intra_op_parallelism_threads(threads)
+        if not given and (folder := presets.locate(model).saved_model):
+            self.model = _saved_model(folder)
+            _take_card(self, folder, lambda folder: {})
+            return
+        self.model = model if given else _load(model)
+        self.stride = self.model.stride
+        self.global_operations = bool(getattr(self.model, "global_operations", False))
+        # A model that was loaded here is used often enough to trace a graph of it.
+        if not given and backend.backend() == "tensorflow":
+            self.model = _graph(self.model)
+
+    def __call__(self, tile: np.ndarray):
+        # A copy, because arrays of TensorFlow's memory cannot be written to.
+        return np.array(self.to_numpy(self.model(tile[None], training=False))[0])
+
+
+def _load(model):
+    from tfderain import models
+
+    return models.load(model)
+
+
+def _graph(model):
+    import tensorflow as tf
+
+    tiles = tf.TensorSpec((1, None, None, 3), tf.float32)
+    function = tf.function(
+        lambda rainy: model(rainy, training=False), input_signature=[tiles]
+    )
+    return lambda tile, training: function(tile)
+
+
+def _saved_model(folder):
+    import tensorflow as tf
+
+    loaded = tf.saved_model.load(os.fspath(folder))
+    if "tensor" not in loaded.signatures:
+        raise ValueError(
+            "The SavedModel must have the signature `tensor`, as `tfderain export` "
+            f"writes it. Received: {folder} with {sorted(loaded.signatures)}."
+        )
+
+    def derain(tile, training):
+        # `loaded` holds the variables, which live as long as it does.
+        return loaded.signatures["tensor"](rainy=tf.constant(tile))["derained"]
+
+    return derain

@@ -1,0 +1,91 @@
+"""Scales, coarse to fine: rain that is larger than the rain of a network's training.
+
+The streaks of a 12-megapixel photo are many times as long and as broad as those that
+networks learn from, and are left where they are. On a copy of half the size they are
+half as large. So the rain is first taken off reduced copies, the smallest first; what
+changed there is enlarged and added to the next larger one, and only the change: fine
+detail comes from the picture itself. All copies together are a third of the picture,
+in work and in memory.
+
+```python
+half = scales.halved(rainy)
+change = network(half) - half
+derained = network(rainy + scales.doubled(change, rows, columns))
+```
+"""
+
+import numpy as np
+
+# Longer side of the smallest copy, at least: about that of the training images.
+COARSEST = 480
+MOST = 6  # 15,360 pixels and more
+
+
+def count_scales(size: tuple[int, int], scales: int | str = "auto") -> int:
+    """How many scales there are, the picture itself among them.
+
+    Args:
+        size: `(height, width)` of the picture.
+        scales: int from 1, or `"auto"`: as many as leave the smallest copy's longer
+            side at `COARSEST` pixels or more.
+
+    Returns:
+        int from 1, no more than leave the shorter side one pixel.
+
+    Raises:
+        ValueError: for anything else.
+    """
+    if scales == "auto":
+        wanted = 1 + max(0, int(np.log2(max(size) / COARSEST)))
+    elif isinstance(scales, int) and not isinstance(scales, bool) and scales >= 1:
+        wanted = scales
+    else:
+        raise ValueError(
+            f'`scales` must be "auto" or a number from 1. Received: scales={scales!r}.'
+        )
+    return min(wanted, 1 + int(np.log2(max(min(size), 1))), MOST)
+
+
+def sizes(size: tuple[int, int], count: int):
+    """`(height, width)` of the picture and of its reduced copies, largest first."""
+    return [tuple(-(-side // 2**scale) for side in size) for scale in range(count)]
+
+
+def halved(image: np.ndarray):
+    """A copy of half the size: means of 2x2 pixels; an odd edge is repeated.
+
+    Args:
+        image: float32 array `(height, width, channels)`.
+
+    Returns:
+        float32 array `(ceil(height / 2), ceil(width / 2), channels)`.
+    """
+    odd = [(0, side % 2) for side in image.shape[:2]]
+    if any(edge for _, edge in odd):
+        image = np.pad(image, (*odd, (0, 0)), mode="edge")
+    half = image[0::2, 0::2] + image[1::2, 0::2]
+    half += image[0::2, 1::2]
+    half += image[1::2, 1::2]
+    half *= np.float32(0.25)
+    return half
+
+
+def doubled(image: np.ndarray, rows: np.ndarray, columns: np.ndarray):
+    """Some rows and columns of an image enlarged twice, bilinearly.
+
+    Args:
+        image: float16 or float32 array `(height, width, channels)`.
+        rows, columns: int arrays, indices into the enlarged image.
+
+    Returns:
+        float32 array `(len(rows), len(columns), channels)`.
+    """
+    for axis, indices in enumerate((rows, columns)):
+        near = indices // 2
+        far = np.clip(near + 2 * (indices % 2) - 1, 0, image.shape[axis] - 1)
+        low, high = near.min(), max(near.max(), far.max()) + 1
+        low = min(low, far.min())
+        part = image[low:high] if axis == 0 else image[:, low:high]
+        part = np.float32(0.25) * part.astype(np.float32, copy=False)
+        image = 3 * part.take(near - low, axis) + part.take(far - low, axis)
+    return image

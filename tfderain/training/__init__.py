@@ -1,0 +1,31 @@
+"""Training of the networks by recipe.
+
+```python
+config = training.resolve("menet", overrides=["epochs=20"])
+material = training.Material([training.Source("Rain800", "left_clean")])
+best = training.train(config, "runs/menet", material)
+```
+
+Modules: `recipes`, `ablations` and `config` (what to train, without Keras), `building`
+and `compiling` (config to network), `material` (what it reads), `mixing` (rain into
+it), `strategies` (stage by stage), `loop` (the training itself), `run_folder` (what it
+leaves, and how it goes on).
+"""
+
+from tfderain import lazy
+
+__getattr__, __dir__, __all__ = lazy.face(
+    __name__,
+    {
+        "ablations": ("ABLATIONS", "ablate"),
+        "building": ("build_model", "shipped"),
+        "compiling": ("compile_model", "learning_rate", "policy", "switches"),
+        "config": ("TrainConfig", "override"),
+        "loop": ("fit", "train"),
+        "material": ("Material", "Source"),
+        "mixing": (),
+        "recipes": ("RECIPES", "resolve"),
+        "run_folder": ("NonFiniteLoss",),
+        "strategies": ("stages_of",),
+    },
+)

@@ -1,0 +1,283 @@
+"""Training loop: a recipe in a run folder that survives being killed at any moment.
+
+```python
+config = training.resolve("menet", overrides=["epochs=20"])
+material = training.Material([training.Source("Rain800", "left_clean")])
+best = training.train(config, "runs/menet", material)
+model = tfderain.models.load(best)
+```
+
+A run folder holds `config.json` (config, data, versions, commit), `history.csv`,
+`logs/` for TensorBoard, `pool*.npy` (rain layers), `best.keras` (the weights to use),
+and `state.json` with `checkpoints/`, from which the same command goes on.
+"""
+
+import dataclasses
+import os
+import pathlib
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import keras
+import numpy as np
+
+from tfderain import models
+from tfderain.data import pairs as pairing
+from tfderain.data import pipeline
+from tfderain.training import mixing, run_folder
+from tfderain.training.building import build_model, shipped
+from tfderain.training.compiling import compile_model, policy, switches
+from tfderain.training.config import TrainConfig
+from tfderain.training.material import Material
+from tfderain.training.strategies import stages_of, takes_photos
+
+
+class Pictures(keras.callbacks.Callback):
+    """Writes `rainy | derained | clean` of some validation patches for TensorBoard."""
+
+    def __init__(self, folder, rainy, clean, every):
+        super().__init__()
+        self.folder, self.rainy, self.clean, self.every = folder, rainy, clean, every
+
+    def on_train_begin(self, logs=None):
+        import tensorflow as tf
+
+        self.writer = tf.summary.create_file_writer(str(self.folder))
+
+    def on_train_end(self, logs=None):
+        self.writer.close()
+
+    def on_epoch_end(self, epoch, logs=None):
+        import tensorflow as tf
+
+        if epoch % self.every:
+            return
+        with run_folder.averaged(self.model) as model:
+            derained = model(self.rainy, training=False)
+        strips = tf.concat([self.rainy, derained, self.clean], axis=2)
+        with self.writer.as_default(step=epoch):
+            tf.summary.image("rainy | derained | clean", strips, max_outputs=8)
+
+
+class KindScores(keras.callbacks.Callback):
+    """Adds the validation PSNR of each kind of rain to what is logged.
+
+    Args:
+        kinds: their names, in the order of the validation patches.
+        batches: number of batches of each.
+    """
+
+    def __init__(self, kinds, batches):
+        super().__init__()
+        self.kinds, self.batches, self.sums = list(kinds), batches, []
+
+    def on_test_begin(self, logs=None):
+        self.sums = [0.0]
+
+    def on_test_batch_end(self, batch, logs=None):
+        if logs and (batch + 1) % self.batches == 0:
+            # the mean so far, of batches of one size
+            mean = float(keras.ops.convert_to_numpy(logs["psnr_rgb"]))
+            self.sums.append(mean * (batch + 1))
+
+    def on_epoch_end(self, epoch, logs):
+        ends = zip(self.kinds, self.sums[:-1], self.sums[1:], strict=True)
+        for kind, before, after in ends:
+            if logs is not None:
+                logs[f"val_psnr_rgb_{kind}"] = (after - before) / self.batches
+
+
+def fit(
+    model: Any,
+    config: TrainConfig,
+    run_dir: str | os.PathLike,
+    batches: Callable,
+    validation: tuple[np.ndarray, np.ndarray],
+    steps: int,
+    callbacks: Sequence = (),
+    verbose: str | int = "auto",
+):
+    """Trains a compiled model in a prepared run folder, going on where it stands.
+
+    Args:
+        model: compiled `Derainer`.
+        config: `TrainConfig`.
+        run_dir: see `prepare_run`.
+        batches: callable from the number of the first batch to endless batches.
+        validation: arrays `(rainy, clean)`, see `validation_patches`.
+        steps: per epoch.
+        callbacks: more of them; they run before the state is saved.
+        verbose: as in `keras.Model.fit`.
+
+    Returns:
+        Path of `best.keras`: averaged weights of the epoch with the best validation
+        PSNR, float32, without optimizer.
+
+    Raises:
+        NonFiniteLoss: after `config.max_bad_steps` bad steps in a row.
+    """
+    run_dir = pathlib.Path(run_dir)
+    state = run_folder.read_state(run_dir)
+    if state["checkpoint"]:
+        model.load_weights(run_dir / "checkpoints" / state["checkpoint"])
+        run_folder.publish_best(run_dir, state)
+    run_folder.truncate_history(run_dir / "history.csv", state["epoch"])
+    if state["epoch"] < config.epochs:
+        model.fit(
+            batches(state["epoch"] * steps),
+            steps_per_epoch=steps,
+            epochs=config.epochs,
+            initial_epoch=state["epoch"],
+            validation_data=validation,
+            validation_batch_size=config.batch_size,
+            callbacks=[
+                run_folder.LearningRate(),
+                *callbacks,
+                *(
+                    [run_folder.Plateau(run_dir / "history.csv")]
+                    if config.schedule == "plateau"
+                    else []
+                ),
+                run_folder.RunState(
+                    run_dir, config, state, build_model(shipped(config))
+                ),
+            ],
+            shuffle=False,  # the batches come in their order
+            verbose=verbose,
+        )
+    return run_dir / "best.keras"
+
+
+def train(
+    config: TrainConfig,
+    run_dir: str | os.PathLike,
+    material: Material,
+    verbose: str | int = "auto",
+):
+    """Trains a recipe on folders of pairs, or goes on with a run that was stopped.
+
+    A recipe with a `strategy` trains one stage after the other, each in a folder of its
+    own inside `run_dir`. A finished stage is not trained again, also when another
+    strategy shares it: `clean_to_clean/`, `MEMD/`, then `MA_A-mlgd/` and so on.
+
+    Args:
+        config: `TrainConfig`, see `resolve`.
+        run_dir: folder of the run. If it holds an unfinished run with these settings,
+            training goes on after its last whole epoch, with the same result as
+            without the interruption.
+        material: `Material`, the folders and files to read.
+        verbose: as in `keras.Model.fit`.
+
+    Returns:
+        Path of the best weights: `best.keras` in the run folder, or in that of the
+        last stage.
+
+    Raises:
+        ValueError: for unusable data, or a run folder with other settings.
+        NonFiniteLoss: after `config.max_bad_steps` bad steps in a row.
+    """
+    stages = [] if config.strategy is None else stages_of(config)
+    if takes_photos(config) != (material.photos is not None):
+        raise ValueError(
+            "JRGR is trained with real rainy photos (`photos`), other networks "
+            f"without. Received: model={config.model!r}, photos={material.photos}."
+        )
+    if not stages:
+        return train_stage(config, run_dir, material, verbose)
+    run_dir, teacher, best = pathlib.Path(run_dir), None, material.start
+    for stage, settings in stages:
+        folder = run_dir / stage.folder
+        if stage.teaches:
+            alone = dataclasses.replace(material, start=None)
+            teacher = train_stage(settings, folder, alone, verbose)
+        else:
+            taught = teacher if stage.learns else None
+            reads = dataclasses.replace(material, start=best, teacher=taught)
+            best = train_stage(settings, folder, reads, verbose)
+    return best
+
+
+def train_stage(
+    config: TrainConfig,
+    run_dir: str | os.PathLike,
+    material: Material,
+    verbose: str | int = "auto",
+):
+    """One run in a folder of its own.
+
+    Args:
+        config: `TrainConfig` without strategy.
+        run_dir, material, verbose: see `train`.
+
+    Returns:
+        Path of the best weights, `<run_dir>/best.keras`.
+    """
+    pairs, held_out = pairing.split_by_background(
+        pairing.find_mixture(material.sources),
+        config.validation_fraction,
+        config.seed,
+    )
+    run_dir = run_folder.prepare_run(config, run_dir, material.as_dict())
+    pools = mixing.rain_pools(config, run_dir, material)
+    kinds = mixing.validation_kinds(held_out, config, pools)
+    validation = mixing.validation_patches(kinds, config)
+    steps = config.steps_per_epoch
+    if steps is None:
+        patches = pipeline.epoch_size(pairs, config.crops)
+        steps = max(1, patches // config.batch_size)
+    with switches(config):
+        model = prepared_model(config, run_dir, material, steps)
+        batches = training_batches(config, pairs, material, pools)
+        callbacks = observers(config, run_dir, kinds, validation)
+        return fit(
+            model, config, run_dir, batches, validation, steps, callbacks, verbose
+        )
+
+
+def prepared_model(
+    config: TrainConfig, run_dir: pathlib.Path, material: Material, steps: int
+):
+    """The compiled network of a run, with the weights that a new run starts from."""
+    model = build_model(config, policy(config))
+    if material.start and not run_folder.read_state(run_dir)["checkpoint"]:
+        model.adopt(models.load(material.start))
+    if material.teacher:
+        model.learn_from(models.load(material.teacher))
+    return compile_model(model, config, steps)
+
+
+def training_batches(config: TrainConfig, pairs: Any, material: Material, pools: dict):
+    """What a run trains on: a callable from the first batch's number to batches."""
+    mixer = mixing.make_mixer(config, pools)
+
+    def batches(first):
+        options = {"start": first, "flips": config.flips, "degrade": mixer}
+        sizes = (config.crop, config.batch_size, config.seed)
+        if takes_photos(config) and material.photos is not None:
+            photos = pairing.find_images(material.photos, recursive=True)
+            return pipeline.unpaired_dataset(pairs, photos, *sizes, **options)
+        options["crops"] = config.crops
+        made = pipeline.train_dataset(pairs, *sizes, **options)
+        if config.inputs == "clean":
+            made = made.map(lambda rainy, clean: (clean, clean))
+        return made
+
+    return batches
+
+
+def observers(
+    config: TrainConfig,
+    run_dir: pathlib.Path,
+    kinds: Any,
+    validation: tuple[np.ndarray, np.ndarray],
+):
+    """The callbacks that watch a run: TensorBoard, pictures, scores of each kind."""
+    rainy, clean = (part[:: -(-len(part) // 8)] for part in validation)  # 8 to look at
+    watching = [
+        keras.callbacks.TensorBoard(run_dir / "logs", write_graph=False),
+        Pictures(run_dir / "logs", rainy, clean, max(1, config.epochs // 20)),
+    ]
+    if len(kinds) == 1:
+        return watching
+    batches = mixing.batches_per_kind(config, len(kinds))
+    return [KindScores(kinds, batches), *watching]  # TensorBoard shows them, too

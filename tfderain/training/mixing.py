@@ -1,0 +1,139 @@
+"""Mixing of rain into a run: its rain layers, its mixture, its validation patches.
+
+Needs neither Keras nor TensorFlow.
+"""
+
+import functools
+import pathlib
+from typing import Any
+
+import numpy as np
+
+from tfderain import files
+from tfderain.data import mixer as kinds
+from tfderain.data import pipeline, rain
+from tfderain.training.config import TrainConfig
+from tfderain.training.material import Material
+
+VALIDATED = ("heavy", "light", "editor")  # beside the pairs' own rain
+
+
+def rain_pools(
+    config: TrainConfig, run_dir: pathlib.Path, material: Material
+) -> dict[str, np.ndarray]:
+    """The rain layers of a run, rendered once and then read from its folder.
+
+    Args:
+        config: `TrainConfig`.
+        run_dir: `pathlib.Path`; gets `pool.npy`, or for a mixture of kinds one
+            `pool_<name>.npy` for each kind of layer.
+        material: `Material`.
+
+    Returns:
+        dict of uint8 arrays; empty without `degrade`.
+    """
+    if config.degrade is None:
+        return {}
+    several = "kinds" in config.degrade
+    # Both kinds of mixture have streaks; saved last, they say that all are there.
+    last = run_dir / ("pool_streaks.npy" if several else "pool.npy")
+    if not last.exists():
+        pools = render(config, material)
+        streaks = pools.pop("streaks")
+        paths = {run_dir / f"pool_{name}.npy": pool for name, pool in pools.items()}
+        for path, pool in (paths | {last: streaks}).items():
+            with files.replacing(path) as temporary:
+                np.save(temporary, pool)
+    paths = {"streaks": last}
+    if several:
+        paths = {p.stem.removeprefix("pool_"): p for p in run_dir.glob("pool_*.npy")}
+    return {name: np.load(path, mmap_mode="r") for name, path in paths.items()}
+
+
+def render(config: TrainConfig, material: Material) -> dict[str, np.ndarray]:
+    """Renders the rain layers of a config, see `rain_pools`."""
+    if config.degrade is None:
+        return {}
+    seed, streaks = config.seed, material.streaks
+    sizes: dict = {"count": config.pool_count, "size": config.pool_size}
+    if "kinds" not in config.degrade:
+        return {"streaks": rain.streak_pool(**sizes, seed=seed, folder=streaks)}
+    return kinds.render_pools(seed, streaks, material.layers, **sizes)
+
+
+def make_mixer(config: TrainConfig, pools: dict):
+    """What turns crops into training pairs, or `None` without `degrade`.
+
+    Args:
+        config: `TrainConfig`. A `degrade` with the entry `kinds` makes a `KindMixer`,
+            any other a `RainMixer`.
+        pools: see `rain_pools`.
+    """
+    if config.degrade is None:
+        return None
+    if "kinds" in config.degrade:
+        return kinds.KindMixer(pools, **config.degrade)
+    return rain.RainMixer(pools["streaks"], **config.degrade)
+
+
+def validation_kinds(pairs: Any, config: TrainConfig, pools: dict) -> dict:
+    """What a run is validated on: kinds of rain in equal parts.
+
+    Args:
+        pairs: `Pairs` or `Mixture` of the validation.
+        config: `TrainConfig`.
+        pools: see `rain_pools`.
+
+    Returns:
+        dict from a kind to `(pairs, degrade)`, see `PatchSampler`: `"own"`, if any
+        pairs have rain of their own; for a mixture of kinds `VALIDATED`, for another
+        one `"synthetic"`.
+    """
+    own = [part.with_rain() for part in pairs.parts]
+    chosen: dict = {"own": (pairs.replaced(own), None)} if any(map(len, own)) else {}
+    mixer = make_mixer(config, pools)
+    if isinstance(mixer, kinds.KindMixer):
+        made = {kind: functools.partial(_of_kind, mixer, kind) for kind in VALIDATED}
+        return chosen | {kind: (pairs, degrade) for kind, degrade in made.items()}
+    if mixer is not None:
+        # No clean patches: their PSNR would outweigh that of the rainy ones.
+        shares: dict = {**(config.degrade or {}), "real_share": 0.0, "clean_share": 0.0}
+        chosen["synthetic"] = (pairs, rain.RainMixer(pools["streaks"], **shares))
+    if not chosen:
+        raise ValueError(
+            "Clean pictures alone need synthetic rain (`degrade`). "
+            f"Received: degrade={config.degrade}, {len(pairs)} clean pictures."
+        )
+    return chosen
+
+
+def _of_kind(mixer, kind, rainy, clean, seed):
+    return mixer.make(kind, clean, np.random.default_rng(seed))
+
+
+def batches_per_kind(config: TrainConfig, count: int) -> int:
+    """Whole validation batches of each of `count` kinds."""
+    return -(-config.validation_crops // (config.batch_size * count))
+
+
+def validation_patches(chosen: dict, config: TrainConfig):
+    """Patches to validate on, kind after kind.
+
+    Args:
+        chosen: see `validation_kinds`.
+        config: `TrainConfig`.
+
+    Returns:
+        `(rainy, clean)`, float32 arrays `(patches, crop, crop, 3)` in [0, 1]; of each
+        kind equally many whole batches, together at least `config.validation_crops`.
+        A function of the arguments alone.
+    """
+    batches, sizes = [], (config.crop, config.batch_size, config.seed + 1)
+    for pairs, degrade in chosen.values():
+        sampler = pipeline.PatchSampler(pairs, *sizes, degrade=degrade)
+        count = batches_per_kind(config, len(chosen))
+        batches += [sampler.batch(index) for index in range(count)]
+    rainy, clean = zip(*batches, strict=True)
+    if config.inputs == "clean":
+        rainy = clean
+    return np.concatenate(rainy), np.concatenate(clean)

@@ -1,0 +1,79 @@
+// Scales, coarse to fine, as in tfderain/runtime/scales.py: the tests compare the two.
+
+/** Longer side of the smallest reduced copy, at least, as in Python. */
+export const COARSEST = 480;
+const MOST = 6;
+
+/** How many scales a picture has, itself among them. */
+export function countScales(height, width) {
+  const wanted = 1 + Math.max(0, Math.floor(Math.log2(Math.max(height, width) / COARSEST)));
+  return Math.min(wanted, 1 + Math.floor(Math.log2(Math.min(height, width))), MOST);
+}
+
+/** Heights and widths of the picture and of its reduced copies, largest first. */
+export function sizes(height, width, count) {
+  return Array.from({ length: count }, (_, scale) =>
+    [height, width].map((side) => Math.ceil(side / 2 ** scale)),
+  );
+}
+
+/**
+ * A copy of half the size: means of 2x2 pixels; an odd edge is repeated.
+ *
+ * @param {{height: number, width: number, data: ArrayLike<number>, pixel: number,
+ *   white: number}} image `pixel` numbers a pixel, the first three red, green and blue;
+ *   `white` is what 1 means.
+ * @returns {{height: number, width: number, data: Float32Array, pixel: 3, white: 1}}
+ */
+export function halved({ height, width, data, pixel, white }) {
+  const half = { height: Math.ceil(height / 2), width: Math.ceil(width / 2) };
+  const to = new Float32Array(half.height * half.width * 3);
+  for (let y = 0, k = 0; y < half.height; y++) {
+    const rows = [2 * y, Math.min(2 * y + 1, height - 1)].map((row) => row * width);
+    for (let x = 0; x < half.width; x++) {
+      const columns = [2 * x, Math.min(2 * x + 1, width - 1)];
+      for (let channel = 0; channel < 3; channel++) {
+        let sum = 0;
+        for (const row of rows) {
+          for (const column of columns) sum += data[(row + column) * pixel + channel];
+        }
+        to[k++] = sum / (4 * white);
+      }
+    }
+  }
+  return { ...half, data: to, pixel: 3, white: 1 };
+}
+
+/**
+ * Adds to a tile what changed on the copy of half the size, enlarged bilinearly.
+ *
+ * @param {Float32Array} tile RGB; clipped to [0, 1].
+ * @param {{height: number, width: number, data: Float32Array}} change RGB.
+ * @param {ArrayLike<number>} rows of the picture that the tile shows.
+ * @param {ArrayLike<number>} columns alike.
+ */
+export function addDoubled(tile, change, rows, columns) {
+  const { height, width, data } = change;
+  const across = Array.from(columns, (column) => neighbours(column, width));
+  let k = 0;
+  for (const row of rows) {
+    const [near, far] = neighbours(row, height);
+    for (const [left, right] of across) {
+      for (let channel = 0; channel < 3; channel++) {
+        const at = (y, x) => data[(y * width + x) * 3 + channel];
+        const value =
+          0.75 * (0.75 * at(near, left) + 0.25 * at(near, right)) +
+          0.25 * (0.75 * at(far, left) + 0.25 * at(far, right));
+        tile[k] = Math.min(Math.max(tile[k] + value, 0), 1);
+        k++;
+      }
+    }
+  }
+}
+
+// Of an enlarged pixel: the one it lies in, and the nearest other one.
+function neighbours(index, length) {
+  const near = Math.floor(index / 2);
+  const far = index % 2 ? near + 1 : near - 1;
+  return [near, Math.min(Math.max(far, 0), length - 1)];
+}
