@@ -30,7 +30,7 @@ def scene(height, width, seed):
     return pixels
 
 
-def write_data(folder, pairs=6, clean=10):
+def write_data(folder, pairs=6, clean=11):
     """Folders `pairs` (side by side, clean left), `clean`, `streaks` and `layers`."""
     for name in ("pairs", "clean/a", "streaks", "layers/rainy", "layers/clean"):
         (folder / name).mkdir(parents=True)

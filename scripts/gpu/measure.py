@@ -101,7 +101,7 @@ def parse(arguments):
     parser.add_argument("--batches", type=int, nargs="+", default=(32, 64, 128))
     parser.add_argument("--crops", type=int, nargs="+", default=(128, 192))
     parser.add_argument("--sizes", nargs="*", default=list(SIZES), choices=SIZES)
-    parser.add_argument("--layers", type=int, default=1600)
+    parser.add_argument("--layers", type=int, default=1200)
     parser.add_argument("--each", type=float, default=1.5, help="seconds for one speed")
     return parser.parse_args(arguments)
 

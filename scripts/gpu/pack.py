@@ -6,8 +6,8 @@
 Writes a ZIP file of WebP pictures and `index.json`. Large pictures are cut to a window,
 so that pixels keep their scale; all are compressed at the best quality at which the
 file stays below the limit. The split into training and validation is by background,
-the same as `tfderain.data.pairs.split_by_background` gives a training on these folders.
-`unpack.py` is the other end.
+by `tfderain.data.pairs.split_by_background` of the files as they are. `unpack.py` is
+the other end.
 """
 
 import argparse
@@ -31,7 +31,6 @@ from tfderain.data.pairs import (
 from tfderain.data.pipeline import read_pair
 
 QUALITIES = (92, 90, 88, 86, 84, 82, 80, 78, 76, 74, 72, 70, 65, 60, 50, 40, 30)
-LEAST_SIDE = 200  # of clean pictures
 KEPT_SIDE = 256  # windows are no narrower, where pictures are not
 SAMPLE = 23  # every such picture decides which quality is tried first; odd: pairs
 LAYER_SIDE = 384
@@ -39,7 +38,7 @@ LAYER_SIDE = 384
 
 def main(arguments=None):
     args = parse(arguments)
-    split = find(args.pairs, args.layout, args.clean, args.fraction, args.seed)
+    split = find(args)
     members, groups = plan(split)
     streaks = find_images(args.streaks)[:: args.every]
     layers = layer_files(args.layers)
@@ -63,22 +62,26 @@ def parse(arguments):
     parser.add_argument("--limit", type=float, default=55, help="MB of the file")
     parser.add_argument("--area", type=int, default=120_000, help="pixels of a window")
     parser.add_argument("--every", type=int, default=1, help="such streak pictures")
+    parser.add_argument("--least", type=int, default=200, help="side of clean pictures")
+    order = "of the clean pictures, on which the split depends"
+    orders = ("plain", "natural")
+    parser.add_argument("--order", default="plain", choices=orders, help=order)
     parser.add_argument("--fraction", type=float, default=0.05, help="for validation")
     parser.add_argument("--seed", type=int, default=0, help="of the split")
     return parser.parse_args(arguments)
 
 
-def find(pairs, layout, clean, fraction, seed):
+def find(args):
     """`{"training": Mixture, "validation": Mixture}` of pairs and clean pictures."""
-    real = find_pairs(pairs, layout)
-    # in the plain order of paths, which the split depends on
-    pictures = sorted(find_images(clean, recursive=True))
-    pictures = tuple(p for p in pictures if shorter_side(p) >= LEAST_SIDE)
+    real = find_pairs(args.pairs, args.layout)
+    pictures = find_images(args.clean, recursive=True)
+    pictures = pictures if args.order == "natural" else sorted(pictures)
+    pictures = tuple(p for p in pictures if shorter_side(p) >= args.least)
     both = Mixture((real, Pairs(pictures, pictures)))
     return dict(
         zip(
             ("training", "validation"),
-            split_by_background(both, fraction, seed),
+            split_by_background(both, args.fraction, args.seed),
             strict=True,
         )
     )

@@ -26,6 +26,7 @@ PAIR_SHARE = (
     0.45  # of the crops: from the data set of pairs, the rest of clean pictures
 )
 OWN_SHARE = 0.66  # of the crops of pairs that keep their own rain
+UNIT = 255 / lines.LEVEL  # of a layer of lines: 1 under a single one
 
 
 @dataclasses.dataclass
@@ -118,6 +119,8 @@ class RainMaker:
         self.varied = Varied(
             self.pools["streaks"], self.draw, laid, Strength, self.jpeg
         )
+        looks = [_numbers(look) for look in (editors.BROAD, editors.FINE)]
+        self.looks = torch.tensor(looks, device=device, dtype=torch.float32)
         self.names, self.shares = _plan(kinds, materials.groups)
         self.members = {}
 
@@ -192,38 +195,45 @@ class RainMaker:
         if kind == "varied":
             return self.varied(clean, part)
         psnr = self.draw.uniform(len(clean), *getattr(self.ranges, kind))
-        return self._lines(clean, psnr, part), clean
+        layer = self._dense(len(clean), clean.shape[-1])
+        if kind == "light":
+            thin = self.layers("thin", len(clean), clean.shape[-1]) * UNIT
+            layer = torch.where(
+                self.draw.chance(len(clean), self.ranges.thin), thin, layer
+            )
+        strength = Strength(psnr, self.ranges.most)
+        return laid(clean, layer, torch.ones_like(clean), strength, part), clean
 
-    def _lines(self, clean, psnr, part):
-        """Line rain, soft streaks, or a given layer."""
-        draw, ranges, (count, _, _, size) = self.draw, self.ranges, clean.shape
+    def _dense(self, count, size):
+        """Layers of many lines over soft streaks, of these alone, or given ones."""
+        draw, ranges = self.draw, self.ranges
         choice = draw.uniform(count)
-        unit = 255 / lines.LEVEL
-        layer = unit * self.layers("lines", count, size)
+        layer = UNIT * self.layers("lines", count, size)
         second = draw.chance(count, ranges.second)
-        layer = layer + unit * second * self.layers("lines", count, size)
+        layer = layer + UNIT * second * self.layers("lines", count, size)
         soft = self.layers("soft", count, size)
         layer = layer + draw.uniform(count, *ranges.under) * soft
         layer = torch.where(choice > 1 - ranges.soft, soft, layer)
         if "given" in self.pools:
             given = self.layers("given", count, size)
             layer = torch.where(choice < ranges.given, given, layer)
-        strength = Strength(psnr, ranges.most)
-        return laid(clean, layer, torch.ones_like(clean), strength, part)
+        return layer
 
-    def _editor(self, clean, part, look=editors.LOOK):
-        """Noise blended in by one of the modes of picture editors."""
+    def _editor(self, clean, part):
+        """Noise of either look, blended in by one of the modes of picture editors."""
         draw, (count, _, _, size) = self.draw, clean.shape
-        layer = self.layers("noise", count, size)
+        fine = draw.chance(count, self.ranges.fine)
+        layer = self.layers("broad", count, size)
+        layer = torch.where(fine, self.layers("fine", count, size), layer)
+        look = self.looks[fine.flatten().long()].view(-1, 7, 1, 1, 1).unbind(1)
         psnr = draw.uniform(count, *self.ranges.editor)
-        ends = np.cumsum(look.modes) / sum(look.modes)
-        choice = draw.uniform(count)
-        grey, adds = choice < ends[0], (choice >= ends[1]) & (choice < ends[2])
-        floor = draw.uniform(count, *look.floor) * grey
+        choice = draw.uniform(count)  # grey, screen, add, overlay
+        grey, adds = choice < look[0], (choice >= look[1]) & (choice < look[2])
+        floor = draw.uniform(count, *look[5:]) * grey
         cover = floor + (1 - floor) * layer
-        light = torch.where(grey, draw.uniform(count, *look.grey), 1.0)
+        light = torch.where(grey, draw.uniform(count, *look[3:5]), 1.0)
         toward = light - clean * ~adds
-        overlay = choice >= ends[2]
+        overlay = choice >= look[2]
         mean = layer.mean((1, 2, 3), keepdim=True)
         signed = layer - draw.uniform(count, 0.4, 1.2) * mean
         cover = torch.where(overlay, signed, cover)
@@ -307,6 +317,12 @@ class RainMaker:
         low, high = ranges.quality
         quality = draw.integers(len(some), high + 1, low)
         return rainy.index_copy_(0, some, self.jpeg(rainy[some], quality)), clean
+
+
+def _numbers(look):
+    """Three ends of the shares of the modes, the ranges of `grey` and of `floor`."""
+    ends = np.cumsum(look.modes) / sum(look.modes)
+    return [*ends[:3], *look.grey, *look.floor]
 
 
 def _plan(kinds, groups):

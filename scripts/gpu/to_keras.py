@@ -1,7 +1,7 @@
 """Weights of the GPU training as a Keras model, and back.
 
     python scripts/gpu/to_keras.py weights.npz resunet.keras
-    python scripts/gpu/to_keras.py resunet.keras weights.npz
+    python scripts/gpu/to_keras.py resunet weights.npz
     python scripts/gpu/to_keras.py resunet.keras check.npz --outputs
 
 The last writes an input, the model's output and its weights; `check_torch.py` says how
@@ -19,12 +19,12 @@ from tfderain.models.resunet import ResUNet
 
 def main(arguments=None):
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("source", type=Path, help=".npz or .keras")
+    parser.add_argument("source", help=".npz, .keras, or a preset")
     parser.add_argument("target", type=Path, help=".keras or .npz")
     parser.add_argument("--outputs", action="store_true", help="with input and output")
     parser.add_argument("--dtype", default="float32", choices=("float16", "float32"))
     args = parser.parse_args(arguments)
-    if args.source.suffix == ".npz":
+    if args.source.endswith(".npz"):
         to_model(args.source).save(args.target)
         return
     model = models.load(args.source)

@@ -267,7 +267,7 @@ def parse(arguments):
     parser.add_argument("--batches", type=int, nargs="+", help="default: as measured")
     parser.add_argument("--mode", choices=MODES, help="default: as measured")
     parser.add_argument(
-        "--layers", type=int, default=1600, help="of rain, of each kind"
+        "--layers", type=int, default=1200, help="of rain, of each kind"
     )
     parser.add_argument("--nights", type=int, default=960, help="pairs made beforehand")
     parser.add_argument("--validation", type=int, default=64, help="crops of a kind")

@@ -48,7 +48,7 @@ class Materials:
 
 def unpack(
     path,
-    layers=1600,
+    layers=1200,
     nights=960,
     parts=16,
     side=384,
@@ -60,7 +60,7 @@ def unpack(
 
     Args:
         path: of the file.
-        layers: number of layers of each kind, half as many soft ones.
+        layers: number of layers of most kinds, half as many soft and broad ones.
         nights: number of pairs of night pictures.
         parts: into which the work is cut, each with seeds of its own.
         side: of the layers in pixels.

@@ -49,6 +49,18 @@ def test_split_is_that_of_a_training_on_the_folders(data, packed):
     assert np.abs(unpack.decode(packed, first) - wanted).mean() < 4  # WebP
 
 
+def test_order_and_least_side_are_those_asked_for(data):
+    def found(*options):
+        folders = [f"--{name}={data / name}" for name in ("pairs", "clean", "streaks")]
+        split = pack.find(pack.parse(["x.zip", *folders, "--fraction=0.01", *options]))
+        return [path.rpartition("/")[2] for path in split["training"].parts[1].clean]
+
+    assert "small.png" not in found() and "small.png" in found("--least=100")
+    plain, natural = found(), found("--order=natural")
+    assert plain.index("10.png") < plain.index("9.png")
+    assert natural.index("10.png") > natural.index("9.png")
+
+
 def test_pairs_are_cut_at_the_same_place(data, packed):
     rainy, clean = unpack.read_index(packed)["groups"]["training"]["own"][0]
     rainy, clean = (unpack.decode(packed, name).astype(int) for name in (rainy, clean))
@@ -113,8 +125,11 @@ def test_materials_hold_every_picture(packed, materials):
 
 def test_materials_hold_layers_nights_and_validation(materials):
     shapes = {name: pool.shape for name, pool in materials.pools.items()}
-    assert shapes["lines"] == shapes["noise"] == shapes["streaks"] == (4, 96, 96)
-    assert shapes["soft"] == (2, 96, 96) and shapes["given"] == (3, 384, 384)
+    assert shapes.pop("given") == (3, 384, 384)
+    assert shapes == {
+        **dict.fromkeys(("lines", "thin", "fine", "streaks"), (4, 96, 96)),
+        **dict.fromkeys(("broad", "soft"), (2, 96, 96)),
+    }
     assert materials.groups["night"].shape == (4, 2)
     sizes = materials.table[materials.groups["night"].ravel(), 1:]
     assert (sizes == unpack.NIGHT_SIDE).all()
@@ -130,7 +145,7 @@ def test_materials_depend_on_the_seed_alone(packed, materials):
     again = unpack.unpack(packed, workers=1, **options)
     np.testing.assert_array_equal(again.pixels, materials.pixels)
     other = unpack.unpack(packed, workers=1, seed=1, **options)
-    for name in ("lines", "noise", "streaks", "soft"):
+    for name in ("lines", "thin", "fine", "broad", "streaks", "soft"):
         np.testing.assert_array_equal(again.pools[name], materials.pools[name])
         assert (other.pools[name] != materials.pools[name]).any()
 
