@@ -119,7 +119,7 @@ def facts(device):
 # Training
 
 
-def speed(args, mode, batch, crop, precision=torch.bfloat16):
+def speed(args, mode, batch, crop, precision=None):
     """Images a second of training steps.
 
     Raises:

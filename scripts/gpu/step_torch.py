@@ -18,6 +18,8 @@ EMA = 0.999
 CLIP_NORM = 1.0
 FLOOR = 1e-5  # of the mean squared error, see tfderain.losses.LogError
 MODES = ("compile+graph", "compile", "graph", "eager")
+# Many processors only emulate bfloat16: a step took four times as long as in float32.
+PRECISIONS = {"cuda": torch.bfloat16, "cpu": torch.float32}
 
 
 def loss_of(network, rainy, clean, precision):
@@ -118,13 +120,15 @@ class Step:
     Args:
         trainer: `Trainer`.
         mode: one of `MODES`.
-        precision: `torch.bfloat16` or `torch.float32`.
+        precision: `torch.bfloat16` or `torch.float32`; what `PRECISIONS` says of the
+            device if `None`.
 
     Call: rainy and clean `(batch, 3, size, size)`, channels-last.
     """
 
-    def __init__(self, trainer, mode, precision=torch.bfloat16):
-        self.trainer, self.mode, self.precision = trainer, mode, precision
+    def __init__(self, trainer, mode, precision=None):
+        self.trainer, self.mode = trainer, mode
+        self.precision = precision or PRECISIONS[trainer.device.type]
         self.graph, self.calls = None, 0
         network = trainer.network
         if mode.startswith("compile"):

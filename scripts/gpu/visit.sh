@@ -18,8 +18,9 @@ case $command in
 measure)
   seconds=${4:-180}
   # the first test of all: what is missing shows in seconds
-  "$PYTHON" -c "import sys, torch, PIL; print(sys.version, torch.__version__, PIL.__version__); \
-assert '$DEVICE' == 'cpu' or torch.cuda.is_available()"
+  "$PYTHON" -c "import sys, torch, PIL.features as features; print(sys.version, torch.__version__); \
+assert features.check('webp'), 'Pillow must read WebP.'; \
+assert '$DEVICE' == 'cpu' or torch.cuda.is_available(), 'PyTorch must see the GPU.'"
   trap 'cp -f "$out/measured.json" "$run/measured.json" || true' EXIT
   timeout $((seconds + 60)) "$PYTHON" scripts/gpu/measure.py "$out/measured.json" \
     --seconds "$seconds" --pack "$pack" --device "$DEVICE" ${OPTIONS:-} \
