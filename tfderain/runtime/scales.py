@@ -71,7 +71,11 @@ def halved(image: np.ndarray):
 
 
 def doubled(image: np.ndarray, rows: np.ndarray, columns: np.ndarray):
-    """Some rows and columns of an image enlarged twice, bilinearly.
+    """Some rows and columns of an image enlarged twice; `halved` gives the image back.
+
+    Each pixel becomes two that rise like the pixels beside it, around the same mean.
+    Bilinear enlargement has other means: what was taken off the small copy would come
+    off the picture in part only, and leave a tenth of the rain.
 
     Args:
         image: float16 or float32 array `(height, width, channels)`.
@@ -82,10 +86,13 @@ def doubled(image: np.ndarray, rows: np.ndarray, columns: np.ndarray):
     """
     for axis, indices in enumerate((rows, columns)):
         near = indices // 2
-        far = np.clip(near + 2 * (indices % 2) - 1, 0, image.shape[axis] - 1)
-        low, high = near.min(), max(near.max(), far.max()) + 1
-        low = min(low, far.min())
+        before = np.maximum(near - 1, 0)
+        after = np.minimum(near + 1, image.shape[axis] - 1)
+        low, high = before.min(), after.max() + 1
         part = image[low:high] if axis == 0 else image[:, low:high]
-        part = np.float32(0.25) * part.astype(np.float32, copy=False)
-        image = 3 * part.take(near - low, axis) + part.take(far - low, axis)
+        part = part.astype(np.float32, copy=False)
+        rise = part.take(after - low, axis) - part.take(before - low, axis)
+        half = np.where(indices % 2, np.float32(0.125), np.float32(-0.125))
+        image = part.take(near - low, axis)
+        image += rise * (half[:, None, None] if axis == 0 else half[:, None])
     return image

@@ -45,7 +45,8 @@ export function halved({ height, width, data, pixel, white }) {
 }
 
 /**
- * Adds to a tile what changed on the copy of half the size, enlarged bilinearly.
+ * Adds to a tile what changed on the copy of half the size, enlarged so that `halved`
+ * would give it back: each pixel becomes two that rise like the pixels beside it.
  *
  * @param {Float32Array} tile RGB; clipped to [0, 1].
  * @param {{height: number, width: number, data: Float32Array}} change RGB.
@@ -57,13 +58,15 @@ export function addDoubled(tile, change, rows, columns) {
   const across = Array.from(columns, (column) => neighbours(column, width));
   let k = 0;
   for (const row of rows) {
-    const [near, far] = neighbours(row, height);
-    for (const [left, right] of across) {
+    const [y, above, below, down] = neighbours(row, height);
+    for (const [x, left, right, along] of across) {
       for (let channel = 0; channel < 3; channel++) {
-        const at = (y, x) => data[(y * width + x) * 3 + channel];
-        const value =
-          0.75 * (0.75 * at(near, left) + 0.25 * at(near, right)) +
-          0.25 * (0.75 * at(far, left) + 0.25 * at(far, right));
+        const at = (line) => {
+          const from = line * width;
+          const rise = data[(from + right) * 3 + channel] - data[(from + left) * 3 + channel];
+          return data[(from + x) * 3 + channel] + along * rise;
+        };
+        const value = at(y) + down * (at(below) - at(above));
         tile[k] = Math.min(Math.max(tile[k] + value, 0), 1);
         k++;
       }
@@ -71,9 +74,9 @@ export function addDoubled(tile, change, rows, columns) {
   }
 }
 
-// Of an enlarged pixel: the one it lies in, and the nearest other one.
+// Of an enlarged pixel: the one it lies in, those before and after it, and its part of
+// the rise between these.
 function neighbours(index, length) {
   const near = Math.floor(index / 2);
-  const far = index % 2 ? near + 1 : near - 1;
-  return [near, Math.min(Math.max(far, 0), length - 1)];
+  return [near, Math.max(near - 1, 0), Math.min(near + 1, length - 1), index % 2 ? 0.125 : -0.125];
 }

@@ -37,7 +37,7 @@ def copies(height, width):
     rng = np.random.default_rng(0)
     image = rng.integers(256, size=(height, width, 3), dtype=np.uint8)
     half = scales.halved(images.to_float(image))
-    doubled = scales.doubled(half, np.arange(height), np.arange(width))
+    doubled = scales.doubled(half, np.arange(height), np.arange(width)).clip(0, 1)
     return {
         "height": height,
         "width": width,
