@@ -2,11 +2,14 @@
 
     python scripts/benchmark.py                        # about ten minutes
     python scripts/benchmark.py --quick --only inference
-    python scripts/benchmark.py --peers peers/bin/python
+    python scripts/benchmark.py --model resunet --peers peers/bin/python
+    python scripts/benchmark.py --model resunet --peers peers/bin/python \
+        --only quality --data Rain100L --prenet PReNet6L.pth
 
-`--peers` runs the same MENET in plain PyTorch (`torch_menet.py`), by an interpreter
-that has PyTorch, turn by turn with tfderain's; ratios are tfderain's time by
-PyTorch's best. All times are medians after a warm-up. Let nothing else run.
+`--peers` runs the same network (`menet` or `resunet`) in plain PyTorch
+(`torch_peer.py`), by an interpreter that has PyTorch, turn by turn with tfderain's;
+ratios are tfderain's time by PyTorch's best. `quality` puts PReNet beside it, with the
+weights of its authors. All times are medians after a warm-up. Let nothing else run.
 """
 
 import argparse
@@ -29,18 +32,22 @@ from ai_edge_litert.interpreter import Interpreter
 from PIL import Image
 from timing import Peer, best_peer, milliseconds, run_process, table, take_turns, timer
 
-from tfderain import export, models, presets, runtime, training
+from tfderain import convert, evaluation, export, models, presets, runtime, training
 from tfderain.benchmarks import timing
 from tfderain.data import pipeline, rain
 from tfderain.losses import Reconstruction
 from tfderain.models import winograd
 from tfderain.runtime.tiling import round_up
 from tfderain.training import recipes
+from tfderain.training.compiling import compile_model
 
 SIZES = ((320, 320), (320, 480), (1080, 1920))  # (height, width)
 TRAINING = {"batch": 16, "crop": 128}
+RECIPE_TRAINING = {"batch": 8, "crop": 128}
 TARGETS = {"LiteRT float32": 0.9, "LiteRT int8": 0.4, "training step": 1.0}
 COLUMNS = ("what", "tfderain", "PyTorch", "ratio", "target", "GFLOP/s")
+QUALITY = ("set", "model", "PSNR", "SSIM", "s/image")
+PROTOCOL = "matlab_y_float"
 CLI = "import sys; from tfderain.cli import main; sys.exit(main())"
 
 
@@ -53,8 +60,11 @@ class Bench:
     folder: Path
     preset: Path
     model: models.Derainer
+    data: list = field(default_factory=list)  # folders of pairs, for `quality`
+    prenet: Path | None = None  # weights of PReNet's authors
     best_product: float = 0.0  # GFLOP/s of the best float32 matrix product
     rows: list = field(default_factory=list)
+    scores: list = field(default_factory=list)
 
     def add(self, what, own, peer=None, target=None, gflop=None):
         """Adds a row; `own` and `peer` are seconds, or `own` any text."""
@@ -227,66 +237,89 @@ def quantise(model, path, size=(256, 256)):
 
 
 def measure_training(bench):
-    """A step on 16 patches of 128x128 as `fit` runs it, against PyTorch's."""
-    batch, crop = TRAINING["batch"], TRAINING["crop"]
-    for normalization in (None, "batch"):
-        timers = {
-            name: timer(train_step(normalization, **options))
-            for name, options in own_forms().items()
-        }
-        norm = "batch normalisation" if normalization else "no normalisation"
-        model = new_menet(normalization)
-        if bench.peer:
-            bench.peer.load(model, bench.folder)
-            # Without such instructions bfloat16 took five times as long as float32.
-            for form in ("float32", "bfloat16")[: 1 + has_bfloat16()]:
-                timers[f"PyTorch {form}"] = bench.peer.timer(
-                    "training", form=form, **TRAINING
-                )
-        rounds, count = (1, 2) if bench.quick else (5, 4)
-        medians = take_turns(timers, rounds, count)
-        # Gradients of inputs and of kernels cost as much as the outputs, each.
-        gflop = 3 * convolution_gflop(model.network, (crop, crop), batch)
-        peer = best_peer(medians)
-        for name, seconds in medians.items():
-            own = not name.startswith("PyTorch")
-            bench.add(
-                f"training step {batch}x{crop}x{crop}, {norm}, {name}",
-                seconds,
-                peer if own else None,
-                TARGETS["training step"],
-                gflop,
+    """A step as `fit` runs it, against PyTorch's: MENET's, or that of the recipe."""
+    if isinstance(bench.model, models.MENET):
+        for normalization in (None, "batch"):
+            make = functools.partial(new_menet, normalization)
+            norm = "batch normalisation" if normalization else "no normalisation"
+            measure_steps(bench, make, norm, **TRAINING)
+    else:
+        recipe = bench.model.name if bench.model.name in recipes.RECIPES else "resunet"
+        make = functools.partial(new_model, recipe)
+        measure_steps(bench, make, f"recipe {recipe}", **RECIPE_TRAINING)
+
+
+def measure_steps(bench, make, what, batch, crop):
+    """Rows for every form of a step; `make(mixed_precision)` gives compiled models."""
+    timers = {
+        name: timer(train_step(make, batch, crop, **options))
+        for name, options in own_forms(make).items()
+    }
+    model = make()
+    if bench.peer:
+        bench.peer.load(model, bench.folder)
+        # Without such instructions bfloat16 took five times as long as float32.
+        for form in ("float32", "bfloat16")[: 1 + has_bfloat16()]:
+            timers[f"PyTorch {form}"] = bench.peer.timer(
+                "training", form=form, batch=batch, crop=crop
             )
+    rounds, count = (1, 2) if bench.quick else (5, 4)
+    medians = take_turns(timers, rounds, count)
+    # Gradients of inputs and of kernels cost as much as the outputs, each.
+    gflop = 3 * convolution_gflop(model.network, (crop, crop), batch)
+    peer = best_peer(medians)
+    for name, seconds in medians.items():
+        own = not name.startswith("PyTorch")
+        bench.add(
+            f"training step {batch}x{crop}x{crop}, {what}, {name}",
+            seconds,
+            peer if own else None,
+            TARGETS["training step"],
+            gflop,
+        )
 
 
-def new_menet(normalization):
+def new_menet(normalization, mixed_precision=None):
     loss = Reconstruction("l2", value_range=1.0)
     model = models.MENET(
         normalization=normalization,
         value_range=1.0,
         clip_training=False,
         tasks={"reconstruction": loss},
+        dtype=mixed_precision or "float32",
     )
     model.build((None, None, None, 3))
+    model.compile(optimizer=keras.optimizers.Adam(1e-4), jit_compile=False)
     return model
 
 
-def own_forms():
+def new_model(recipe, mixed_precision=None):
+    """An untrained model of a recipe, compiled as the recipe trains it."""
+    config = recipes.resolve(recipe)
+    model = training.build_model(config, mixed_precision)
+    return compile_model(model, config, steps_per_epoch=1000)
+
+
+def own_forms(make):
     forms = {"tf.function": {}, "XLA": {"jit": True}}
+    if make.func is new_model:  # Muon's products in XLA take minutes to compile
+        forms.pop("XLA")
     if has_bfloat16():
         forms["tf.function, oneDNN bfloat16"] = {"bfloat16": True}
+        forms["tf.function, mixed_bfloat16"] = {"mixed_precision": "mixed_bfloat16"}
     if shutil.which("g++"):
         forms["tf.function, Winograd"] = {"fast": True}
     return forms
 
 
-def train_step(normalization, jit=False, bfloat16=False, fast=False):
+def train_step(
+    make, batch, crop, jit=False, bfloat16=False, fast=False, mixed_precision=None
+):
     """Returns a function that runs one compiled step of `model.fit`."""
-    batch, crop = TRAINING["batch"], TRAINING["crop"]
     images = [export.random_image((crop, crop), batch) for _ in range(2)]
     batches = iter(tf.data.Dataset.from_tensors(tuple(images)).repeat())
-    model = new_menet(normalization)
-    model.compile(optimizer=keras.optimizers.Adam(1e-4), jit_compile=jit)
+    model = make(mixed_precision=mixed_precision)
+    model.jit_compile = jit
     model.make_train_function()
     option = "auto_mixed_precision_onednn_bfloat16"
     tf.config.optimizer.set_experimental_options({option: bfloat16})
@@ -369,6 +402,44 @@ def measure_growth(bench):
             bench.add(f"{name}, peak memory of the model", f"{peak:.0f} MB")
 
 
+def measure_quality(bench):
+    """Scores and seconds per image of the preset's forms, and of PReNet in PyTorch."""
+    files = {
+        "LiteRT float32": bench.preset / "model.tflite",
+        "LiteRT int8": bench.preset / "model_int8.tflite",
+    }
+    for folder in bench.data:
+        pairs = pipeline.find_pairs(folder)
+        first = pipeline.read_pair(pairs, 0)[0]
+        name = Path(folder).name
+        timers = {}
+        for form, path in files.items():
+            restorer = runtime.Restorer(path, scales=1)
+            label = f"{bench.preset.name}, {form}"
+            add_scores(bench, name, label, pairs, restorer)
+            timers[label] = timer(functools.partial(restorer.derain, first))
+        if bench.prenet:
+            label = "PReNet, PyTorch float32"
+            network = convert.load("prenet", bench.prenet)
+            # Keras's numbers: PyTorch's are the same within 0.001 dB (a test).
+            add_scores(bench, name, label, pairs, network)
+            if bench.peer:
+                bench.peer.ask("load", network="prenet", path=str(bench.prenet))
+                timers[label] = bench.peer.timer(
+                    "inference", form="channels_last", size=list(first.shape[:2])
+                )
+        medians = take_turns(timers, 1 if bench.quick else 3, 2)
+        for row in bench.scores:
+            if row["set"] == name and row["model"] in medians:
+                row["s/image"] = f"{medians[row['model']]:.3f}"
+
+
+def add_scores(bench, name, label, pairs, restorer):
+    means = evaluation.evaluate(restorer, pairs, PROTOCOL).means
+    values = {"PSNR": f"{means['psnr']:.2f} dB", "SSIM": f"{means['ssim']:.4f}"}
+    bench.scores.append({"set": name, "model": label, **values, "s/image": ""})
+
+
 SECTIONS = {
     "products": measure_products,
     "start": measure_start,
@@ -378,6 +449,7 @@ SECTIONS = {
     "memory": measure_memory,
     "tiling": measure_tiling,
     "growth": measure_growth,
+    "quality": measure_quality,
 }
 
 
@@ -391,7 +463,7 @@ def main(arguments=None):
         folder = Path(folder)
         preset, model = find_model(args.model, folder)
         peer = Peer(args.peers) if args.peers else None
-        bench = Bench(args.quick, peer, folder, preset, model)
+        bench = Bench(args.quick, peer, folder, preset, model, args.data, args.prenet)
         notes = [describe_machine(load), f"model: {preset.name}"]
         if load > 0.5:
             notes.append("NOT IDLE at the start: times and ratios are worth little")
@@ -407,7 +479,11 @@ def main(arguments=None):
         if peer:
             peer.process.stdin.close()
             peer.process.wait()
-    print(table(COLUMNS, bench.rows))
+    for columns, rows in ((COLUMNS, bench.rows), (QUALITY, bench.scores)):
+        if rows:
+            print(table(columns, rows))
+    if bench.scores:
+        print(f"\nProtocol {PROTOCOL}; seconds for the first image of a set.")
     print(f"\n{'; '.join(notes)}.")
 
 
@@ -425,6 +501,8 @@ def parse(arguments):
         metavar="PYTHON",
         help="interpreter with PyTorch; this one by default",
     )
+    parser.add_argument("--data", nargs="*", default=[], help="sets for `quality`")
+    parser.add_argument("--prenet", type=Path, help="weights of PReNet, for `quality`")
     return parser.parse_args(arguments)
 
 

@@ -13,12 +13,14 @@ import numpy as np
 
 from tfderain import export
 
+SHAPE_OF_RESUNET = ("filters", "down", "up", "stem")
+
 
 class Peer:
     """The other process, asked by one JSON object a line."""
 
     def __init__(self, python):
-        script = Path(__file__).with_name("torch_menet.py")
+        script = Path(__file__).with_name("torch_peer.py")
         self.process = subprocess.Popen(
             [python, script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
@@ -38,15 +40,21 @@ class Peer:
         """Gives the peer the weights of `model`, and checks that it computes alike."""
         network = model.network
         prefix = f"{network.path}/"
+        name = type(model).__name__.lower()
+        if name == "resunet":  # with the paths of `gpu/to_keras.py`
+            prefix = prefix.removesuffix("network/")
+            options = {key: getattr(network, key) for key in SHAPE_OF_RESUNET}
+        else:
+            options = {
+                "num_blocks": network.num_blocks,
+                "filters": network.filters,
+                "batch_norm": network.normalization == "batch",
+                "value_range": network.value_range,
+            }
         weights = {w.path.removeprefix(prefix): w.numpy() for w in network.weights}
-        np.savez(folder / "weights.npz", **weights)
-        options = {
-            "num_blocks": network.num_blocks,
-            "filters": network.filters,
-            "batch_norm": network.normalization == "batch",
-            "value_range": network.value_range,
-        }
-        about = self.ask("load", path=str(folder / "weights.npz"), **options)
+        path = folder / "weights.npz"
+        np.savez(path, **weights)
+        about = self.ask("load", network=name, path=str(path), **options)
         rainy = export.random_image((64, 96))
         files = {"rainy": rainy, "derained": network(rainy).numpy()}
         for name, array in files.items():
@@ -58,7 +66,7 @@ class Peer:
         # order change most of it.
         if not difference < 1e-3 * rain:
             raise RuntimeError(
-                "PyTorch's MENET must be the same network. Received: largest "
+                f"PyTorch's {name} must be the same network. Received: largest "
                 f"difference {difference:.1e}, largest rain {rain:.1e}."
             )
         return about, difference

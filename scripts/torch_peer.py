@@ -1,18 +1,26 @@
-"""MENET in plain PyTorch: the benchmark's peer, and nothing else.
+"""The benchmark's peer: MENET, ResUNet and PReNet in plain PyTorch.
 
 `benchmark.py` starts this file with an interpreter that has PyTorch, sends one JSON
 object a line and reads one back: `load`, `compare`, `inference`, `training`, `matmul`.
 Weights come from Keras, so both run the same network; `compare` shows that they do.
+ResUNet and its training step are those of `gpu/`; PReNet's weights are its authors'.
 """
 
+import copy
 import json
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import torch
 from torch import nn
 from torch.nn import functional as F
+
+sys.path.append(str(Path(__file__).with_name("gpu")))
+
+from resunet_torch import ResUNet, load_weights
+from step_torch import Trainer, loss_of
 
 
 class ConvNorm(nn.Module):
@@ -114,15 +122,73 @@ def load_keras(model, weights):
     return model
 
 
+class PReNet(nn.Module):
+    """PReNet with the names of the authors' weights (Ren et al., CVPR 2019, Fig. 4).
+
+    Call: rainy `(batch, 3, height, width)` in [0, 1] to the same, after six stages.
+    """
+
+    def __init__(self, stages=6, filters=32):
+        super().__init__()
+        self.stages, self.filters = stages, filters
+        self.conv0 = self._convolution(6, filters, nn.ReLU())
+        for index in range(1, 6):
+            two = [nn.Conv2d(filters, filters, 3, 1, 1) for _ in range(2)]
+            block = nn.Sequential(two[0], nn.ReLU(), two[1], nn.ReLU())
+            setattr(self, f"res_conv{index}", block)
+        for gate in "ifgo":
+            activation = nn.Tanh() if gate == "g" else nn.Sigmoid()
+            setattr(
+                self,
+                f"conv_{gate}",
+                self._convolution(2 * filters, filters, activation),
+            )
+        self.conv = nn.Sequential(nn.Conv2d(filters, 3, 3, 1, 1))
+
+    @staticmethod
+    def _convolution(channels, filters, activation):
+        return nn.Sequential(nn.Conv2d(channels, filters, 3, 1, 1), activation)
+
+    def forward(self, rainy):
+        derained = rainy
+        hidden = cell = rainy.new_zeros(
+            len(rainy), self.filters, *rainy.shape[2:]
+        ).contiguous(memory_format=torch.channels_last)
+        for _ in range(self.stages):
+            features = self.conv0(torch.cat((rainy, derained), 1))
+            features = torch.cat((features, hidden), 1)
+            gate_i, gate_f, gate_g, gate_o = (
+                getattr(self, f"conv_{gate}")(features) for gate in "ifgo"
+            )
+            cell = gate_f * cell + gate_i * gate_g
+            hidden = gate_o * torch.tanh(cell)
+            features = hidden
+            for index in range(1, 6):
+                block = getattr(self, f"res_conv{index}")
+                features = F.relu(block(features) + features)
+            derained = self.conv(features) + rainy
+        return derained
+
+
 class Peer:
     """What one process keeps between commands."""
 
     def __init__(self):
         self.cached = {}
 
-    def load(self, path, **options):
-        with np.load(path) as weights:
-            self.model = load_keras(MENET(**options), dict(weights)).eval()
+    def load(self, network, path, **options):
+        """Makes a network of its Keras weights, or of the authors' (PReNet)."""
+        if network == "prenet":
+            self.model = PReNet()
+            weights = torch.load(path, map_location="cpu", weights_only=True)
+            self.model.load_state_dict(weights)
+        elif network == "resunet":
+            self.model = ResUNet(**options)
+            load_weights(self.model, path)
+        else:
+            with np.load(path) as weights:
+                self.model = load_keras(MENET(**options), dict(weights))
+        self.model.eval()
         self.cached.clear()
         return {"torch": torch.__version__, "threads": torch.get_num_threads()}
 
@@ -175,20 +241,23 @@ def prepare_inference(model, form, size):
 
 
 def prepare_training(model, form, batch, crop):
-    """One step: mean squared error, gradients, Adam; weights are a copy."""
-    twin = type(model)(
-        len(model.blocks),
-        model.residual.in_channels * 4,
-        not isinstance(model.encode_half.norm, nn.Identity),
-        model.value_range,
-    )
-    twin.load_state_dict(model.state_dict())
-    twin = twin.to(memory_format=torch.channels_last).train()
-    optimizer = torch.optim.Adam(twin.parameters(), 1e-4, fused=True)
+    """One step of a copy: loss, gradients, optimizer.
+
+    MENET: mean squared error and Adam. ResUNet: as its recipe, with Muon.
+    """
+    twin = copy.deepcopy(model).to(memory_format=torch.channels_last).train()
     rainy, clean = (
         torch.rand(batch, 3, crop, crop).contiguous(memory_format=torch.channels_last)
         for _ in range(2)
     )
+    if isinstance(model, ResUNet):
+        trainer = Trainer(twin)
+        trainer.rate.fill_(1e-4)
+        precision = getattr(torch, form)
+        return lambda: trainer.update(
+            rainy, clean, lambda x, y: loss_of(twin, x, y, precision)
+        )
+    optimizer = torch.optim.Adam(twin.parameters(), 1e-4, fused=True)
 
     def step():
         optimizer.zero_grad(set_to_none=True)
