@@ -8,6 +8,7 @@ texts. The scores are files that `tfderain evaluate --json` wrote.
 """
 
 import argparse
+import csv
 import json
 from pathlib import Path
 
@@ -119,8 +120,29 @@ def describe_run(run):
             "versions": config.get("versions"),
             "epochs_done": state.get("epoch"),
             "best_validation_score": state.get("best_score"),
+            "learning_curve": learning_curve(run / "history.csv"),
         }
     }
+
+
+def learning_curve(history, most=24):
+    """Epochs with the learning rate and the PSNR in dB on each kind of validation rain.
+
+    Evenly thinned to `most` rows, the last among them; empty without a history.
+    """
+    if not history.is_file():
+        return []
+    with history.open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    if not rows:
+        return []
+    step = -(-len(rows) // most)
+    kept = [row for i, row in enumerate(reversed(rows)) if i % step == 0][::-1]
+    names = [n for n in kept[0] if n == "learning_rate" or n.startswith("val_psnr")]
+    return [
+        {"epoch": int(row["epoch"]) + 1, **{n: float(row[n]) for n in names}}
+        for row in kept
+    ]
 
 
 if __name__ == "__main__":
