@@ -24,7 +24,7 @@ import numpy as np
 from tfderain import models
 from tfderain.data import pairs as pairing
 from tfderain.data import pipeline
-from tfderain.training import mixing, run_folder
+from tfderain.training import checking, mixing, run_folder
 from tfderain.training.building import build_model, shipped
 from tfderain.training.compiling import compile_model, policy, switches
 from tfderain.training.config import TrainConfig
@@ -173,9 +173,11 @@ def train(
         last stage.
 
     Raises:
-        ValueError: for unusable data, or a run folder with other settings.
+        ValueError: for unknown entries of settings, unusable data, or a run folder with
+            other settings.
         NonFiniteLoss: after `config.max_bad_steps` bad steps in a row.
     """
+    checking.check(config)
     stages = [] if config.strategy is None else stages_of(config)
     if takes_photos(config) != (material.photos is not None):
         raise ValueError(
