@@ -253,6 +253,7 @@ def _read_columns(path):
 
 
 def new_figure(width: float, height: float):
+    """A Matplotlib figure of that size in inches, which no window shows."""
     figures = extras.require("matplotlib.figure", extra="analysis")
     return figures.Figure(figsize=(width, height), layout="constrained")
 

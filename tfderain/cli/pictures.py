@@ -12,32 +12,38 @@ from tfderain import presets
 from tfderain.cli import console, options
 from tfderain.cli.options import count, refuse_existing, restorer
 
+Network = Annotated[
+    str, Option(metavar="MODEL", help="Preset name, file or run folder.")
+]
+SkipExisting = Annotated[
+    bool, Option("--skip-existing", help="Leave out pictures that are done.")
+]
+Compare = Annotated[
+    bool, Option("--compare", help="Also write NAME.compare.png, side by side.")
+]
+Best = Annotated[
+    bool, Option("--best", help="Average with the mirror image; twice the time.")
+]
+Overlap = Annotated[
+    int | None, count("Pixels that tiles share. [default: 128]", least=0)
+]
+
 
 def derain(
     inputs: options.Inputs,
     out: Annotated[str, options.out("OUT", "A picture, or a folder (end it with /).")],
-    model: Annotated[
-        str, Option(metavar="MODEL", help="Preset name, file or run folder.")
-    ] = presets.DEFAULT,
+    model: Network = presets.DEFAULT,
     recursive: options.Recursive = False,
-    skip_existing: Annotated[
-        bool, Option("--skip-existing", help="Leave out pictures that are done.")
-    ] = False,
+    skip_existing: SkipExisting = False,
     overwrite: options.Overwrite = False,
     format: Annotated[
         options.Format | None, Option(help="[default: the input's]")
     ] = None,
-    compare: Annotated[
-        bool, Option("--compare", help="Also write NAME.compare.png, side by side.")
-    ] = False,
+    compare: Compare = False,
     scales: options.Scales = "auto",
-    best: Annotated[
-        bool, Option("--best", help="Average with the mirror image; twice the time.")
-    ] = False,
+    best: Best = False,
     tile: options.Tile = "auto",
-    overlap: Annotated[
-        int | None, count("Pixels that tiles share. [default: 128]", least=0)
-    ] = None,
+    overlap: Overlap = None,
     threads: Annotated[int | None, count("[default: one per core]")] = None,
     runtime: options.RuntimeName = None,
     max_pixels: Annotated[int | None, count("Refuse larger pictures.")] = None,

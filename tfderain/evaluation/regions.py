@@ -338,12 +338,9 @@ def evaluate(
     for index in reports.tracked(range(len(files)), progress):
         rainy, clean = subjects.read_pair(pairs, index)
         before, after = (function(index, rainy)[0] for function in derain)
-        if mask_paths:
-            regions = _read_mask(mask_paths[index], clean)
-        else:
-            regions = binary_maps(rainy, clean, variant)
-        rain, background = regions
-        maps = Maps(rain, background, indicator_map(before, after, clean, protocol))
+        mask = _read_mask(mask_paths[index], clean) if mask_paths else None
+        regions = mask or binary_maps(rainy, clean, variant)
+        maps = Maps(*regions, indicator_map(before, after, clean, protocol))
         rows.append(_row(files[index], maps))
         if targets:
             _save(targets[index], maps, overview(rainy, before, after, clean, maps))

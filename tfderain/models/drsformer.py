@@ -123,6 +123,7 @@ class DRSformerNetwork(keras.layers.Layer):
         ]
 
     def make_block(self, num_heads, name):
+        """A new transformer block of the encoder or the bottleneck."""
         return SparseBlock(num_heads, **self.block, dtype=self.dtype_policy, name=name)
 
     make_decoder_block = make_block
@@ -157,9 +158,11 @@ class DRSformerNetwork(keras.layers.Layer):
         return self.compensate(self.embed(self.to_patches(rainy)))
 
     def to_patches(self, images):
+        """`(n, h, w, c)` to `(n, h / patch, w / patch, c * patch**2)`."""
         return images if self.patch == 1 else ops.space_to_depth(images, self.patch)
 
     def to_pixels(self, features):
+        """The inverse of `to_patches`."""
         return features if self.patch == 1 else ops.depth_to_space(features, self.patch)
 
     def compute_output_shape(self, input_shape):

@@ -297,6 +297,7 @@ class ExpertStage(keras.layers.Layer):
         return ops.relu(mixed + features)
 
     def convolve(self, layer, features):
+        """A depthwise convolution, by few taps where that is asked for and faster."""
         if self.few_taps and layer.kernel_size[0] == 7:
             return in_few_taps(layer, features)
         return layer(features)

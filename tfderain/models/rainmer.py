@@ -254,6 +254,7 @@ class RainmerNetwork(DRSformerNetwork):
             built(self.interaction, self.dim)
 
     def make_decoder_block(self, num_heads, name):
+        """A new transformer block of the decoder, prompted where there are views."""
         if not self.views:
             return self.make_block(num_heads, name)
         return PromptedBlock(
@@ -385,6 +386,7 @@ class Rainmer(SparseTransformer):
         self.contrast: Any = self.make_contrast() if terms else None
 
     def make_contrast(self):
+        """The layer with key encoder and archives, of which only training knows."""
         encoder = self.network.encoder
         return Contrast(encoder, **self.contrast_options, name="contrast")
 

@@ -67,10 +67,14 @@ def _servicers(service, messages, grpc):
         return answer
 
     class Predictions(messages.prediction_service.PredictionServiceServicer):
+        """TensorFlow Serving's `PredictionService`: what this server answers of it."""
+
         Predict = answering("Predict", predict)
         GetModelMetadata = answering("GetModelMetadata", model_metadata)
 
     class Models(messages.model_service.ModelServiceServicer):
+        """TensorFlow Serving's `ModelService`: what this server answers of it."""
+
         GetModelStatus = answering("GetModelStatus", model_status)
 
     return Predictions(), Models()
