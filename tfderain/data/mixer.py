@@ -21,7 +21,7 @@ import numpy as np
 from tfderain.data import camera, composition, editors, lines, rain
 from tfderain.data.pairs import find_pairs
 from tfderain.data.pipeline import read_pair
-from tfderain.data.streaks import folder_pool, render_streaks, streak_pool
+from tfderain.data.streaks import folder_pool, layer_pool, render_streaks, streak_pool
 
 KINDS = ("own", "clean", "heavy", "light", "editor", "varied", "night")
 
@@ -102,11 +102,10 @@ def render_pools(
         "streaks": streak_pool(count, size, seed + 2, streaks),
     }
     if streaks is None:
-        made = [
-            render_streaks((size, size), np.random.default_rng((seed, 3, i)), "soft")
-            for i in range(count // 2)
-        ]
-        pools["soft"] = np.rint(np.stack(made) * 255).astype(np.uint8)
+        pools["soft"] = layer_pool(
+            *(count // 2, size, (seed, 3)),
+            lambda rng, _: 255 * render_streaks((size, size), rng, "soft"),
+        )
     else:
         pools["soft"] = folder_pool(count // 2, size, seed + 3, streaks)
     if layers is not None:
