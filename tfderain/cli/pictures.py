@@ -3,7 +3,7 @@
 import functools
 import sys
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 from typer import Option
@@ -11,6 +11,11 @@ from typer import Option
 from tfderain import presets
 from tfderain.cli import console, options
 from tfderain.cli.options import count, refuse_existing, restorer
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from tfderain import batch
 
 Network = Annotated[
     str, Option(metavar="MODEL", help="Preset name, file or run folder.")
@@ -135,14 +140,14 @@ def synthesize(
     finish(summary, json)
 
 
-def rain_maker(model: Any, photos: Path | None, kind: str, pool: Any):
+def rain_maker(model: str, photos: Path | None, kind: str, pool: "np.ndarray"):
     """Returns what puts rain on pictures as a JRGR learned it."""
     from tfderain.batch import rainmaking  # TensorFlow starts here
 
     return rainmaking.RainMaker(model, photos, kind, pool)
 
 
-def finish(summary: Any, json: Path | None):
+def finish(summary: "batch.Summary", json: Path | None):
     """Says what became of a batch, whose result on stdout are its files."""
     print(summary.table(), file=sys.stderr)
     if json:

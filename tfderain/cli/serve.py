@@ -2,7 +2,7 @@
 
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from typer import Argument, Option
@@ -10,6 +10,9 @@ from typer import Argument, Option
 from tfderain import presets
 from tfderain.cli import options
 from tfderain.cli.options import count
+
+if TYPE_CHECKING:
+    from tfderain import serving
 
 Served = Annotated[
     str,
@@ -106,7 +109,7 @@ def serve(
     run(model, settings)
 
 
-def run(model: Any, settings: Any):
+def run(model: str, settings: "serving.Settings"):
     """Serves until a signal; fails if requests were left unfinished."""
     from tfderain import serving
 
@@ -116,7 +119,7 @@ def run(model: Any, settings: Any):
     print("stopped; all requests were finished", file=sys.stderr)
 
 
-def tell(server: Any):
+def tell(server: "serving.Server"):
     """Says where a server listens."""
     address = f"{server.rest_address}/v1/models/{server.name}"
     print(f"REST: {address}", flush=True)

@@ -3,13 +3,17 @@
 import os
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 from typer import Argument, Option
 
 from tfderain.cli import console, options
 from tfderain.cli.options import count
 from tfderain.training import recipes  # names and numbers: nothing heavy
+
+if TYPE_CHECKING:
+    from tfderain.training.config import TrainConfig
+    from tfderain.training.material import Material
 
 Recipe = Annotated[
     str,
@@ -92,7 +96,7 @@ def train(
     run_training(config, run, Material(sources, streaks, layers, photos, start))
 
 
-def run_training(config: Any, run: str | os.PathLike, material: Any):
+def run_training(config: "TrainConfig", run: str | os.PathLike, material: "Material"):
     """Trains, and prints where the results are."""
     from tfderain import training  # TensorFlow starts here
 

@@ -17,7 +17,7 @@ import itertools
 import os
 import re
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -49,7 +49,7 @@ def density(rainy: np.ndarray, clean: np.ndarray):
     return float(np.mean(change / (light + 1e-3)))
 
 
-def densities(pairs: Pairs, progress: Callable | None = None):
+def densities(pairs: Pairs, progress: reports.Progress | None = None):
     """The density of each pair, float64 `(len(pairs),)`.
 
     Args:
@@ -205,7 +205,7 @@ def balanced(
     target: ArrayLike = GTAV_BALANCE,
     seed: int = 0,
     bounds: Sequence[float] = BOUNDS,
-    progress: Callable | None = None,
+    progress: reports.Progress | None = None,
 ) -> tuple[Pairs, Balance]:
     """The pairs that `choose` keeps of their densities, and their numbers.
 

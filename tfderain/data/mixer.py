@@ -14,12 +14,11 @@ Kinds: `"own"` (the data set's rainy image), `"clean"` (no rain at all), `"heavy
 import dataclasses
 import math
 import os
-from typing import Any
 
 import numpy as np
 
 from tfderain.data import camera, composition, editors, lines, rain
-from tfderain.data.pairs import find_pairs
+from tfderain.data.pairs import Pairs, find_pairs
 from tfderain.data.pipeline import read_pair
 from tfderain.data.streaks import folder_pool, layer_pool, render_streaks, streak_pool
 
@@ -113,13 +112,13 @@ def render_pools(
     return pools
 
 
-def added_layers(pairs: Any, size: int):
+def added_layers(pairs: Pairs, size: int):
     """The grey layers that were added to the clean images of pairs.
 
     Where the rainy image is white the layer is unknown, and takes its median.
 
     Args:
-        pairs: `tfderain.data.pairs.Pairs`.
+        pairs: `Pairs`.
         size: side of the layers in pixels; smaller images repeat.
 
     Returns:
@@ -155,9 +154,9 @@ class KindMixer:
 
     def __init__(
         self,
-        pools: dict,
+        pools: dict[str, np.ndarray],
         own_share: float = 0.6,
-        kinds: dict | None = None,
+        kinds: dict[str, float] | None = None,
         ranges: Ranges = RANGES,
     ):
         kinds = dict(SHARES if kinds is None else kinds)

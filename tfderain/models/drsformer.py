@@ -9,6 +9,7 @@ convolution starts near zero, so that training starts from the rainy image.
 """
 
 import itertools
+from collections.abc import Iterable
 from typing import Any
 
 import keras
@@ -20,7 +21,7 @@ from tfderain.models.layers import ExpertStage, MixtureOfExperts, built
 from tfderain.models.sparse import SparseBlock, convolution, pointwise
 
 
-def grouped(blocks: Any, counts: Any):
+def grouped(blocks: Iterable[Any], counts: Iterable[int]):
     """Lists of so many blocks each, in order."""
     blocks = iter(blocks)
     return [list(itertools.islice(blocks, count)) for count in counts]

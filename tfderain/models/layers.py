@@ -40,7 +40,7 @@ def mirror_indices(size: Any, padded: Any):
     return ops.minimum(position, period - position)
 
 
-def pad_to_multiple(images: Any, multiple: Any):
+def pad_to_multiple(images: Any, multiple: int):
     """Pads bottom and right by mirroring, up to the next multiple.
 
     Args:

@@ -15,7 +15,7 @@ and `state.json` with `checkpoints/`, from which the same command goes on.
 import dataclasses
 import os
 import pathlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 import keras
@@ -91,10 +91,10 @@ def fit(
     model: Any,
     config: TrainConfig,
     run_dir: str | os.PathLike,
-    batches: Callable,
+    batches: Callable[[int], Any],
     validation: tuple[np.ndarray, np.ndarray],
     steps: int,
-    callbacks: Sequence = (),
+    callbacks: Sequence[keras.callbacks.Callback] = (),
     verbose: str | int = "auto",
 ):
     """Trains a compiled model in a prepared run folder, going on where it stands.
@@ -248,7 +248,12 @@ def prepared_model(
     return compile_model(model, config, steps)
 
 
-def training_batches(config: TrainConfig, pairs: Any, material: Material, pools: dict):
+def training_batches(
+    config: TrainConfig,
+    pairs: pairing.Pairs | pairing.Mixture,
+    material: Material,
+    pools: dict[str, np.ndarray],
+):
     """What a run trains on: a callable from the first batch's number to batches."""
     mixer = mixing.make_mixer(config, pools)
 
@@ -270,7 +275,7 @@ def training_batches(config: TrainConfig, pairs: Any, material: Material, pools:
 def observers(
     config: TrainConfig,
     run_dir: pathlib.Path,
-    kinds: Any,
+    kinds: Collection[str],
     validation: tuple[np.ndarray, np.ndarray],
 ):
     """The callbacks that watch a run: TensorBoard, pictures, scores of each kind."""

@@ -6,13 +6,13 @@ Needs neither Keras nor TensorFlow.
 import dataclasses
 import functools
 import pathlib
-from typing import Any
 
 import numpy as np
 
 from tfderain import files
 from tfderain.data import mixer as kinds
 from tfderain.data import pipeline, rain
+from tfderain.data.pairs import Mixture, Pairs
 from tfderain.training.config import TrainConfig
 from tfderain.training.material import Material
 
@@ -113,7 +113,9 @@ def _replaced(values, changes):
     }
 
 
-def validation_kinds(pairs: Any, config: TrainConfig, pools: dict) -> dict:
+def validation_kinds(
+    pairs: Pairs | Mixture, config: TrainConfig, pools: dict[str, np.ndarray]
+) -> dict:
     """What a run is validated on: kinds of rain in equal parts.
 
     Args:
