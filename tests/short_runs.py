@@ -1,14 +1,17 @@
 """Short trainings: data, settings and what is left of a run, for several tests."""
 
+import contextlib
 import csv
 import io
+import shutil
 import zipfile
 
 import numpy as np
+import pytest
 from PIL import Image
 
 from tfderain import training
-from tfderain.training import Material, Source
+from tfderain.training import Material, Source, run_folder
 
 # The smallest Rainmer.
 SMALLEST = {
@@ -60,6 +63,39 @@ def write_pairs(folder, count=6, size=(40, 56), seed=0):
 def material(*folders, **others):
     """What a run reads: pairs of these folders."""
     return Material([Source(folder) for folder in folders], **others)
+
+
+@contextlib.contextmanager
+def killed_after_first_epoch(run_dir, copy):
+    """Copies a run folder as a kill leaves it at the end of the first epoch.
+
+    Two trainings instead of three are enough to compare a run that goes on with a whole
+    one; building their graphs takes nearly all of the time.
+    """
+    write = run_folder.write_json
+
+    def keep(path, value):
+        write(path, value)
+        first = path.name == "state.json" and value["epoch"] == 1
+        if first and path.parent == run_dir:
+            shutil.copytree(run_dir, copy)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(run_folder, "write_json", keep)
+        yield
+
+
+def assert_same_weights_and_state(first, second, rtol=0.0, atol=0.0, moments=0.0):
+    """Of two checkpoints; to the last bit, as both runs were `deterministic`.
+
+    Or within tolerances: `moments` is the relative one of the optimizer's variables.
+    """
+    expected, found = stored_weights(first), stored_weights(second)
+    assert expected.keys() == found.keys()
+    for name, value in expected.items():
+        near = moments if name.startswith("optimizer") else rtol
+        now, wanted = np.float64(found[name]), np.float64(value)
+        np.testing.assert_allclose(now, wanted, near, atol, err_msg=name)
 
 
 def read_history(run_dir):

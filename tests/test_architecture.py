@@ -5,6 +5,7 @@ like those at the top: an arrow is an arrow, whenever it is followed.
 """
 
 import ast
+import functools
 import graphlib
 import pathlib
 import tomllib
@@ -59,6 +60,7 @@ def imports(source):
     return found
 
 
+@functools.cache
 def graph():
     """For each module those it imports; a face offers its own modules lazily."""
     return {module_of(path): imports(path.read_text()) for path in SOURCES}

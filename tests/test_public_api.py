@@ -43,7 +43,9 @@ PUBLIC = {
     "sobel_edges",
     "metrics": "PROTOCOLS PSNR PSNR_CAP SSIM channel classes functions luma psnr ssim",
     "models": "AirNet DRSformer Derainer ERLNet Entangled JRGR MENET MODELS PRESETS "
-    "PReNet Rainmer ResUNet load register",
+    "PReNet Rainmer ResUNet adversarial airnet base contrast drsformer entanglement "
+    "erlnet jrgr jrgr_losses layers load loading menet prenet rain_generator rainmer "
+    "register representation resunet sparse stages translators winograd",
     "models.layers": "ConvNorm Convolution ExpertStage MixtureOfExperts "
     "SqueezeExcitation built convolution depthwise_initializer in_few_taps "
     "mirror_indices pad_to_multiple separable",
@@ -55,9 +57,9 @@ PUBLIC = {
     "runtime": "RUNTIMES Restorer engines restorer tiling",
     "serving": "PAGE Server Settings serve",
     "training": "ABLATIONS Material NonFiniteLoss RECIPES Source TrainConfig ablate "
-    "ablations build_model building compile_model compiling config fit learning_rate "
-    "loop material mixing override policy recipes resolve run_folder shipped "
-    "stages_of strategies switches train",
+    "ablations build_model building checking compile_model compiling config fit "
+    "learning_rate loop material mixing override policy recipes resolve run_folder "
+    "shipped stages_of strategies switches train",
     "weighting": "Fixed GradientBalance LossBalance Weighting",
 }
 

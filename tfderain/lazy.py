@@ -2,12 +2,12 @@
 
 import importlib
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 
 def face(
-    package: str, modules: dict[str, tuple[str, ...]]
+    package: str, modules: dict[str, tuple[str, ...]], own: Iterable[str] = ()
 ) -> tuple[Callable[[str], Any], Callable[[], list[str]], list[str]]:
     """Returns a package's `__getattr__`, `__dir__` and `__all__` (PEP 562).
 
@@ -15,6 +15,7 @@ def face(
         package: its name.
         modules: for each of its public modules the names of it that the package itself
             offers, beside the module.
+        own: public names that the package's file defines itself.
 
     Example: `__getattr__, __dir__, __all__ = lazy.face(__name__, {"loop": ("train",)})`
     """
@@ -31,7 +32,7 @@ def face(
     def names():
         return sorted({*vars(sys.modules[package]), *public})
 
-    public = sorted([*modules, *homes])
+    public = sorted([*modules, *homes, *own])
     return load, names, public
 
 

@@ -9,10 +9,15 @@ import platform
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import tfderain
 from tfderain import files
+
+Made = TypeVar("Made")
+
+# Told how far a function has got: `(done, total)`, see `tracked`.
+Progress = Callable[[float, float], object]
 
 
 class Report(abc.ABC):
@@ -35,7 +40,7 @@ class Report(abc.ABC):
         return json_text(self.as_dict(), path)
 
 
-def read_json(path: str | os.PathLike, make: Callable, rule: str):
+def read_json(path: str | os.PathLike, make: Callable[[Any], Made], rule: str) -> Made:
     """Returns what `make` makes of the content of a JSON file.
 
     Raises:
@@ -49,7 +54,7 @@ def read_json(path: str | os.PathLike, make: Callable, rule: str):
         ) from error
 
 
-def tracked(items: Sequence, progress: Callable | None = None) -> Iterator:
+def tracked(items: Sequence, progress: Progress | None = None) -> Iterator:
     """Yields the items of a sequence, and tells how many of them are done.
 
     Args:
@@ -65,7 +70,7 @@ def tracked(items: Sequence, progress: Callable | None = None) -> Iterator:
         progress(len(items), len(items))
 
 
-def part(progress: Callable | None, before: float, total: float) -> Callable | None:
+def part(progress: Progress | None, before: float, total: float) -> Progress | None:
     """Returns the `progress` of a part of the work, of which `before` was done."""
     return progress and (lambda done, _: progress(before + done, total))
 

@@ -3,7 +3,7 @@
 import json
 from unittest import mock
 
-from tfderain import export, models
+from tfderain import export, models, presets
 from tfderain.export import report
 
 
@@ -30,8 +30,15 @@ def test_export_writes_what_is_asked_for(folder, run):
     assert litert.call_args.kwargs["metadata"]["preset"] == "menet"
 
 
+def test_list_without_presets_says_how_to_get_one(folder, run, monkeypatch):
+    monkeypatch.setattr(presets, "roots", lambda: (folder,))
+    code, out, _ = run("list")
+    assert code == 0 and out.startswith("No preset is installed.")
+
+
 def test_list_shows_the_cards(folder, run):
-    assert "No preset" in run("list")[1] or "menet" in run("list")[1]
+    shipped = run("list")[1]
+    assert all(f"{name}: " in shipped for name in presets.FORMS)
     card = {
         "model": "MENET",
         "licence": "some terms",

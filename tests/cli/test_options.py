@@ -105,7 +105,9 @@ def test_texts_name_options_that_exist():
 
 
 def test_commands_of_cards_parse():
-    for path in (ROOT / "savedmodels").glob("*/card.json"):
+    cards = list((ROOT / "savedmodels").glob("*/card.json"))
+    assert cards
+    for path in cards:
         words = json.loads(path.read_text())["command"].split()
         assert words[:2] == ["tfderain", "train"]
         assert words[2] in recipes.RECIPES

@@ -1,5 +1,6 @@
 """Densities by hand, the proportions asked for, and the folder that is written."""
 
+import json
 import os
 
 import numpy as np
@@ -77,7 +78,7 @@ def test_command_writes_links_or_copies(folder, capsys):
     command = ("data", "balance", "--data", folder / "pairs", "--target", "2,2,1")
     assert run(*command, "--out", folder / "links") == 0
     lines = capsys.readouterr().out.splitlines()
-    assert [line.split()[-5:] for line in lines[1:4]] == [
+    assert [line.split()[-5:] for line in lines[2:5]] == [
         ["4", "0.571", "2", "0.400", "0.400"],
         ["2", "0.286", "2", "0.400", "0.400"],
         ["1", "0.143", "1", "0.200", "0.200"],
@@ -90,6 +91,28 @@ def test_command_writes_links_or_copies(folder, capsys):
     assert not os.path.islink(pipeline.find_pairs(folder / "copies").clean[0])
     assert run(*command, "--out", folder / "links") == 2
     assert "must be empty" in capsys.readouterr().err
+
+
+def test_command_writes_its_numbers_and_replaces_only_its_own_pairs(folder, capsys):
+    command = ("data", "balance", "--data", folder / "pairs", "--target", "2,2,1")
+    command += ("--out", folder / "out", "--json", folder / "balance.json")
+    assert run(*command) == 0
+    assert json.loads((folder / "balance.json").read_text()) == {
+        "bounds": [0.04, 0.08],
+        "before": [4, 2, 1],
+        "after": [2, 2, 1],
+        "target": [0.4, 0.4, 0.2],
+    }
+    assert run(*command) == 2
+    assert "--overwrite" in capsys.readouterr().err
+    stale = folder / "out" / "rainy" / "000099_old.png"
+    stale.write_bytes(b"")
+    assert run(*command, "--overwrite") == 0
+    assert not stale.exists() and len(pipeline.find_pairs(folder / "out")) == 5
+    kept = folder / "out" / "clean" / "mine.txt"
+    kept.write_text("not a pair")
+    assert run(*command, "--overwrite") == 2
+    assert "must be empty" in capsys.readouterr().err and kept.exists()
 
 
 def test_command_takes_the_proportions_of_others(folder, capsys):

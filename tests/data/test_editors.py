@@ -70,6 +70,7 @@ def test_what_cannot_be_reached_is_weaker(mode):
     black = np.zeros((40, 40, 3), np.float32)
     rainy = blend(black, 0, 1.0, mode)
     assert np.isfinite(rainy).all() and rainy.max() <= 1
+    assert np.mean(rainy**2) < 10**-0.1  # more than the 1 dB asked for
     assert mode != "overlay" or rainy.max() == 0  # overlay leaves black alone
 
 

@@ -69,7 +69,8 @@ def test_features_are_taken_before_an_activation():
 
 @pytest.mark.parametrize("name", ["MEMD--", "MEMD", "direct"])
 def test_model_contract(name, tmp_path):
-    check_model(erlnet.ERLNet(**TINY, **ABLATIONS[name]), tmp_path, prepare=prepare)
+    model = erlnet.ERLNet(**TINY, **ABLATIONS[name])
+    check_model(model, tmp_path, prepare=prepare, scaled_graph=name == "direct")
 
 
 @pytest.mark.parametrize("name", ["MEMD-", "clgd", "mlgd"])

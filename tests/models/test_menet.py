@@ -212,7 +212,8 @@ UNIT_TASKS = {
     ids=["lb", "gb", "attention"],
 )
 def test_model_contract(options, tmp_path):
-    check_model(tiny(**options), tmp_path)
+    gradients = isinstance(options.get("weighting"), weighting.GradientBalance)
+    check_model(tiny(**options), tmp_path, scaled_graph=gradients)
 
 
 def test_blocks():

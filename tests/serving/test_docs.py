@@ -96,7 +96,9 @@ def test_signatures_and_options_of_the_document_exist():
         assert f"`{signature.rainy}`" in DOCUMENT
         assert f"`{signature.derained}`" in DOCUMENT
     source = (ROOT / "tfderain" / "cli" / "serve.py").read_text(encoding="utf-8")
-    for option in re.findall(r"^\| `--([a-z-]+)", DOCUMENT, re.MULTILINE):
+    named = re.findall(r"^\| `--([a-z-]+)", DOCUMENT, re.MULTILINE)
+    assert named
+    for option in named:
         argument = option.replace("-", "_")
         assert re.search(rf"^    {argument}: ", source, re.MULTILINE), option
 

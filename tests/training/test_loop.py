@@ -15,6 +15,7 @@ import pytest
 import tensorflow as tf
 from short_runs import (
     SMOKE,
+    assert_same_weights_and_state,
     material,
     read_history,
     smoke,
@@ -287,11 +288,8 @@ def test_killed_run_ends_like_an_uninterrupted_one(data, tmp_path):
     assert endings == [-signal.SIGKILL, 0]
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     for name in ("best.keras", "checkpoints/epoch-00003.keras"):
-        expected, found = stored_weights(whole / name), stored_weights(killed / name)
-        assert expected.keys() == found.keys()
-        for key, value in expected.items():
-            # bitwise: equal data, weights and moments, deterministic operations
-            np.testing.assert_array_equal(found[key], value, err_msg=f"{name} {key}")
+        # bitwise: equal data, weights and moments, deterministic operations
+        assert_same_weights_and_state(whole / name, killed / name)
     # wall time is not logged, so the rows are equal to the last digit
     for name in ("history.csv", "state.json"):
         assert (killed / name).read_text() == (whole / name).read_text()

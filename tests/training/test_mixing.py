@@ -8,7 +8,7 @@ import pytest
 from short_runs import material, read_history, write_pairs
 
 from tfderain import training
-from tfderain.data import mixer, rain
+from tfderain.data import composition, mixer, rain
 from tfderain.data.pairs import Mixture, find_pairs
 from tfderain.training import mixing
 
@@ -109,3 +109,24 @@ def test_a_run_scores_each_kind(folders, tmp_path):
     assert len(set(scores)) == 4
     kept = json.loads((run / "config.json").read_text())
     assert kept["layers"] == str(pairs) and kept["sources"][1]["layout"] == "clean"
+
+
+@pytest.mark.parametrize("degrade", [KINDS, {}], ids=["kinds", "rain"])
+def test_ranges_of_a_recipe_reach_its_mixture(degrade, folders, tmp_path):
+    """Plain numbers, as JSON has them, in a recipe; what is not named stays."""
+    chosen = config(
+        f"degrade={json.dumps(degrade)}",
+        "degrade.ranges.heavy=[9, 10]",
+        *(["degrade.ranges.layers.heavy=[3, 4]"] if not degrade else []),
+    )
+    pools = mixing.rain_pools(chosen, tmp_path, material(folders[0]))
+    ranges = mixing.make_mixer(chosen, pools).ranges
+    home = mixer if degrade else composition
+    expected = dataclasses.replace(home.RANGES, heavy=[9, 10])
+    if not degrade:
+        layers = {**composition.RANGES.layers, "heavy": [3, 4]}
+        expected = dataclasses.replace(expected, layers=layers)
+    assert ranges == expected
+    pairs = Mixture((find_pairs(folders[0]),), (1,))
+    named = mixing.validation_kinds(pairs, chosen, pools)
+    assert len(named) == (4 if degrade else 2)

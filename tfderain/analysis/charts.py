@@ -24,13 +24,18 @@ from typing import Any
 import numpy as np
 
 from tfderain import evaluation, extras, files, metrics
+from tfderain.evaluation.comparison import Improvement
 
 BINS = 15  # of a histogram, over the range of all runs
 _RAINY = "rainy"  # name of the distribution of the images before deraining
 _GREY = "0.6"
 
 
-def score_distributions(results: dict, path: str | os.PathLike, rainy: bool = True):
+def score_distributions(
+    results: dict[str, evaluation.Result | str | os.PathLike],
+    path: str | os.PathLike,
+    rainy: bool = True,
+):
     """Draws per-image PSNR histograms beside per-image SSIM box plots of several runs.
 
     This is Figures 8 and 9 of the MENET paper in one picture.
@@ -88,7 +93,7 @@ def task_weights(history_csv: str | os.PathLike, path: str | os.PathLike):
     return save_figure(figure, path)
 
 
-def improvement_bars(found: Sequence, path: str | os.PathLike):
+def improvement_bars(found: Sequence[Improvement], path: str | os.PathLike):
     """Draws the shares of improved images: all on the left, hard and easy on the right.
 
     This is Figure 3 of the ERL-Net paper. Above a bar stand the numbers of images; the
@@ -253,6 +258,7 @@ def _read_columns(path):
 
 
 def new_figure(width: float, height: float):
+    """A Matplotlib figure of that size in inches, which no window shows."""
     figures = extras.require("matplotlib.figure", extra="analysis")
     return figures.Figure(figsize=(width, height), layout="constrained")
 

@@ -62,7 +62,10 @@ def _cells(values):
 
 
 def feature_maps(
-    features: dict, path: str | os.PathLike, scaling: str = "own", largest: int = 128
+    features: dict[str, np.ndarray],
+    path: str | os.PathLike,
+    scaling: str = "own",
+    largest: int = 128,
 ) -> Correlations:
     """Draws every channel of three feature maps, and correlates the channels.
 

@@ -18,7 +18,7 @@ github.com/Schizophreni/Rainmer at 9db7c6b7eb15.
 
 import os
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,6 +28,7 @@ from tfderain import extras, images, reports
 from tfderain.analysis import charts
 from tfderain.data import layouts, pipeline
 from tfderain.data import pairs as pairing
+from tfderain.data.pairs import Pairs
 
 COUNT = 500  # images of each set
 SIZE = 128  # pixels, of the squares that AirNet sees
@@ -60,10 +61,10 @@ def rainy_pairs(
 
 def embed(
     model: Any,
-    sets: dict,
+    sets: dict[str, Pairs],
     count: int = COUNT,
     seed: int = SEED,
-    progress: Callable | None = None,
+    progress: reports.Progress | None = None,
 ):
     """Representations of random images of several sets.
 
@@ -127,7 +128,7 @@ def _encoder(model):
     return encode
 
 
-def score(vectors: dict):
+def score(vectors: dict[str, np.ndarray]):
     """Relationship scores: the mean cosine of all pairs of images of two sets.
 
     Args:
@@ -142,7 +143,9 @@ def score(vectors: dict):
     return means @ means.T
 
 
-def sphere(vectors: dict, seed: int = SEED, neighbours: int = NEIGHBOURS):
+def sphere(
+    vectors: dict[str, np.ndarray], seed: int = SEED, neighbours: int = NEIGHBOURS
+):
     """Places images on a sphere so that similar ones lie close (UMAP).
 
     Args:
@@ -221,7 +224,9 @@ def draw_scores(
 
 
 def draw_sphere(
-    places: dict, path: str | os.PathLike, title: str = "UMAP on the sphere"
+    places: dict[str, np.ndarray],
+    path: str | os.PathLike,
+    title: str = "UMAP on the sphere",
 ):
     """Draws what `sphere` returned: longitude across, latitude up, a colour a set.
 
@@ -296,11 +301,11 @@ class Relations(reports.Report):
 
 def relate(
     model: Any,
-    sets: dict,
+    sets: dict[str, Pairs],
     count: int = COUNT,
     seed: int = SEED,
     umap: bool = True,
-    progress: Callable | None = None,
+    progress: reports.Progress | None = None,
 ) -> Relations:
     """Scores, and maps of the sphere, of several sets in each space of an encoder.
 

@@ -81,7 +81,10 @@ def figure_6(
 
 
 def figure_9(
-    models: Sequence, synthetic: np.ndarray, real: np.ndarray, path: str | os.PathLike
+    models: Sequence[Any],
+    synthetic: np.ndarray,
+    real: np.ndarray,
+    path: str | os.PathLike,
 ):
     """Rain made by several models, such as JRGR and CycleGAN, one row each.
 
@@ -147,7 +150,7 @@ def rain_layers(
     return {name: np.stack(layers) for name, layers in found.items()}
 
 
-def tsne(layers: dict, seed: int = 0):
+def tsne(layers: dict[str, np.ndarray], seed: int = 0):
     """Places rain layers in the plane so that similar ones lie close (Figure 8).
 
     Args:
@@ -185,7 +188,7 @@ def tsne(layers: dict, seed: int = 0):
     return dict(zip(layers, parts, strict=True))
 
 
-def draw_layers(positions: dict, path: str | os.PathLike):
+def draw_layers(positions: dict[str, np.ndarray], path: str | os.PathLike):
     """Draws what `tsne` returned: colour by origin, marker by domain.
 
     Returns:

@@ -36,6 +36,7 @@ class Job:
 
     @property
     def outputs(self) -> tuple[str, ...]:
+        """All files that this job writes."""
         return (self.target, *self.others)
 
 

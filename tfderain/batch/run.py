@@ -19,12 +19,12 @@ import time
 import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 
 from tfderain import errors, images, reports
 from tfderain.batch import plan
+from tfderain.runtime import Restorer
 
 POOL_COUNT, POOL_SIZE = 48, 512  # streak layers: seconds to render, 12 MB
 
@@ -59,7 +59,7 @@ class Summary(reports.Report):
 def derain_files(
     inputs: Sequence[str | os.PathLike],
     output: str | os.PathLike,
-    restorer: Any,
+    restorer: Callable[[], Restorer],
     *,
     recursive: bool = False,
     skip_existing: bool = False,
@@ -67,8 +67,8 @@ def derain_files(
     format: str | None = None,
     compare: bool = False,
     max_pixels: int = images.MAX_PIXELS,
-    progress: Callable | None = None,
-    say: Callable | None = None,
+    progress: reports.Progress | None = None,
+    say: Callable[[str], object] | None = None,
 ) -> Summary:
     """Derains files and folders into a file or a folder (see `plan.plan`).
 
@@ -125,8 +125,8 @@ def synthesize_files(
     maker: Callable | None = None,
     recursive: bool = False,
     overwrite: bool = False,
-    progress: Callable | None = None,
-    say: Callable | None = None,
+    progress: reports.Progress | None = None,
+    say: Callable[[str], object] | None = None,
 ) -> Summary:
     """Adds synthetic weather to clean pictures, keeps the pairs (see `plan_pairs`).
 

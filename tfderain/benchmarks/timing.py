@@ -13,9 +13,10 @@ import dataclasses
 import math
 import statistics
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -116,10 +117,10 @@ class Timings(reports.Report):
 
 
 def time_models(
-    models: dict,
+    models: dict[str, Any],
     size: tuple[int, int] = (320, 320),
     repeats: int | None = None,
-    progress: Callable | None = None,
+    progress: reports.Progress | None = None,
 ) -> list[Timing]:
     """Times models on one image, turn by turn, so that all meet the same machine.
 

@@ -85,7 +85,7 @@ class Progress:
             if self.bar:
                 self.bar.stop()
 
-    def __call__(self, done: float, total: int):
+    def __call__(self, done: float, total: float):
         with self.lock:
             self.counts = (done, total)
             if self.bar:

@@ -35,6 +35,8 @@ def balance(
     copy: Annotated[bool, Option("--copy", help="Copies instead of links.")] = False,
     layout: options.LayoutName = "auto",
     pattern: options.Pattern = None,
+    json: options.Json = None,
+    overwrite: options.Overwrite = False,
 ):
     """Keep as many pairs as the target proportions of light and dense rain allow.
 
@@ -48,6 +50,7 @@ def balance(
     """
     if like and target:
         raise ValueError(f"Either --like or --target. Received: --target {target}.")
+    options.refuse_existing(overwrite, json)
     from tfderain.data import balance as balancing
 
     wanted = proportions(target) if target else balancing.GTAV_BALANCE
@@ -58,9 +61,9 @@ def balance(
             wanted = balancing.mean_proportions(
                 [balancing.densities(one, progress) for one in references]
             )
-        chosen, table = balancing.balanced(pairs, wanted, seed, progress=progress)
-    balancing.write_folder(chosen, out, copy)
-    print(table)
+        chosen, result = balancing.balanced(pairs, wanted, seed, progress=progress)
+    balancing.write_folder(chosen, out, copy, overwrite)
+    options.show(result, json)
     print(out)
 
 

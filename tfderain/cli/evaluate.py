@@ -1,11 +1,11 @@
 """Measuring commands: `tfderain evaluate` and `tfderain bench`."""
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from typer import Argument, Option
 
+from tfderain import reports
 from tfderain.cli import console, options
 from tfderain.cli.options import count, refuse_existing, restorer, show
 
@@ -64,7 +64,13 @@ def evaluate(
     show(result, json)
 
 
-def score_one(models: dict, sets: dict, protocol: str, progress: Callable, **settings):
+def score_one(
+    models: dict[str, Any],
+    sets: dict[str, Any],
+    protocol: str,
+    progress: reports.Progress,
+    **settings,
+):
     """Scores of one model on one data set, image by image."""
     from tfderain.evaluation import scores
 
@@ -76,7 +82,11 @@ def score_one(models: dict, sets: dict, protocol: str, progress: Callable, **set
 
 
 def score_several(
-    models: dict, sets: dict, protocol: str, progress: Callable, **settings
+    models: dict[str, Any],
+    sets: dict[str, Any],
+    protocol: str,
+    progress: reports.Progress,
+    **settings,
 ):
     """Mean scores of each model on each data set."""
     from tfderain.evaluation import comparison

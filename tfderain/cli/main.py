@@ -51,6 +51,7 @@ app.command("list", short_help="List the presets: size, scores, terms.")(
 
 
 def show_version(wanted: bool):
+    """Prints the version and ends the command, if wanted."""
     if wanted:
         print(f"tfderain {tfderain.__version__}")
         raise typer.Exit

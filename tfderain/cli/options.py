@@ -4,11 +4,15 @@ Importing it loads typer, and nothing of the networks. The choices stand here ag
 that reason; tests/cli/test_options.py compares them with their sources.
 """
 
+from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 
 from typer import Argument, Option
+
+if TYPE_CHECKING:
+    from tfderain import reports
 
 Runtime = Literal["litert", "onnx", "tensorflow"]
 Format = Literal["png", "jpg", "webp"]
@@ -224,14 +228,14 @@ def make_folder(path: Path) -> Path:
     return path
 
 
-def show(result: Any, json: Path | None):
+def show(result: "reports.Report", json: Path | None):
     """Prints the table of a `reports.Report`, and writes its numbers if wanted."""
     print(result.table())
     if json:
         result.to_json(make_folder(json))
 
 
-def pairs(folder: Any, layout: Any, pattern: str | None, limit: int | None):
+def pairs(folder: str | Path, layout: str, pattern: str | None, limit: int | None):
     """Returns the `Pairs` of a folder, at most `limit` of them."""
     from tfderain.data import pairs as pairing
 
@@ -239,13 +243,17 @@ def pairs(folder: Any, layout: Any, pattern: str | None, limit: int | None):
     return found.subset(range(min(limit or len(found), len(found))))
 
 
-def each_folder(folders: list, layouts: Any, patterns: Any) -> dict[str, tuple]:
+def each_folder(
+    folders: Sequence[str | Path],
+    layouts: Sequence[str],
+    patterns: Sequence[str | None] | None,
+) -> dict[str, tuple]:
     """Folder, layout and pattern of each `--data`, by a name that tells them apart.
 
     Raises:
         ValueError: a layout or pattern is said neither once nor for each folder.
     """
-    columns = [list(folders)]
+    columns: list[list[Any]] = [list(folders)]
     for option, values in (("--layout", layouts), ("--pattern", patterns or [None])):
         if len(values) not in (1, len(folders)):
             raise ValueError(
@@ -262,7 +270,7 @@ def each_folder(folders: list, layouts: Any, patterns: Any) -> dict[str, tuple]:
     return dict(zip(names, described, strict=True))
 
 
-def restorer(model: Any, runtime: str | None = None, **settings):
+def restorer(model: str | Path, runtime: str | None = None, **settings):
     """Returns the `Restorer` of a preset, a file or a run folder."""
     from tfderain import presets
     from tfderain.runtime import Restorer
@@ -270,7 +278,7 @@ def restorer(model: Any, runtime: str | None = None, **settings):
     return Restorer(model, runtime=runtime or presets.locate(model).runtime, **settings)
 
 
-def restorer_or_images(model: Any, runtime: str | None = None):
+def restorer_or_images(model: str | Path, runtime: str | None = None):
     """Returns a `Restorer`, or the folder itself if it holds derained images."""
     from tfderain import presets
 

@@ -3,7 +3,7 @@
 import functools
 import sys
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 from typer import Option
@@ -12,32 +12,43 @@ from tfderain import presets
 from tfderain.cli import console, options
 from tfderain.cli.options import count, refuse_existing, restorer
 
+if TYPE_CHECKING:
+    import numpy as np
+
+    from tfderain import batch
+
+Network = Annotated[
+    str, Option(metavar="MODEL", help="Preset name, file or run folder.")
+]
+SkipExisting = Annotated[
+    bool, Option("--skip-existing", help="Leave out pictures that are done.")
+]
+Compare = Annotated[
+    bool, Option("--compare", help="Also write NAME.compare.png, side by side.")
+]
+Best = Annotated[
+    bool, Option("--best", help="Average with the mirror image; twice the time.")
+]
+Overlap = Annotated[
+    int | None, count("Pixels that tiles share. [default: 128]", least=0)
+]
+
 
 def derain(
     inputs: options.Inputs,
     out: Annotated[str, options.out("OUT", "A picture, or a folder (end it with /).")],
-    model: Annotated[
-        str, Option(metavar="MODEL", help="Preset name, file or run folder.")
-    ] = presets.DEFAULT,
+    model: Network = presets.DEFAULT,
     recursive: options.Recursive = False,
-    skip_existing: Annotated[
-        bool, Option("--skip-existing", help="Leave out pictures that are done.")
-    ] = False,
+    skip_existing: SkipExisting = False,
     overwrite: options.Overwrite = False,
     format: Annotated[
         options.Format | None, Option(help="[default: the input's]")
     ] = None,
-    compare: Annotated[
-        bool, Option("--compare", help="Also write NAME.compare.png, side by side.")
-    ] = False,
+    compare: Compare = False,
     scales: options.Scales = "auto",
-    best: Annotated[
-        bool, Option("--best", help="Average with the mirror image; twice the time.")
-    ] = False,
+    best: Best = False,
     tile: options.Tile = "auto",
-    overlap: Annotated[
-        int | None, count("Pixels that tiles share. [default: 128]", least=0)
-    ] = None,
+    overlap: Overlap = None,
     threads: Annotated[int | None, count("[default: one per core]")] = None,
     runtime: options.RuntimeName = None,
     max_pixels: Annotated[int | None, count("Refuse larger pictures.")] = None,
@@ -129,14 +140,14 @@ def synthesize(
     finish(summary, json)
 
 
-def rain_maker(model: Any, photos: Path | None, kind: str, pool: Any):
+def rain_maker(model: str, photos: Path | None, kind: str, pool: "np.ndarray"):
     """Returns what puts rain on pictures as a JRGR learned it."""
     from tfderain.batch import rainmaking  # TensorFlow starts here
 
     return rainmaking.RainMaker(model, photos, kind, pool)
 
 
-def finish(summary: Any, json: Path | None):
+def finish(summary: "batch.Summary", json: Path | None):
     """Says what became of a batch, whose result on stdout are its files."""
     print(summary.table(), file=sys.stderr)
     if json:

@@ -2,7 +2,7 @@
 
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from typer import Argument, Option
@@ -11,12 +11,18 @@ from tfderain import presets
 from tfderain.cli import options
 from tfderain.cli.options import count
 
+if TYPE_CHECKING:
+    from tfderain import serving
+
 Served = Annotated[
     str,
     Argument(
         metavar="MODEL",
         help="Preset name, .tflite or .keras file, SavedModel or run folder.",
     ),
+]
+Host = Annotated[
+    str, Option(metavar="ADDRESS", help="0.0.0.0 opens it to the network.")
 ]
 Name = Annotated[
     str | None, Option(metavar="NAME", help="In addresses. [default: the model's]")
@@ -25,6 +31,7 @@ Workers = Annotated[
     int | None,
     count("Images at once. [default: one per core, at most 4; with --ui 1]"),
 ]
+Threads = Annotated[int | None, count("Of one worker. [default: the cores shared out]")]
 MaxMegabytes = Annotated[
     int | None,
     count("Megabytes of a request. [default: 32, with --ui 128]", "--max-mb"),
@@ -35,6 +42,9 @@ Timeout = Annotated[
         metavar="SECONDS", min=0.001, help="For a request. [default: 60, with --ui 600]"
     ),
 ]
+Grace = Annotated[
+    float, Option(metavar="SECONDS", min=0, help="To finish after SIGTERM.")
+]
 Page = Annotated[
     Path | None,
     Option(metavar="DIR", help="The page, if not in web/dist; implies --ui."),
@@ -43,24 +53,18 @@ Page = Annotated[
 
 def serve(
     model: Served = presets.DEFAULT,
-    host: Annotated[
-        str, Option(metavar="ADDRESS", help="0.0.0.0 opens it to the network.")
-    ] = "127.0.0.1",
+    host: Host = "127.0.0.1",
     port: Annotated[int, count("REST; 0 takes a free one.", least=0)] = 8501,
     grpc_port: Annotated[int, count("gRPC; 0 takes a free one.", least=0)] = 8500,
     rest_only: Annotated[bool, Option("--rest-only", help="No gRPC.")] = False,
     name: Name = None,
     workers: Workers = None,
-    threads: Annotated[
-        int | None, count("Of one worker. [default: the cores shared out]")
-    ] = None,
+    threads: Threads = None,
     queue: Annotated[int, count("Images that may wait; more get error 503.")] = 64,
     max_mb: MaxMegabytes = None,
     max_pixels: Annotated[int, count("Pixels of an image.")] = 50_000_000,
     timeout: Timeout = None,
-    grace: Annotated[
-        float, Option(metavar="SECONDS", min=0, help="To finish after SIGTERM.")
-    ] = 30,
+    grace: Grace = 30,
     tile: options.Tile = "auto",
     scales: options.Scales = "auto",
     runtime: options.RuntimeName = None,
@@ -105,7 +109,7 @@ def serve(
     run(model, settings)
 
 
-def run(model: Any, settings: Any):
+def run(model: str, settings: "serving.Settings"):
     """Serves until a signal; fails if requests were left unfinished."""
     from tfderain import serving
 
@@ -115,7 +119,7 @@ def run(model: Any, settings: Any):
     print("stopped; all requests were finished", file=sys.stderr)
 
 
-def tell(server: Any):
+def tell(server: "serving.Server"):
     """Says where a server listens."""
     address = f"{server.rest_address}/v1/models/{server.name}"
     print(f"REST: {address}", flush=True)

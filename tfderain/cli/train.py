@@ -3,7 +3,7 @@
 import os
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 from typer import Argument, Option
 
@@ -11,52 +11,59 @@ from tfderain.cli import console, options
 from tfderain.cli.options import count
 from tfderain.training import recipes  # names and numbers: nothing heavy
 
+if TYPE_CHECKING:
+    from tfderain.training.config import TrainConfig
+    from tfderain.training.material import Material
+
+Recipe = Annotated[
+    str,
+    Argument(metavar="RECIPE", help=f"One of {', '.join(sorted(recipes.RECIPES))}."),
+]
+Out = Annotated[Path | None, options.out("DIR", "Run folder. [default: runs/RECIPE]")]
+Ablation = Annotated[
+    str | None, Option(metavar="NAME", help="Row of the paper: LpLeLt+GB+CA, wochr...")
+]
+Strategy = Annotated[
+    str | None,
+    Option(metavar="NAME", help="ERL-Net: MA_A ... MA_D, DT; JRGR: Init-1, ..."),
+]
+Entanglement = Annotated[
+    str | None, Option(metavar="NAME", help="Of ERL-Net: clgd or mlgd.")
+]
+Settings = Annotated[
+    list[str] | None,
+    Option("--set", metavar="KEY=VALUE", help="Any setting; repeatable."),
+]
+MixedPrecision = Annotated[bool, Option("--mixed-precision", help="bfloat16 layers.")]
+Jit = Annotated[bool, Option("--jit", help="Compile the step with XLA.")]
+Deterministic = Annotated[
+    bool, Option("--deterministic", help="Same numbers each time; slower.")
+]
+Start = Annotated[
+    str | None,
+    Option("--from", metavar="MODEL", help="Start from its weights (fine-tuning)."),
+]
+
 
 def train(
-    recipe: Annotated[
-        str,
-        Argument(
-            metavar="RECIPE",
-            help=f"One of {', '.join(sorted(recipes.RECIPES))}.",
-        ),
-    ],
+    recipe: Recipe,
     data: options.TrainingData,
     streaks: options.Streaks = None,
     layers: options.Layers = None,
     photos: options.Photos = None,
-    out: Annotated[
-        Path | None, options.out("DIR", "Run folder. [default: runs/RECIPE]")
-    ] = None,
-    ablation: Annotated[
-        str | None,
-        Option(metavar="NAME", help="Row of the paper: LpLeLt+GB+CA, wochr..."),
-    ] = None,
-    strategy: Annotated[
-        str | None,
-        Option(metavar="NAME", help="ERL-Net: MA_A ... MA_D, DT; JRGR: Init-1, ..."),
-    ] = None,
-    entanglement: Annotated[
-        str | None, Option(metavar="NAME", help="Of ERL-Net: clgd or mlgd.")
-    ] = None,
-    settings: Annotated[
-        list[str] | None,
-        Option("--set", metavar="KEY=VALUE", help="Any setting; repeatable."),
-    ] = None,
+    out: Out = None,
+    ablation: Ablation = None,
+    strategy: Strategy = None,
+    entanglement: Entanglement = None,
+    settings: Settings = None,
     epochs: Annotated[int | None, count("[default: the recipe's]")] = None,
     seed: Annotated[int | None, count("[default: 0]", least=0)] = None,
-    mixed_precision: Annotated[
-        bool, Option("--mixed-precision", help="bfloat16 layers.")
-    ] = False,
-    jit: Annotated[bool, Option("--jit", help="Compile the step with XLA.")] = False,
-    deterministic: Annotated[
-        bool, Option("--deterministic", help="Same numbers each time; slower.")
-    ] = False,
+    mixed_precision: MixedPrecision = False,
+    jit: Jit = False,
+    deterministic: Deterministic = False,
     layout: options.Layouts = options.AUTO,
     pattern: options.Patterns = None,
-    start: Annotated[
-        str | None,
-        Option("--from", metavar="MODEL", help="Start from its weights (fine-tuning)."),
-    ] = None,
+    start: Start = None,
 ):
     """Train a recipe; the same command goes on with a run that was stopped.
 
@@ -89,7 +96,7 @@ def train(
     run_training(config, run, Material(sources, streaks, layers, photos, start))
 
 
-def run_training(config: Any, run: str | os.PathLike, material: Any):
+def run_training(config: "TrainConfig", run: str | os.PathLike, material: "Material"):
     """Trains, and prints where the results are."""
     from tfderain import training  # TensorFlow starts here
 

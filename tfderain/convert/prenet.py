@@ -24,7 +24,7 @@ def _shapes():
 NAMES = _shapes()
 
 
-def place(model: Any, tensors: dict):
+def place(model: Any, tensors: dict[str, np.ndarray]):
     """Gives a built `PReNet` the tensors of `NAMES`.
 
     Args:

@@ -107,7 +107,7 @@ def read(path: str | os.PathLike):
     return tensors
 
 
-def chosen(tensors: dict, shapes: dict):
+def chosen(tensors: dict[str, np.ndarray], shapes: dict[str, tuple[int, ...]]):
     """The float32 tensors of one network among those of a file.
 
     Names may stand below others (`state_dict.`, `module.`), as in checkpoints of whole

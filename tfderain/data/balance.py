@@ -12,21 +12,26 @@ proportions of its other training sets (https://doi.org/10.1145/3664647.3681342;
 exploration/ in github.com/Schizophreni/Rainmer at 9db7c6b7eb15).
 """
 
+import dataclasses
+import itertools
 import os
+import re
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from tfderain import images
+from tfderain import images, reports
 from tfderain.data import pipeline
 from tfderain.data.pairs import SIDE_BY_SIDE, Pairs
 
 BOUNDS = (0.04, 0.08)  # hardly any rain up to the first, dense above the second
 # Means of Rain13K's and GT-Rain's proportions, measured on the authors' files.
 GTAV_BALANCE = (0.036, 0.2305, 0.7335)
+
+_NUMBERED = re.compile(r"\d{6}_")  # files of `write_folder`
 
 
 def density(rainy: np.ndarray, clean: np.ndarray):
@@ -44,7 +49,7 @@ def density(rainy: np.ndarray, clean: np.ndarray):
     return float(np.mean(change / (light + 1e-3)))
 
 
-def densities(pairs: Pairs, progress: Callable | None = None):
+def densities(pairs: Pairs, progress: reports.Progress | None = None):
     """The density of each pair, float64 `(len(pairs),)`.
 
     Args:
@@ -127,7 +132,12 @@ def choose(
     return np.sort(np.concatenate(chosen))
 
 
-def write_folder(pairs: Pairs, folder: str | os.PathLike, copy: bool = False):
+def write_folder(
+    pairs: Pairs,
+    folder: str | os.PathLike,
+    copy: bool = False,
+    overwrite: bool = False,
+):
     """Puts pairs into a new folder that `find_pairs` reads.
 
     Files are numbered, so that none replaces another: `rainy/000017_NAME.png` and
@@ -137,12 +147,16 @@ def write_folder(pairs: Pairs, folder: str | os.PathLike, copy: bool = False):
         pairs: `Pairs`.
         folder: path that does not exist, or is empty.
         copy: copies instead of symbolic links.
+        overwrite: the folder may hold pairs that were put there before; they go.
 
     Raises:
         ValueError: for a folder that is not empty.
     """
-    if os.path.isdir(folder) and os.listdir(folder):
+    files = [name for _, _, names in os.walk(folder) for name in names]
+    if files and not (overwrite and all(map(_NUMBERED.match, files))):
         raise ValueError(f"The folder must be empty. Received: folder={str(folder)!r}.")
+    if files:
+        shutil.rmtree(folder)
     one = pairs.layout in SIDE_BY_SIDE
     sides = {"": pairs.rainy} if one else {"rainy": pairs.rainy, "clean": pairs.clean}
     for side, paths in sides.items():
@@ -154,25 +168,36 @@ def write_folder(pairs: Pairs, folder: str | os.PathLike, copy: bool = False):
             put(os.path.abspath(path), os.path.join(folder, side, name))
 
 
-def table(
-    before: np.ndarray,
-    after: np.ndarray,
-    target: ArrayLike,
-    bounds: Sequence[float] = BOUNDS,
-):
-    """Text: number and proportion of the pairs in each bin, before and after."""
-    edges = ["0", *(f"{bound:g}" for bound in bounds), "1"]
-    lines = [f"{'density':<12}{'before':>16}{'after':>16}{'target':>9}"]
-    shares = np.asarray(target, float) / np.sum(target)
-    rows = zip(counts(before, bounds), counts(after, bounds), shares, strict=True)
-    for index, (one, two, share) in enumerate(rows):
-        name = f"{edges[index]} .. {edges[index + 1]}"
-        lines.append(
-            f"{name:<12}{one:>8}{one / len(before):>8.3f}"
-            f"{two:>8}{two / max(len(after), 1):>8.3f}{share:>9.3f}"
-        )
-    lines.append(f"{'pairs':<12}{len(before):>8}{len(after):>16}")
-    return "\n".join(lines)
+@dataclasses.dataclass(frozen=True)
+class Balance(reports.Report):
+    """Pairs by the density of their rain, before and after a choice.
+
+    Args:
+        bounds: densities at which the bins end.
+        before, after: number of pairs in each bin.
+        target: proportion of each bin that was asked for; their sum is 1.
+    """
+
+    bounds: tuple[float, ...]
+    before: tuple[int, ...]
+    after: tuple[int, ...]
+    target: tuple[float, ...]
+
+    def table(self) -> str:
+        """Returns a line for each bin, with numbers and proportions, and the sums."""
+        edges = ["0", *(f"{bound:g}" for bound in self.bounds), "1"]
+        names = [f"{low} .. {high}" for low, high in itertools.pairwise(edges)]
+        sums = sum(self.before), sum(self.after)
+        rows = [
+            (name, str(one), f"{one / sums[0]:.3f}", str(two), f"{two / sums[1]:.3f}")
+            + (f"{share:.3f}",)
+            for name, one, two, share in zip(
+                names, self.before, self.after, self.target, strict=True
+            )
+        ]
+        titles = ("density", "before", "share", "after", "share", "target")
+        total = ("pairs", str(sums[0]), "", str(sums[1]), "", "")
+        return reports.text_table(titles, rows, [total])
 
 
 def balanced(
@@ -180,9 +205,21 @@ def balanced(
     target: ArrayLike = GTAV_BALANCE,
     seed: int = 0,
     bounds: Sequence[float] = BOUNDS,
-    progress: Callable | None = None,
-) -> tuple[Pairs, str]:
-    """The pairs that `choose` keeps of their densities, and the `table`."""
+    progress: reports.Progress | None = None,
+) -> tuple[Pairs, Balance]:
+    """The pairs that `choose` keeps of their densities, and their numbers.
+
+    Args:
+        pairs: `Pairs`.
+        target, seed, bounds: see `choose`.
+        progress: called with `(done, total)`, or `None`.
+
+    Raises:
+        ValueError: see `choose`.
+    """
     found = densities(pairs, progress)
     chosen = choose(found, target, seed, bounds)
-    return pairs.subset(chosen), table(found, found[chosen], target, bounds)
+    before, after = (counts(each, bounds).tolist() for each in (found, found[chosen]))
+    shares = np.asarray(target, float) / np.sum(target)
+    result = Balance(tuple(bounds), tuple(before), tuple(after), tuple(shares.tolist()))
+    return pairs.subset(chosen), result

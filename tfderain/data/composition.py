@@ -203,7 +203,7 @@ def compose(
     clean: np.ndarray,
     rng: np.random.Generator,
     kind: str,
-    draw: Callable,
+    draw: Callable[[float | None, int | None], tuple],
     ranges: Ranges,
 ):
     """Composes `(rainy, streaks)` from a clean image.

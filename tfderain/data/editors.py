@@ -20,7 +20,7 @@ import math
 import numpy as np
 from PIL import Image
 
-from tfderain.data.streaks import checked_shape, line_kernel, log_uniform
+from tfderain.data.streaks import checked_shape, layer_pool, line_kernel, log_uniform
 
 MODES = ("grey", "screen", "add", "overlay")
 
@@ -122,23 +122,20 @@ def _direction(shape, rng, look):
 
 
 def noise_pool(count: int, size: int, seed: int, look: Look = FINE):
-    """Renders layers once, to be cropped from during training.
+    """Renders layers of noise once, to be cropped from during training.
 
     Args:
-        count: number of layers.
-        size: height and width of a layer in pixels.
-        seed: int. Equal arguments give equal layers.
+        count, size, seed: see `streaks.layer_pool`.
         look: `Look`, the ranges to draw from.
 
     Returns:
         uint8 array `(count, size, size)`.
     """
-    checked_shape((count, size))
-    pool = np.empty((count, size, size), np.uint8)
-    for i in range(count):
-        layer = render_noise((size, size), np.random.default_rng((seed, i)), look)
-        pool[i] = np.rint(layer * 255)
-    return pool
+
+    def make(rng, _):
+        return render_noise((size, size), rng, look) * 255
+
+    return layer_pool(count, size, seed, make)
 
 
 def blend(

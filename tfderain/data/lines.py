@@ -19,7 +19,7 @@ import math
 
 import numpy as np
 
-from tfderain.data.streaks import checked_shape, line_kernel, log_uniform
+from tfderain.data.streaks import checked_shape, layer_pool, line_kernel, log_uniform
 
 LEVEL = 64  # a single line in the uint8 layers of `line_pool`: four may cross
 
@@ -96,20 +96,17 @@ def render_lines(shape: tuple[int, int], rng: np.random.Generator, look: Look = 
 
 
 def line_pool(count: int, size: int, seed: int, look: Look = HEAVY):
-    """Renders layers once, to be cropped from during training.
+    """Renders layers of lines once, to be cropped from during training.
 
     Args:
-        count: number of layers.
-        size: height and width of a layer in pixels.
-        seed: int. Equal arguments give equal layers.
+        count, size, seed: see `streaks.layer_pool`.
         look: `Look`, the ranges to draw from.
 
     Returns:
         uint8 array `(count, size, size)`; `LEVEL` under a single line.
     """
-    checked_shape((count, size))
-    pool = np.empty((count, size, size), np.uint8)
-    for i in range(count):
-        layer = render_lines((size, size), np.random.default_rng((seed, i)), look)
-        pool[i] = np.rint(np.minimum(layer * LEVEL, 255))
-    return pool
+
+    def make(rng, _):
+        return np.minimum(render_lines((size, size), rng, look) * LEVEL, 255)
+
+    return layer_pool(count, size, seed, make)

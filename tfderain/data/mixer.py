@@ -14,14 +14,13 @@ Kinds: `"own"` (the data set's rainy image), `"clean"` (no rain at all), `"heavy
 import dataclasses
 import math
 import os
-from typing import Any
 
 import numpy as np
 
 from tfderain.data import camera, composition, editors, lines, rain
-from tfderain.data.pairs import find_pairs
+from tfderain.data.pairs import Pairs, find_pairs
 from tfderain.data.pipeline import read_pair
-from tfderain.data.streaks import folder_pool, render_streaks, streak_pool
+from tfderain.data.streaks import folder_pool, layer_pool, render_streaks, streak_pool
 
 KINDS = ("own", "clean", "heavy", "light", "editor", "varied", "night")
 
@@ -102,11 +101,10 @@ def render_pools(
         "streaks": streak_pool(count, size, seed + 2, streaks),
     }
     if streaks is None:
-        made = [
-            render_streaks((size, size), np.random.default_rng((seed, 3, i)), "soft")
-            for i in range(count // 2)
-        ]
-        pools["soft"] = np.rint(np.stack(made) * 255).astype(np.uint8)
+        pools["soft"] = layer_pool(
+            *(count // 2, size, (seed, 3)),
+            lambda rng, _: 255 * render_streaks((size, size), rng, "soft"),
+        )
     else:
         pools["soft"] = folder_pool(count // 2, size, seed + 3, streaks)
     if layers is not None:
@@ -114,13 +112,13 @@ def render_pools(
     return pools
 
 
-def added_layers(pairs: Any, size: int):
+def added_layers(pairs: Pairs, size: int):
     """The grey layers that were added to the clean images of pairs.
 
     Where the rainy image is white the layer is unknown, and takes its median.
 
     Args:
-        pairs: `tfderain.data.pairs.Pairs`.
+        pairs: `Pairs`.
         size: side of the layers in pixels; smaller images repeat.
 
     Returns:
@@ -156,9 +154,9 @@ class KindMixer:
 
     def __init__(
         self,
-        pools: dict,
+        pools: dict[str, np.ndarray],
         own_share: float = 0.6,
-        kinds: dict | None = None,
+        kinds: dict[str, float] | None = None,
         ranges: Ranges = RANGES,
     ):
         kinds = dict(SHARES if kinds is None else kinds)

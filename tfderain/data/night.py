@@ -119,7 +119,10 @@ def make_night(
 
 
 def rain_at_night(
-    scene: Scene, rng: np.random.Generator, draw: Callable, ranges: Ranges = RANGES
+    scene: Scene,
+    rng: np.random.Generator,
+    draw: Callable[..., tuple],
+    ranges: Ranges = RANGES,
 ) -> np.ndarray:
     """Lays streaks over a night, brightest near its lamps.
 

@@ -53,6 +53,9 @@ __all__ = [
 
 PATCHES_PER_IMAGE = {"random": 1, "five_crop": 10}
 
+# Lays rain over a crop: from `(rainy, clean, seed)` to another `(rainy, clean)`.
+Degrade = Callable[[np.ndarray, np.ndarray, int], tuple[np.ndarray, np.ndarray]]
+
 
 class PatchSampler:
     """Cuts the batches of an endless stream; batch `i` depends on `(seed, i)` alone.
@@ -89,7 +92,7 @@ class PatchSampler:
         seed: int,
         crops: str = "random",
         flips: bool = True,
-        degrade: Callable | None = None,
+        degrade: Degrade | None = None,
         cache: bool = True,
     ):
         if crops not in PATCHES_PER_IMAGE:
@@ -178,7 +181,9 @@ def _centre(image: np.ndarray, crop: int | None) -> np.ndarray:
     return image[top : top + crop, left : left + crop]
 
 
-def read_pair(pairs: Pairs, index: int, read: Callable = images.read_rgb):
+def read_pair(
+    pairs: Pairs, index: int, read: Callable[[str], np.ndarray] = images.read_rgb
+):
     """The rainy and the clean image of a pair, uint8 `(height, width, 3)`."""
     rainy = read(pairs.rainy[index])
     if pairs.layout == "files":
@@ -225,7 +230,7 @@ def train_dataset(
     start: int = 0,
     crops: str = "random",
     flips: bool = True,
-    degrade: Callable | None = None,
+    degrade: Degrade | None = None,
     cache: bool = True,
 ):
     """Endless batches `(rainy, clean)` for `model.fit(..., steps_per_epoch=...)`.
@@ -306,7 +311,7 @@ def unpaired_dataset(
     seed: int,
     start: int = 0,
     flips: bool = False,
-    degrade: Callable | None = None,
+    degrade: Degrade | None = None,
     cache: bool = True,
 ):
     """Endless batches of synthetic pairs and of real rainy images, drawn independently.

@@ -13,7 +13,7 @@ over images. Needs numpy and Pillow only.
 import dataclasses
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -213,6 +213,35 @@ def _folder_layer(path, size, rng):
     return np.clip(layer * (rng.uniform(0.4, 1.1) / white), 0, 1)
 
 
+def layer_pool(
+    count: int,
+    size: int,
+    seed: int | tuple[int, ...],
+    make: Callable[[np.random.Generator, int], np.ndarray],
+) -> np.ndarray:
+    """Layers made once, to be cropped from during training.
+
+    Args:
+        count: number of layers.
+        size: height and width of a layer in pixels.
+        seed: int, or ints. Equal arguments give equal layers.
+        make: callable from a layer's random numbers and its index to an array
+            `(size, size)` in 0..255, which is rounded.
+
+    Returns:
+        uint8 array `(count, size, size)`. Its first layers are those of a smaller pool.
+
+    Raises:
+        ValueError: for sizes below 1.
+    """
+    checked_shape((count, size))
+    seeds = seed if isinstance(seed, tuple) else (seed,)
+    pool = np.empty((count, size, size), np.uint8)
+    for i in range(count):
+        pool[i] = np.rint(make(np.random.default_rng((*seeds, i)), i))
+    return pool
+
+
 def streak_pool(
     count: int, size: int, seed: int, folder: str | os.PathLike | None = None
 ) -> np.ndarray:
@@ -231,17 +260,14 @@ def streak_pool(
     Raises:
         ValueError: for sizes below 1 or a folder without pictures.
     """
-    checked_shape((count, size))
     paths = [] if folder is None else _streak_files(folder)
-    pool = np.empty((count, size, size), np.uint8)
-    for i in range(count):
-        rng = np.random.default_rng((seed, i))
-        if paths and i % 2:
-            layer = _folder_layer(paths[rng.integers(len(paths))], size, rng)
-        else:
-            layer = render_streaks((size, size), rng)
-        pool[i] = np.rint(layer * 255)
-    return pool
+
+    def make(rng, index):
+        if paths and index % 2:
+            return 255 * _folder_layer(paths[rng.integers(len(paths))], size, rng)
+        return 255 * render_streaks((size, size), rng)
+
+    return layer_pool(count, size, seed, make)
 
 
 def folder_pool(
@@ -259,10 +285,9 @@ def folder_pool(
     Raises:
         ValueError: see `streak_pool`.
     """
-    checked_shape((count, size))
-    paths, pool = _streak_files(folder), np.empty((count, size, size), np.uint8)
-    for i in range(count):
-        rng = np.random.default_rng((seed, i))
+    paths = _streak_files(folder)
+
+    def make(rng, _):
         with Image.open(paths[rng.integers(len(paths))]) as picture:
             picture = picture.convert("L")
         scale = log_uniform(rng, (0.5, 1.3))
@@ -272,8 +297,9 @@ def folder_pool(
             np.arange(start, start + size) % full
             for start, full in zip(rng.integers(layer.shape), layer.shape, strict=True)
         )
-        pool[i] = layer[rows][:, columns]
-    return pool
+        return layer[rows][:, columns]
+
+    return layer_pool(count, size, seed, make)
 
 
 def _streak_files(folder):

@@ -21,12 +21,13 @@ import json
 import os
 import statistics
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from tfderain import metrics, reports
+from tfderain.data.pairs import Pairs
 from tfderain.evaluation import scores, subjects
 from tfderain.files import distinct
 
@@ -325,10 +326,10 @@ class Comparison(reports.Report):
 
 
 def compare(
-    models: dict,
-    data: dict,
+    models: dict[str, Any],
+    data: dict[str, Pairs],
     protocol: str = "matlab_y_float",
-    progress: Callable | None = None,
+    progress: reports.Progress | None = None,
     *,
     identity: bool = False,
 ) -> Comparison:

@@ -23,8 +23,9 @@ import dataclasses
 import math
 import os
 import statistics
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -153,10 +154,10 @@ def niqe(image: np.ndarray, pristine: Pristine) -> float:
 
 
 def compare(
-    models: dict,
+    models: dict[str, Any],
     files: Sequence[str | os.PathLike],
     pristine: Pristine,
-    progress: Callable | None = None,
+    progress: reports.Progress | None = None,
     keep: list | None = None,
 ) -> Result:
     """Scores images before and after models have derained them.

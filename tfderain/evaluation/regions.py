@@ -29,7 +29,6 @@ background), e.g. where rainy and clean image are equal. Here such an image has 
 import dataclasses
 import os
 import statistics
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -37,6 +36,7 @@ from typing import Any
 import numpy as np
 
 from tfderain import images, metrics, reports
+from tfderain.data.pairs import Pairs
 from tfderain.evaluation import subjects
 from tfderain.files import distinct, stem
 
@@ -297,11 +297,11 @@ def overview(
 def evaluate(
     reference: Any,
     model: Any,
-    pairs: Any,
+    pairs: Pairs,
     protocol: str = "matlab_y_float",
     masks: str | os.PathLike | None = None,
     maps_dir: str | os.PathLike | None = None,
-    progress: Callable | None = None,
+    progress: reports.Progress | None = None,
     *,
     variant: str = "paper",
     names: tuple[str, str] | None = None,
@@ -312,7 +312,7 @@ def evaluate(
     Args:
         reference, model: as the model of `scores.evaluate`: each a model, a
             callable, or the path of a folder with derained images.
-        pairs: `data.pipeline.Pairs`.
+        pairs: `data.pairs.Pairs`.
         protocol: one of `metrics.PROTOCOLS` that scores luma.
         masks: folder of region masks (see `mask_maps` and `find_masks`), or `None` to
             take `binary_maps`.
@@ -338,12 +338,9 @@ def evaluate(
     for index in reports.tracked(range(len(files)), progress):
         rainy, clean = subjects.read_pair(pairs, index)
         before, after = (function(index, rainy)[0] for function in derain)
-        if mask_paths:
-            regions = _read_mask(mask_paths[index], clean)
-        else:
-            regions = binary_maps(rainy, clean, variant)
-        rain, background = regions
-        maps = Maps(rain, background, indicator_map(before, after, clean, protocol))
+        mask = _read_mask(mask_paths[index], clean) if mask_paths else None
+        regions = mask or binary_maps(rainy, clean, variant)
+        maps = Maps(*regions, indicator_map(before, after, clean, protocol))
         rows.append(_row(files[index], maps))
         if targets:
             _save(targets[index], maps, overview(rainy, before, after, clean, maps))
@@ -367,14 +364,14 @@ def _row(name, maps):
     return Row(name, maps.ior, maps.iob, *shares)
 
 
-def find_masks(folder: str | os.PathLike, pairs: Any) -> tuple[str, ...]:
+def find_masks(folder: str | os.PathLike, pairs: Pairs) -> tuple[str, ...]:
     """Finds the region mask of each rainy image in a folder.
 
     Args:
         folder: the folder of the masks. The mask of `rain-7.png` may be called
             `rainregion-7.png` as in Rain100H, that of `7.png` too; or, in a folder of
             their own, like the image. Extensions and leading zeros may differ.
-        pairs: `data.pipeline.Pairs`.
+        pairs: `data.pairs.Pairs`.
 
     Raises:
         ValueError: masks are missing (they are named), or there is no such folder.

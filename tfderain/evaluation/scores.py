@@ -26,7 +26,7 @@ brings it, a `runtime.Restorer` does not.
 import dataclasses
 import os
 import statistics
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -157,7 +157,7 @@ def evaluate(
     pairs: pipeline.Pairs,
     protocol: str = "matlab_y_float",
     save_images: str | os.PathLike | None = None,
-    progress: Callable | None = None,
+    progress: reports.Progress | None = None,
     *,
     groups: Sequence[str] | None = None,
     identity: bool = False,

@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from tfderain import evaluation, images, reports, runtime
+from tfderain.data.pairs import Pairs
 from tfderain.export.litert import to_litert
 from tfderain.export.onnx import to_onnx
 from tfderain.export.saved_model import to_saved_model
@@ -72,11 +73,11 @@ def export_all(
     targets: Sequence[str],
     size: tuple[int, int] | None = (256, 256),
     representative: Sequence[np.ndarray] | None = None,
-    pairs: Any = None,
+    pairs: Pairs | None = None,
     protocol: str = "matlab_y_float",
     overwrite: bool = False,
     metadata: dict | None = None,
-    progress: Callable | None = None,
+    progress: reports.Progress | None = None,
 ) -> Exports:
     """Writes a model in several forms and keeps what was measured in `export.json`.
 

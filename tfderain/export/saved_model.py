@@ -121,7 +121,11 @@ def write_signatures(model: Any, folder: str | os.PathLike):
     archive.write_out(str(folder), verbose=False)
 
 
-def write_saved_model(function: Callable, shape: tuple, folder: str | os.PathLike):
+def write_saved_model(
+    function: Callable[[Any], Any],
+    shape: tuple[int | None, ...],
+    folder: str | os.PathLike,
+):
     """Writes `function` of float32 `(*shape, 3)` as signature `tensor`, unchecked."""
     archive = keras.export.ExportArchive()
     rainy = tf.TensorSpec((*shape, 3), tf.float32, name="rainy")

@@ -167,6 +167,7 @@ def _check_values(name, image, low=-np.inf, high=np.inf):
 
 
 def psnr_of(xp: Any, derained: Any, clean: Any, protocol: Protocol):
+    """PSNR in dB of each image, by NumPy or `keras.ops` (`xp`), see `psnr`."""
     difference = _planes(xp, derained, protocol) - _planes(xp, clean, protocol)
     error = _mean(xp, difference * difference)
     floor = 255**2 / 10 ** (PSNR_CAP / 10)
@@ -174,6 +175,7 @@ def psnr_of(xp: Any, derained: Any, clean: Any, protocol: Protocol):
 
 
 def ssim_of(xp: Any, derained: Any, clean: Any, protocol: Protocol):
+    """SSIM of each image, by NumPy or `keras.ops` (`xp`), see `ssim`."""
     _check_window(xp.shape(clean)[1:3], len(protocol.taps))
     x, y = (_planes(xp, rgb, protocol) - _CENTRE for rgb in (derained, clean))
     if protocol.scaled_down:

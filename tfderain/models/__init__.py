@@ -44,12 +44,7 @@ _MODULES = {
     "translators": (),
     "winograd": (),
 }
-__getattr__, __dir__, _ = lazy.face(__name__, _MODULES)
-__all__ = [
-    "MODELS",
-    "PRESETS",
-    *(name for names in _MODULES.values() for name in names),
-]
+__getattr__, __dir__, __all__ = lazy.face(__name__, _MODULES, ("MODELS", "PRESETS"))
 
 if "keras" in sys.modules:
     # Who imports this package to load a file with Keras needs the classes registered.

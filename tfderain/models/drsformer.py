@@ -9,6 +9,7 @@ convolution starts near zero, so that training starts from the rainy image.
 """
 
 import itertools
+from collections.abc import Iterable
 from typing import Any
 
 import keras
@@ -20,7 +21,7 @@ from tfderain.models.layers import ExpertStage, MixtureOfExperts, built
 from tfderain.models.sparse import SparseBlock, convolution, pointwise
 
 
-def grouped(blocks: Any, counts: Any):
+def grouped(blocks: Iterable[Any], counts: Iterable[int]):
     """Lists of so many blocks each, in order."""
     blocks = iter(blocks)
     return [list(itertools.islice(blocks, count)) for count in counts]
@@ -123,6 +124,7 @@ class DRSformerNetwork(keras.layers.Layer):
         ]
 
     def make_block(self, num_heads, name):
+        """A new transformer block of the encoder or the bottleneck."""
         return SparseBlock(num_heads, **self.block, dtype=self.dtype_policy, name=name)
 
     make_decoder_block = make_block
@@ -157,9 +159,11 @@ class DRSformerNetwork(keras.layers.Layer):
         return self.compensate(self.embed(self.to_patches(rainy)))
 
     def to_patches(self, images):
+        """`(n, h, w, c)` to `(n, h / patch, w / patch, c * patch**2)`."""
         return images if self.patch == 1 else ops.space_to_depth(images, self.patch)
 
     def to_pixels(self, features):
+        """The inverse of `to_patches`."""
         return features if self.patch == 1 else ops.depth_to_space(features, self.patch)
 
     def compute_output_shape(self, input_shape):

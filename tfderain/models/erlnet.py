@@ -19,6 +19,7 @@ SLOPE = 0.1  # of the leaky ReLUs, as in AFR-Net
 
 
 def convolution(filters: int, name: str, kernel_size: int = 3, dtype: Any = None):
+    """A padded convolution with biases and without activation."""
     return keras.layers.Conv2D(
         filters, kernel_size, padding="same", dtype=dtype, name=name
     )

@@ -14,6 +14,7 @@ real      -> derained + rain -> rain made synthetic -> derained, and back again
 ```
 """
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 import keras
@@ -413,7 +414,12 @@ def check_networks(model: Any):
 
 
 def check_arguments(
-    variant: str, translation: Any, stage: Any, adversary: Any, lambdas: Any, start: Any
+    variant: str,
+    translation: str,
+    stage: str,
+    adversary: str,
+    lambdas: Iterable[str],
+    start: Iterable[str],
 ):
     """Raises `ValueError` for a name that JRGR does not know."""
     for name, value, allowed in (

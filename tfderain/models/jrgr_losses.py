@@ -79,6 +79,9 @@ class JointLosses:
         }
 
     def generator_losses(self, made: Any, synthetic: Any, clean: Any, real: Any):
+        """Scalars by name: each loss of the generators, and as `generators` their sum,
+        weighted by `lambdas`."""
+
         def distance(left, right):
             return ops.mean(ops.abs(left - right))
 

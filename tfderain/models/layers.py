@@ -40,7 +40,7 @@ def mirror_indices(size: Any, padded: Any):
     return ops.minimum(position, period - position)
 
 
-def pad_to_multiple(images: Any, multiple: Any):
+def pad_to_multiple(images: Any, multiple: int):
     """Pads bottom and right by mirroring, up to the next multiple.
 
     Args:
@@ -297,6 +297,7 @@ class ExpertStage(keras.layers.Layer):
         return ops.relu(mixed + features)
 
     def convolve(self, layer, features):
+        """A depthwise convolution, by few taps where that is asked for and faster."""
         if self.few_taps and layer.kernel_size[0] == 7:
             return in_few_taps(layer, features)
         return layer(features)

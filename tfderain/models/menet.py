@@ -168,6 +168,7 @@ class MENETNetwork(keras.layers.Layer):
         self.build_decoder()
 
     def build_encoder(self):
+        """Makes and builds the layers between the image and the decoder."""
         options = {"normalization": self.normalization, "dtype": self.dtype_policy}
         half, quarter = self.filters // 4, self.filters
         self.encode_half = built(ConvNorm(half, name="encode_half", **options), 12)
@@ -197,6 +198,7 @@ class MENETNetwork(keras.layers.Layer):
         ]
 
     def build_decoder(self):
+        """Makes and builds the layers between the features and the image."""
         options = {"normalization": self.normalization, "dtype": self.dtype_policy}
         half, quarter = self.filters // 4, self.filters
         self.decode_quarter = built(

@@ -14,6 +14,7 @@ device only: the archives and the key encoder are not kept alike on several repl
 """
 
 import math
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import keras
@@ -120,7 +121,7 @@ class PromptedBlock(SparseBlock):
         expansion: float = 2.66,
         cumulative: bool = False,
         filters: int = 128,
-        views: Any = ("chromatic", "degradation"),
+        views: Sequence[str] = ("chromatic", "degradation"),
         mixing: str = "alpha",
         **kwargs,
     ):
@@ -254,6 +255,7 @@ class RainmerNetwork(DRSformerNetwork):
             built(self.interaction, self.dim)
 
     def make_decoder_block(self, num_heads, name):
+        """A new transformer block of the decoder, prompted where there are views."""
         if not self.views:
             return self.make_block(num_heads, name)
         return PromptedBlock(
@@ -282,13 +284,13 @@ class RainmerNetwork(DRSformerNetwork):
         return self.interaction(self.encoder.locate(rainy), features)
 
 
-def contrastive_terms(chromatic: Any, degradation: Any):
+def contrastive_terms(chromatic: bool, degradation: bool):
     """Names of the losses of the views that there are."""
     terms = {"contrast_chromatic": chromatic, "contrast_detail": degradation}
     return [term for term, has_view in terms.items() if has_view]
 
 
-def weighed(tasks: Any, terms: Any, contrast_weight: Any):
+def weighed(tasks: dict[str, Any] | None, terms: Iterable[str], contrast_weight: float):
     """`(tasks, fixed weights)`: the given tasks or Rainmer's, and contrastive terms."""
     weights = dict.fromkeys(terms, contrast_weight)
     if tasks is not None:
@@ -385,6 +387,7 @@ class Rainmer(SparseTransformer):
         self.contrast: Any = self.make_contrast() if terms else None
 
     def make_contrast(self):
+        """The layer with key encoder and archives, of which only training knows."""
         encoder = self.network.encoder
         return Contrast(encoder, **self.contrast_options, name="contrast")
 

@@ -15,10 +15,12 @@ EPSILON = 1e-5  # of the layer normalisations, PyTorch's default
 
 
 def pointwise(filters: int, name: str, dtype: Any):
+    """A 1x1 convolution without biases."""
     return keras.layers.Conv2D(filters, 1, use_bias=False, dtype=dtype, name=name)
 
 
 def convolution(filters: int, name: str, dtype: Any, gain: float = 1.0):
+    """A padded 3x3 convolution without biases; `gain` is that of the variance."""
     return keras.layers.Conv2D(
         filters,
         3,
@@ -31,6 +33,7 @@ def convolution(filters: int, name: str, dtype: Any, gain: float = 1.0):
 
 
 def depthwise(kernel_size: int, name: str, dtype: Any):
+    """A padded depthwise convolution without biases."""
     return keras.layers.DepthwiseConv2D(
         kernel_size,
         padding="same",
@@ -42,6 +45,7 @@ def depthwise(kernel_size: int, name: str, dtype: Any):
 
 
 def normalization(name: str, dtype: Any):
+    """Layer normalization over the channels, with PyTorch's epsilon."""
     return keras.layers.LayerNormalization(epsilon=EPSILON, dtype=dtype, name=name)
 
 

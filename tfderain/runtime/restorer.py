@@ -8,13 +8,12 @@ derained = restorer.derain(rainy)  # the kind, size and dtype of `rainy`
 ```
 """
 
-from collections.abc import Callable
 from typing import Any, Literal
 
 import numpy as np
 from PIL import Image
 
-from tfderain import images, presets
+from tfderain import images, presets, reports
 from tfderain.runtime import engines, scales, tiling
 
 RUNTIMES = {
@@ -93,7 +92,9 @@ class Restorer:
         # Says now whether the settings fit, rather than at the first image.
         self._plan((self.stride, self.stride))
 
-    def derain(self, image: np.ndarray | Image.Image, progress: Callable | None = None):
+    def derain(
+        self, image: np.ndarray | Image.Image, progress: reports.Progress | None = None
+    ):
         """Derains one image or a batch, returned in the kind it came in.
 
         Args:

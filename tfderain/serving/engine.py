@@ -9,10 +9,12 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from typing import Any
 
+from tfderain.runtime import Restorer
+from tfderain.serving.metrics import Metrics
 from tfderain.serving.refusal import Refusal
 
 LOG = logging.getLogger("tfderain.serving")
@@ -33,7 +35,7 @@ class Call:
             gives the call up.
     """
 
-    def __init__(self, images: list, restore: Callable, deadline: float):
+    def __init__(self, images: Sequence[Any], restore: Callable, deadline: float):
         self.images = images
         self.restore = restore
         self.deadline = deadline
@@ -76,7 +78,7 @@ class Engine:
         metrics: `tfderain.serving.metrics.Metrics`.
     """
 
-    def __init__(self, restorers: list, capacity: int, metrics: Any):
+    def __init__(self, restorers: Sequence[Restorer], capacity: int, metrics: Metrics):
         self.capacity = capacity
         self.metrics = metrics
         self._waiting = deque()

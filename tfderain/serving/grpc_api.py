@@ -67,16 +67,20 @@ def _servicers(service, messages, grpc):
         return answer
 
     class Predictions(messages.prediction_service.PredictionServiceServicer):
+        """TensorFlow Serving's `PredictionService`: what this server answers of it."""
+
         Predict = answering("Predict", predict)
         GetModelMetadata = answering("GetModelMetadata", model_metadata)
 
     class Models(messages.model_service.ModelServiceServicer):
+        """TensorFlow Serving's `ModelService`: what this server answers of it."""
+
         GetModelStatus = answering("GetModelStatus", model_status)
 
     return Predictions(), Models()
 
 
-def predict(service: Any, messages: Any, request: Any, context: Any):
+def predict(service: Service, messages: Any, request: Any, context: Any):
     """Answers `PredictionService.Predict`."""
     left = context.time_remaining()  # None without a deadline of the client
     seconds = (
@@ -109,7 +113,7 @@ def predict(service: Any, messages: Any, request: Any, context: Any):
     return response
 
 
-def model_metadata(service: Any, messages: Any, request: Any, context: Any):
+def model_metadata(service: Service, messages: Any, request: Any, context: Any):
     """Answers `PredictionService.GetModelMetadata`."""
     check_model(service, request)
     if list(request.metadata_field) != ["signature_def"]:
@@ -139,7 +143,7 @@ def model_metadata(service: Any, messages: Any, request: Any, context: Any):
     return response
 
 
-def model_status(service: Any, messages: Any, request: Any, context: Any):
+def model_status(service: Service, messages: Any, request: Any, context: Any):
     """Answers `ModelService.GetModelStatus`."""
     check_model(service, request)
     response = messages.status.GetModelStatusResponse()
@@ -149,7 +153,7 @@ def model_status(service: Any, messages: Any, request: Any, context: Any):
     return response
 
 
-def check_model(service: Any, request: Any):
+def check_model(service: Service, request: Any):
     """Finds the model that a request names.
 
     Raises:
@@ -164,7 +168,7 @@ def check_model(service: Any, request: Any):
     service.check(spec.name, version)
 
 
-def describe(service: Any, spec: Any, signature_name: str = ""):
+def describe(service: Service, spec: Any, signature_name: str = ""):
     """Fills the `ModelSpec` of an answer."""
     spec.name = service.name
     spec.version.value = service.version

@@ -8,6 +8,8 @@ answered by `{"outputs": [...]}`. With one input, naming it is optional in both.
 import base64
 import binascii
 import json
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -69,7 +71,7 @@ def read_images(document: dict, signature: Signature) -> tuple[list, bool]:
     return _read_floats(values), row
 
 
-def write_images(derained: list, signature: Signature, row: bool) -> bytes:
+def write_images(derained: Sequence[Any], signature: Signature, row: bool) -> bytes:
     """Returns the JSON body of an answer."""
     if signature.dtype == STRING:
         values = [{"b64": base64.b64encode(data).decode()} for data in derained]

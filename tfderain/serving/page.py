@@ -47,6 +47,8 @@ def files(folder: str | os.PathLike):
     from starlette.staticfiles import StaticFiles
 
     class Page(StaticFiles):
+        """The files of a folder, with `HEADERS` and the media types of `TYPES`."""
+
         async def get_response(self, path, scope):
             response = await super().get_response(path, scope)
             response.headers.update(HEADERS)

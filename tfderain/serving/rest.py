@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import os
 import time
+from concurrent.futures import Future
 from typing import Any
 
 from tfderain.serving import json_tensors, page, signatures
@@ -170,7 +171,7 @@ async def read_body(request: Any, limit: int) -> bytes:
     return bytes(body)
 
 
-def understand(service: Any, name: str, version: int | None, body: bytes):
+def understand(service: Service, name: str, version: int | None, body: bytes):
     """Returns the signature, the images, and whether they came in the row form.
 
     Raises:
@@ -182,7 +183,9 @@ def understand(service: Any, name: str, version: int | None, body: bytes):
     return signature, *json_tensors.read_images(document, signature)
 
 
-async def answers(request: Any, service: Any, future: Any, seconds: float) -> list:
+async def answers(
+    request: Any, service: Service, future: Future, seconds: float
+) -> list:
     """Waits for the images of a call, as long as there is time and a client.
 
     Raises:

@@ -9,7 +9,7 @@ import time
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 
@@ -96,7 +96,11 @@ class Server:
         ValueError: if the model cannot be loaded or a setting does not fit.
     """
 
-    def __init__(self, model: Any = presets.DEFAULT, settings: Settings | None = None):
+    def __init__(
+        self,
+        model: str | os.PathLike = presets.DEFAULT,
+        settings: Settings | None = None,
+    ):
         self.settings = settings = settings or Settings()
         require_packages(settings.grpc_port is not None)
         self.name, self.version = name_and_version(model, settings.name)
@@ -199,7 +203,9 @@ class Server:
         self.rest_address = f"http://{_bracketed(self.settings.host)}:{port}"
 
 
-def serve(model: Any, settings: Settings, ready: Callable[[Server], None]) -> bool:
+def serve(
+    model: str | os.PathLike, settings: Settings, ready: Callable[[Server], None]
+) -> bool:
     """Serves a model until the process gets SIGTERM or Ctrl-C.
 
     The first signal lets the requests that are here finish; a second one stops at once.
@@ -251,7 +257,9 @@ def require_packages(grpc: bool):
         protos.load()
 
 
-def name_and_version(model: Any, name: str | None = None) -> tuple[str, int]:
+def name_and_version(
+    model: str | os.PathLike, name: str | None = None
+) -> tuple[str, int]:
     """Returns the name and version that clients use for a model.
 
     Raises:
@@ -270,7 +278,9 @@ def name_and_version(model: Any, name: str | None = None) -> tuple[str, int]:
     return name, version
 
 
-def open_restorers(model: Any, settings: Settings) -> list:
+def open_restorers(
+    model: str | os.PathLike, settings: Settings
+) -> list[runtime.Restorer]:
     """Returns a warm `Restorer` for each worker."""
     kind = settings.runtime or presets.locate(model).runtime
     processors = engines.processors()

@@ -3,8 +3,10 @@
 import contextlib
 import threading
 import time
+from collections.abc import Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
+from typing import Any
 
 from tfderain.serving.engine import Call, Engine
 from tfderain.serving.metrics import Metrics
@@ -87,12 +89,14 @@ class Service:
         wanted = f"Specific({name}, {version})" if version else f"Latest({name})"
         raise Refusal("NOT_FOUND", f"Servable not found for request: {wanted}")
 
-    def submit(self, signature: Signature, images: list, seconds: float) -> Future:
+    def submit(
+        self, signature: Signature, images: Sequence[Any], seconds: float
+    ) -> Future:
         """Queues the images of a call; see `Engine.submit`.
 
         Args:
             signature: what is to be done with them.
-            images: list of bytes or of float32 arrays `(height, width, 3)`.
+            images: Sequence[Any] of bytes or of float32 arrays `(height, width, 3)`.
             seconds: float. Time that is left.
         """
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from tfderain import images
+from tfderain import images, reports
 from tfderain.serving.refusal import invalid, too_large
 
 STRING, FLOAT = "DT_STRING", "DT_FLOAT"
@@ -39,7 +39,7 @@ class Signature:
 
 
 def restore_file(
-    restorer: Any, data: bytes, max_pixels: int, progress: Callable | None
+    restorer: Any, data: bytes, max_pixels: int, progress: reports.Progress | None
 ) -> bytes:
     """Derains an image file as the SavedModel's graph does.
 
@@ -75,7 +75,7 @@ def _as_rgb(picture):
 
 
 def restore_tensor(
-    restorer: Any, rainy: np.ndarray, max_pixels: int, progress: Callable | None
+    restorer: Any, rainy: np.ndarray, max_pixels: int, progress: reports.Progress | None
 ):
     """Derains a float32 image `(height, width, 3)` in [0, 1]; returns the same."""
     height, width = rainy.shape[:2]

@@ -6,10 +6,10 @@ material = training.Material([training.Source("Rain800", "left_clean")])
 best = training.train(config, "runs/menet", material)
 ```
 
-Modules: `recipes`, `ablations` and `config` (what to train, without Keras), `building`
-and `compiling` (config to network), `material` (what it reads), `mixing` (rain into
-it), `strategies` (stage by stage), `loop` (the training itself), `run_folder` (what it
-leaves, and how it goes on).
+Modules: `recipes`, `ablations` and `config` (what to train, without Keras), `checking`
+(of its entries), `building` and `compiling` (config to network), `material` (what it
+reads), `mixing` (rain into it), `strategies` (stage by stage), `loop` (the training
+itself), `run_folder` (what it leaves, and how it goes on).
 """
 
 from tfderain import lazy
@@ -19,6 +19,7 @@ __getattr__, __dir__, __all__ = lazy.face(
     {
         "ablations": ("ABLATIONS", "ablate"),
         "building": ("build_model", "shipped"),
+        "checking": (),
         "compiling": ("compile_model", "learning_rate", "policy", "switches"),
         "config": ("TrainConfig", "override"),
         "loop": ("fit", "train"),

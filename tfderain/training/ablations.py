@@ -82,7 +82,7 @@ UNIT_TASKS = {
 }
 
 
-def tasks_of(tasks: dict, *names: str):
+def tasks_of(tasks: dict[str, dict], *names: str):
     """The entries of those names, each a copy."""
     return {name: dict(tasks[name]) for name in names}
 

@@ -26,6 +26,21 @@ def build_model(config: TrainConfig, mixed_precision: str | None = None):
     Raises:
         ValueError: for unknown tasks or constructor arguments.
     """
+    model = new_model(config, dtype=mixed_precision or "float32")
+    model.build((None, None, None, 3))
+    return model
+
+
+def new_model(config: TrainConfig, **options: str):
+    """A new network of a config, not built: it has no weights yet.
+
+    Args:
+        config: `TrainConfig`.
+        **options: `name`, `dtype`.
+
+    Raises:
+        ValueError, TypeError: for unknown tasks, and arguments of these or the network.
+    """
     arguments = dict(config.model_config)
     if "tasks" in arguments:
         arguments["tasks"] = {
@@ -37,9 +52,7 @@ def build_model(config: TrainConfig, mixed_precision: str | None = None):
     network = models.MODELS[config.model]
     for name in network.config_arguments:
         arguments.setdefault(name, getattr(config, name))
-    model = network(dtype=mixed_precision or "float32", **arguments)
-    model.build((None, None, None, 3))
-    return model
+    return network(**options, **arguments)
 
 
 def shipped(config: TrainConfig):

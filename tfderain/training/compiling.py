@@ -8,9 +8,10 @@ import keras
 
 from tfderain import metrics, optimizers
 from tfderain.models import winograd
+from tfderain.training.config import TrainConfig
 
 
-def learning_rate(config: Any, steps_per_epoch: int):
+def learning_rate(config: TrainConfig, steps_per_epoch: int):
     """The learning rate of a config: a float or a Keras schedule over the steps."""
     rate, total = config.learning_rate, config.epochs * steps_per_epoch
     schedules = keras.optimizers.schedules
@@ -39,7 +40,7 @@ def learning_rate(config: Any, steps_per_epoch: int):
     )
 
 
-def compile_model(model: Any, config: Any, steps_per_epoch: int):
+def compile_model(model: Any, config: TrainConfig, steps_per_epoch: int):
     """Gives a model the optimizer, metric and execution options of a config."""
     options = {"global_clipnorm": config.clip_norm}
     if config.optimizer == "two_groups":  # which clips by itself
@@ -78,14 +79,14 @@ def compile_model(model: Any, config: Any, steps_per_epoch: int):
     return model
 
 
-def policy(config: Any):
+def policy(config: TrainConfig):
     """The Keras dtype policy of a config; `cpu_bfloat16` is none, see `switches`."""
     chosen = config.mixed_precision
     return None if chosen == "cpu_bfloat16" else chosen
 
 
 @contextlib.contextmanager
-def switches(config: Any):
+def switches(config: TrainConfig):
     """Sets what holds for the whole process, and sets it back on leaving.
 
     Seeds everything, and chooses as the config says: Winograd's operations, oneDNN's

@@ -64,8 +64,8 @@ class TrainConfig:
         ema: momentum of the average of the weights, which is what is validated and
             shipped, or `None` for the weights themselves.
         degrade: arguments of `tfderain.data.rain.RainMixer`, or with an entry `kinds`
-            of `tfderain.data.mixer.KindMixer`; `None` for the data set's own rain
-            alone.
+            of `tfderain.data.mixer.KindMixer`, and in `ranges` those of their `Ranges`
+            that differ; `None` for the data set's own rain alone.
         pool_count, pool_size: number of rain layers (of each kind) rendered
             beforehand, and their side in pixels.
         validation_fraction: share of the backgrounds kept for choosing the best epoch.
@@ -174,7 +174,9 @@ def override(config: TrainConfig, settings: Sequence[str]) -> TrainConfig:
     Args:
         config: what to start from.
         settings: texts such as `"epochs=3"`, `"ema=none"`, `"jit=true"`; entries of a
-            dict by `"model_config.num_blocks=4"` (the value is then JSON or a text).
+            dict, however deep, by `"model_config.num_blocks=4"` or
+            `"degrade.kinds.editor=0.24"` (the value is then JSON or a text). Whether
+            such an entry is known, `resolve` checks.
 
     Raises:
         ValueError: for an unknown name, listing the known ones, or a wrong value.
@@ -190,22 +192,30 @@ def override(config: TrainConfig, settings: Sequence[str]) -> TrainConfig:
         if not equals:
             raise ValueError(f"Settings must be name=value. Received: {setting!r}.")
         if entry:
-            value = _override_entry(getattr(config, name), entry, text, setting)
+            values = getattr(config, name)
+            if values is None and dict in typing.get_args(hints[name]):
+                values = {}
+            value = _override_entry(values, entry, text, setting)
         else:
             value = _parse(text.strip(), hints[name], setting)
         config = dataclasses.replace(config, **{name: value})
     return config
 
 
-def _override_entry(values, entry, text, setting):
+def _override_entry(values, path, text, setting):
+    """A copy of a dict with another value at a path such as `"kinds.editor"`."""
     if not isinstance(values, dict):
         raise ValueError(
             f"Only settings that are dicts have entries. Received: {setting!r}."
         )
-    try:
-        value = json.loads(text)
-    except json.JSONDecodeError:
-        value = text
+    entry, _, deeper = path.partition(".")
+    if deeper:
+        value = _override_entry(values.get(entry, {}), deeper, text, setting)
+    else:
+        try:
+            value = json.loads(text)
+        except json.JSONDecodeError:
+            value = text
     return {**values, entry: value}
 
 

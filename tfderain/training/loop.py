@@ -15,7 +15,7 @@ and `state.json` with `checkpoints/`, from which the same command goes on.
 import dataclasses
 import os
 import pathlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 import keras
@@ -24,7 +24,7 @@ import numpy as np
 from tfderain import models
 from tfderain.data import pairs as pairing
 from tfderain.data import pipeline
-from tfderain.training import mixing, run_folder
+from tfderain.training import checking, mixing, run_folder
 from tfderain.training.building import build_model, shipped
 from tfderain.training.compiling import compile_model, policy, switches
 from tfderain.training.config import TrainConfig
@@ -91,10 +91,10 @@ def fit(
     model: Any,
     config: TrainConfig,
     run_dir: str | os.PathLike,
-    batches: Callable,
+    batches: Callable[[int], Any],
     validation: tuple[np.ndarray, np.ndarray],
     steps: int,
-    callbacks: Sequence = (),
+    callbacks: Sequence[keras.callbacks.Callback] = (),
     verbose: str | int = "auto",
 ):
     """Trains a compiled model in a prepared run folder, going on where it stands.
@@ -173,9 +173,11 @@ def train(
         last stage.
 
     Raises:
-        ValueError: for unusable data, or a run folder with other settings.
+        ValueError: for unknown entries of settings, unusable data, or a run folder with
+            other settings.
         NonFiniteLoss: after `config.max_bad_steps` bad steps in a row.
     """
+    checking.check(config)
     stages = [] if config.strategy is None else stages_of(config)
     if takes_photos(config) != (material.photos is not None):
         raise ValueError(
@@ -246,7 +248,12 @@ def prepared_model(
     return compile_model(model, config, steps)
 
 
-def training_batches(config: TrainConfig, pairs: Any, material: Material, pools: dict):
+def training_batches(
+    config: TrainConfig,
+    pairs: pairing.Pairs | pairing.Mixture,
+    material: Material,
+    pools: dict[str, np.ndarray],
+):
     """What a run trains on: a callable from the first batch's number to batches."""
     mixer = mixing.make_mixer(config, pools)
 
@@ -268,7 +275,7 @@ def training_batches(config: TrainConfig, pairs: Any, material: Material, pools:
 def observers(
     config: TrainConfig,
     run_dir: pathlib.Path,
-    kinds: Any,
+    kinds: Collection[str],
     validation: tuple[np.ndarray, np.ndarray],
 ):
     """The callbacks that watch a run: TensorBoard, pictures, scores of each kind."""

@@ -3,15 +3,16 @@
 Needs neither Keras nor TensorFlow.
 """
 
+import dataclasses
 import functools
 import pathlib
-from typing import Any
 
 import numpy as np
 
 from tfderain import files
 from tfderain.data import mixer as kinds
 from tfderain.data import pipeline, rain
+from tfderain.data.pairs import Mixture, Pairs
 from tfderain.training.config import TrainConfig
 from tfderain.training.material import Material
 
@@ -61,22 +62,60 @@ def render(config: TrainConfig, material: Material) -> dict[str, np.ndarray]:
     return kinds.render_pools(seed, streaks, material.layers, **sizes)
 
 
-def make_mixer(config: TrainConfig, pools: dict):
+def mixer_class(config: TrainConfig) -> type[kinds.KindMixer] | type[rain.RainMixer]:
+    """`KindMixer` for a `degrade` with the entry `kinds`, `RainMixer` for any other."""
+    return kinds.KindMixer if "kinds" in (config.degrade or {}) else rain.RainMixer
+
+
+def make_mixer(config: TrainConfig, pools: dict[str, np.ndarray], **changes: float):
     """What turns crops into training pairs, or `None` without `degrade`.
 
     Args:
-        config: `TrainConfig`. A `degrade` with the entry `kinds` makes a `KindMixer`,
-            any other a `RainMixer`.
+        config: `TrainConfig`. `ranges` in its `degrade` is a dict of those that differ
+            from `RANGES`.
         pools: see `rain_pools`.
+        **changes: entries of `degrade` to replace.
+
+    Returns:
+        A mixture of `mixer_class`.
+
+    Raises:
+        ValueError: for unknown ranges, or shares that are none.
     """
     if config.degrade is None:
         return None
-    if "kinds" in config.degrade:
-        return kinds.KindMixer(pools, **config.degrade)
-    return rain.RainMixer(pools["streaks"], **config.degrade)
+    arguments: dict = {**config.degrade, **changes}
+    several = mixer_class(config) is kinds.KindMixer
+    if "ranges" in arguments:
+        default = kinds.RANGES if several else rain.RANGES
+        arguments["ranges"] = _changed(default, arguments["ranges"])
+    if several:
+        return kinds.KindMixer(pools, **arguments)
+    return rain.RainMixer(pools["streaks"], **arguments)
 
 
-def validation_kinds(pairs: Any, config: TrainConfig, pools: dict) -> dict:
+def _changed(ranges, changes):
+    """Ranges with other values of some fields, or of some entries of a field."""
+    made = _replaced(vars(ranges), changes)
+    return dataclasses.replace(ranges, **made)
+
+
+def _replaced(values, changes):
+    if not isinstance(changes, dict) or not changes.keys() <= values.keys():
+        raise ValueError(
+            f"Known ranges are {', '.join(values)}. Received: ranges={changes}."
+        )
+    return values | {
+        name: _replaced(values[name], value)
+        if isinstance(values[name], dict)
+        else value
+        for name, value in changes.items()
+    }
+
+
+def validation_kinds(
+    pairs: Pairs | Mixture, config: TrainConfig, pools: dict[str, np.ndarray]
+) -> dict:
     """What a run is validated on: kinds of rain in equal parts.
 
     Args:
@@ -97,8 +136,8 @@ def validation_kinds(pairs: Any, config: TrainConfig, pools: dict) -> dict:
         return chosen | {kind: (pairs, degrade) for kind, degrade in made.items()}
     if mixer is not None:
         # No clean patches: their PSNR would outweigh that of the rainy ones.
-        shares: dict = {**(config.degrade or {}), "real_share": 0.0, "clean_share": 0.0}
-        chosen["synthetic"] = (pairs, rain.RainMixer(pools["streaks"], **shares))
+        wet = make_mixer(config, pools, real_share=0.0, clean_share=0.0)
+        chosen["synthetic"] = (pairs, wet)
     if not chosen:
         raise ValueError(
             "Clean pictures alone need synthetic rain (`degrade`). "

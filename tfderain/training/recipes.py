@@ -390,8 +390,10 @@ def resolve(
         overrides: see `override`.
 
     Raises:
-        ValueError: for an unknown recipe, ablation or setting, and for the VGG row of
-            Table IV without `vgg_weights=FILE` among the overrides.
+        ValueError: for an unknown recipe, ablation, setting or entry of one, and for
+            the VGG row of Table IV without `vgg_weights=FILE` among the overrides.
+
+    Keras is loaded only where overrides change the network or its stages.
     """
     if recipe not in RECIPES:
         raise ValueError(
@@ -400,11 +402,16 @@ def resolve(
     config = RECIPES[recipe]
     if ablation is not None:
         config = ablate(config, ablation)
-    config = override(config, overrides)
+    before, config = config, override(config, overrides)
     if "perceptual" in config.model_config.get("tasks", {}) and not config.vgg_weights:
         raise ValueError(
             "The perceptual task needs VGG19's weights (a Keras file without the top "
             "layers; tfderain ships none): give vgg_weights=FILE as a setting. "
             f"Received: vgg_weights={config.vgg_weights!r}."
         )
+    from tfderain.training import checking  # NumPy starts here
+
+    checking.check_rain(config)
+    if any(getattr(config, n) != getattr(before, n) for n in checking.OF_NETWORKS):
+        checking.check(config)
     return config

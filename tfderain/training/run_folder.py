@@ -129,6 +129,7 @@ def git_commit():
 
 
 def write_json(path: str | os.PathLike, value: Any):
+    """Writes a value as JSON, whole or not at all."""
     with files.replacing(path) as temporary:
         temporary.write_text(json.dumps(value, indent=1) + "\n")
 
@@ -223,6 +224,7 @@ class RunState(keras.callbacks.Callback):
                 self.stop(f"The weights {variable.path} are not finite any more.")
 
     def stop(self, reason):
+        """Ends the training with `NonFiniteLoss`, which says where good weights lie."""
         kept = self.state["checkpoint"]
         where = f"in {self.run_dir / 'checkpoints' / kept}" if kept else "nowhere"
         raise NonFiniteLoss(
@@ -252,6 +254,7 @@ class RunState(keras.callbacks.Callback):
                 path.unlink()
 
     def save_shipped(self, path):
+        """Saves the averaged weights as the network that ships."""
         with averaged(self.model) as model:
             self.shipped.adopt(model)
         self.shipped.save(path)
