@@ -16,7 +16,7 @@ class Darkener:
         self.broken = broken
         self.count = 0
 
-    def derain(self, pixels, progress=None):
+    def derain(self, pixels, progress=None, alpha=None):
         self.count += 1
         if pixels.shape[1] in self.broken:
             raise RuntimeError("out of\nluck")
@@ -246,7 +246,7 @@ def test_ctrl_c_leaves_nothing_half_written(folder):
     picture("in/b.png", size=(9, 4))
 
     class Interrupted(Darkener):
-        def derain(self, pixels, progress=None):
+        def derain(self, pixels, progress=None, alpha=None):
             if pixels.shape[1] == 9:
                 raise KeyboardInterrupt
             return super().derain(pixels)

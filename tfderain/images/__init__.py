@@ -10,6 +10,7 @@ network, so that a picture of 7680x4320 takes 100 MB and not 400 MB.
 """
 
 from tfderain.images.folders import find_images, natural_key
+from tfderain.images.hidden import Scene, find_scene
 from tfderain.images.like import Like, store
 from tfderain.images.picture import (
     EXTENSIONS,
@@ -31,12 +32,14 @@ __all__ = [
     "ImageError",
     "Like",
     "Picture",
+    "Scene",
     "TooLarge",
     "before_after",
     "compare",
     "decode",
     "encode",
     "find_images",
+    "find_scene",
     "from_float",
     "from_pil",
     "natural_key",

@@ -4,9 +4,9 @@ A network that sees the edge of a black bar, or the black that is stored under
 transparent pixels, leaves rain far around it. So the scene alone goes through it:
 
 ```python
-scene = hidden.find(pixels, alpha)
+scene = hidden.find_scene(pixels, alpha)
 derained = network(scene.pixels)  # transparent pixels inside are filled from around
-scene.put(pixels, result)  # everything else of `result` is that of `pixels`
+scene.put_hidden(pixels, result)  # everything else of `result` is that of `pixels`
 ```
 
 A bar is found line by line from each border inwards. It is of one colour, up to the
@@ -18,11 +18,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-# Grey levels of 255 by which plain lines differ from the colour of their bar: on average
-# and but for a few stray pixels, with the noise of flat video.
+# Grey levels of 255 by which plain lines differ from the colour of their bar, with the
+# noise of flat video: on average, and but for a few stray pixels.
 _PLAIN, _PLAIN_MOST, _STRAY = 3, 12, 0.02
-# Lines that JPEG's ringing reaches, where it stores colour at half the size. A frame may
-# be thinner; its first line then differs by so many levels on average.
+# Lines that JPEG's ringing reaches, where it stores colour at half the size. Frames may
+# be thinner; their first line then differs by so many levels on average.
 _RINGING_LINES, _RINGING = 16, 16
 # The edge: a third of a line's pixels, for scenes may be partly as dark as their bar,
 # change by 24 levels at once, and the lines before it differ at most 0.6 times as much
@@ -51,7 +51,7 @@ class Scene:
     pixels: np.ndarray
     shown: np.ndarray | None = None
 
-    def put(self, image: np.ndarray, result: np.ndarray):
+    def put_hidden(self, image: np.ndarray, result: np.ndarray):
         """Copies the hidden pixels of `image` to `result`, an array of the same kind.
 
         Args:
@@ -72,7 +72,7 @@ class Scene:
             done[~self.shown] = before[~self.shown]
 
 
-def find(pixels: np.ndarray, alpha: np.ndarray | None = None) -> Scene:
+def find_scene(pixels: np.ndarray, alpha: np.ndarray | None = None) -> Scene:
     """Finds the scene in an image: without bars and frames, and where it is not clear.
 
     Args:
