@@ -86,12 +86,14 @@ def find_scene(pixels: np.ndarray, alpha: np.ndarray | None = None) -> Scene:
     height, width = pixels.shape[:2]
     whole = Scene(slice(0, height), slice(0, width), pixels)
     scene = whole if alpha is None else _opaque(pixels, alpha)
-    return _without_bars(scene) or whole
+    return (scene and _without_bars(scene)) or whole
 
 
 def _opaque(pixels, alpha):
-    """The scene of an image with transparent pixels, filled where they are in it."""
+    """The scene of an image with transparent pixels; `None` if there is no other."""
     shown = np.asarray(alpha) != 0
+    if not shown.any():
+        return None
     rows, columns = (_range(shown.any(axis)) for axis in (1, 0))
     shown = shown[rows, columns]
     part = pixels[rows, columns]
@@ -101,9 +103,9 @@ def _opaque(pixels, alpha):
 
 
 def _range(flags):
-    """The slice from the first true one to the last; all if none is."""
+    """The slice from the first true one to the last."""
     (places,) = flags.nonzero()
-    return slice(places[0], places[-1] + 1) if len(places) else slice(0, len(flags))
+    return slice(int(places[0]), int(places[-1]) + 1)
 
 
 def _without_bars(scene):
@@ -114,11 +116,15 @@ def _without_bars(scene):
         top += _bar(scene.pixels[top:bottom, left:right])
         bottom -= _bar(scene.pixels[top:bottom, left:right][::-1])
         if top >= bottom:
-            return None
+            break
         left += _bar(scene.pixels[top:bottom, left:right].swapaxes(0, 1))
         right -= _bar(scene.pixels[top:bottom, left:right].swapaxes(0, 1)[::-1])
         if before == (top, bottom, left, right):
             break
+    if top >= bottom or left >= right:
+        return None
+    if scene.pixels.shape[:2] == (bottom - top, right - left):
+        return scene
     box = slice(top, bottom), slice(left, right)
     return Scene(
         slice(scene.rows.start + top, scene.rows.start + bottom),
