@@ -88,6 +88,23 @@ def test_the_ending_of_the_output_chooses_the_format(folder):
         assert image.format == "WEBP"
 
 
+def test_the_restorer_learns_which_pixels_are_hidden(folder):
+    seen = []
+
+    class Watcher(Darkener):
+        def derain(self, pixels, progress=None, alpha=None):
+            seen.append(alpha if alpha is None else alpha.tolist())
+            return super().derain(pixels)
+
+    alpha = [[0, 255, 7]]
+    Image.fromarray(np.array([[[9, 9, 9, a] for a in alpha[0]]], np.uint8)).save(
+        "b.png"
+    )
+    picture("a.png")
+    batch.derain_files(["a.png", "b.png"], "out", Watcher())
+    assert seen == [None, alpha]
+
+
 def test_several_files_make_a_folder(folder):
     picture("a.png")
     picture("deep/b.png")
