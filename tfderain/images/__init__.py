@@ -9,6 +9,7 @@ Pixels stay `uint8` (`uint16` for 16-bit greyscale) until a tile goes through a
 network, so that a picture of 7680x4320 takes 100 MB and not 400 MB.
 """
 
+from tfderain.images.exif import orientation, turned
 from tfderain.images.folders import find_images, natural_key
 from tfderain.images.hidden import Scene, find_scene
 from tfderain.images.like import Like, store
@@ -43,6 +44,7 @@ __all__ = [
     "from_float",
     "from_pil",
     "natural_key",
+    "orientation",
     "read",
     "read_rgb",
     "store",
@@ -50,5 +52,6 @@ __all__ = [
     "to_pil",
     "to_rgb",
     "to_uint8",
+    "turned",
     "write",
 ]

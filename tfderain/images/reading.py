@@ -11,18 +11,13 @@ import numpy as np
 from PIL import Image, ImageCms, UnidentifiedImageError
 
 from tfderain import errors
+from tfderain.images import exif
 from tfderain.images.picture import MAX_PIXELS, ImageError, Picture, TooLarge
 from tfderain.images.pixels import from_float, to_rgb, to_uint8
 
 # Tried in this order, whatever the suffix says. No EPS: reading it runs a program.
 _READABLE = ("PNG", "JPEG", "BMP", "GIF", "PPM", "WEBP", "TIFF")
-_ORIENTATION, _PHOTOMETRIC = 0x0112, 0x0106  # tags of TIFF and EXIF
-# Tags that say how a TIFF file stores its pixels; they are wrong in another file.
-_STORAGE_TAGS = (
-    *(254, 255, 256, 257, 258, 259, 262, 263, 266, 273, 277, 278, 279, 284, 317),
-    *(320, 322, 323, 324, 325, 330, 338, 339, 347, 529, 530, 531, 532, 700),
-    *(33723, 34377, 34675),
-)
+_PHOTOMETRIC = 0x0106  # tag of TIFF
 _PILLOW_LIMIT = threading.Lock()
 
 
@@ -147,8 +142,9 @@ def from_pil(image: Image.Image, upright: bool = False) -> Picture:
     if (frames := getattr(image, "n_frames", 1)) > 1:
         notes.append(f"only the first of {frames} frames is kept")
     stored = _stored_mode(image)  # Pillow forgets it when it loads the pixels
+    original = image
     image.load()  # before EXIF: a TIFF is then upright already, and a PNG complete
-    exif, orientation = _exif(image, upright, notes)
+    turn = exif.orientation(image)
     icc = image.info.get("icc_profile") or None
     if stored:
         notes.append("16 bits per channel are reduced to 8")
@@ -158,9 +154,11 @@ def from_pil(image: Image.Image, upright: bool = False) -> Picture:
         image, icc = _to_srgb(image, icc, notes), None
     pixels, alpha = _pixels(image, stored.startswith("LA"), notes)
     if upright:
-        pixels = _turn(pixels, orientation)
-        alpha = None if alpha is None else _turn(alpha, orientation)
-    return Picture(pixels, alpha, exif, icc, _dpi(image), tuple(notes))
+        pixels = exif.turned(pixels, turn)
+        alpha = None if alpha is None else exif.turned(alpha, turn)
+        turn = 1
+    block = exif.kept(original, turn, pixels.shape[:2], notes)
+    return Picture(pixels, alpha, block, icc, _dpi(image), tuple(notes))
 
 
 def _stored_mode(image):
@@ -170,34 +168,6 @@ def _stored_mode(image):
             if isinstance(part, str) and ";16" in part and part[0] != "I":
                 return part
     return ""
-
-
-def _exif(image, upright, notes):
-    """Returns the EXIF block (orientation 1 if `upright`), and the orientation."""
-    try:
-        exif = Image.Exif()  # a copy, because the image is the caller's
-        exif.load(image.getexif().tobytes())
-        orientation = exif.get(_ORIENTATION, 1)
-        for tag in _STORAGE_TAGS:
-            exif.pop(tag, None)
-        if upright and _ORIENTATION in exif:
-            exif[_ORIENTATION] = 1
-        return (exif.tobytes() if len(exif) else None), orientation
-    # Damaged EXIF raises struct.error, SyntaxError, TypeError and more.
-    except Exception:
-        notes.append("unreadable EXIF metadata is not kept")
-        return None, 1
-
-
-def _turn(pixels, orientation):
-    """Turns pixels upright according to the EXIF orientation."""
-    if orientation not in range(2, 9):
-        return pixels
-    if orientation >= 5:
-        pixels = pixels.swapaxes(0, 1)
-    rows = -1 if orientation in (3, 4, 7, 8) else 1
-    columns = -1 if orientation in (2, 3, 6, 7) else 1
-    return np.ascontiguousarray(pixels[::rows, ::columns])
 
 
 def _dpi(image):
