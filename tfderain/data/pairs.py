@@ -333,7 +333,7 @@ def check(pairs: Pairs, crop: int = 1) -> list[tuple[int, int]]:
 
 def _header_size(path: str) -> tuple[int, int] | None:
     try:
-        with Image.open(path) as image:
+        with images.opened(path) as image:
             turned = images.orientation(image) >= 5
             width, height = image.size
             return (width, height) if turned else (height, width)
@@ -362,7 +362,7 @@ def thumbnails(pairs: Pairs) -> np.ndarray:
 
 
 def _thumbnail(path: str, part: tuple[float, float]) -> np.ndarray:
-    with Image.open(path) as image:
+    with images.opened(path) as image:
         image.draft("L", (256, 256))  # lets JPEG files decode at a fraction of the size
         grey = images.turned(np.asarray(image.convert("L")), images.orientation(image))
     grey = Image.fromarray(grey)

@@ -22,7 +22,7 @@ from tfderain.images.picture import (
     TooLarge,
 )
 from tfderain.images.pixels import from_float, to_float, to_rgb, to_uint8
-from tfderain.images.reading import decode, from_pil, read, read_rgb
+from tfderain.images.reading import decode, from_pil, opened, read, read_rgb
 from tfderain.images.strips import before_after
 from tfderain.images.writing import compare, encode, to_pil, write
 
@@ -44,6 +44,7 @@ __all__ = [
     "from_float",
     "from_pil",
     "natural_key",
+    "opened",
     "orientation",
     "read",
     "read_rgb",
