@@ -5,6 +5,7 @@ that are longer than it likes. So these are taken out of what it reads.
 """
 
 import io
+import struct
 import zlib
 from dataclasses import dataclass, field
 from typing import BinaryIO
@@ -12,7 +13,7 @@ from typing import BinaryIO
 from PIL import PngImagePlugin
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
-_TEXTS = (b"tEXt", b"zTXt", b"iTXt")
+TEXTS = (b"tEXt", b"zTXt", b"iTXt")
 _COLOURS = (b"cHRM", b"cICP", b"gAMA", b"sRGB")
 _FRAMES = (b"acTL", b"fcTL", b"fdAT")
 # Kept in another way, or of no use to another picture: transparency, profile, EXIF,
@@ -56,12 +57,15 @@ def sifted(file: BinaryIO) -> tuple[BinaryIO, Found]:
     while len(head := file.read(8)) == 8:
         start, name = file.tell() - 8, head[4:]
         length = int.from_bytes(head[:4], "big")
+        if name == b"IEND":  # what follows is of no chunk
+            kept.append((start, file.seek(0, io.SEEK_END)))
+            break
         if not name[0] & 32 or name in _FRAMES:  # needed for the pixels
             file.seek(length + 4, 1)
             kept.append((start, file.tell()))
             continue
         data, checksum = file.read(length), file.read(4)
-        texts += length if name in _TEXTS else 0
+        texts += length if name in TEXTS else 0
         if len(checksum) < 4:  # a truncated file, as Pillow will say
             kept.append((start, file.tell()))
         elif zlib.crc32(name + data) != int.from_bytes(checksum, "big"):
@@ -83,10 +87,10 @@ def sifted(file: BinaryIO) -> tuple[BinaryIO, Found]:
 def _sort(name, data, found, lost):
     """Puts a healthy chunk where it belongs."""
     keyword = data[:80].partition(b"\0")[0]
-    if name in _TEXTS and keyword.startswith((_XMP, _RAW)):
+    if name in TEXTS and keyword.startswith((_XMP, _RAW)):
         if keyword not in (_XMP, _EXIF):  # of which others take care
             lost.append(keyword.decode("latin-1"))
-    elif name in _TEXTS + _COLOURS:
+    elif name in TEXTS + _COLOURS:
         found.chunks.append((name, data))
     elif name not in _OTHERS:
         lost.append(name.decode("latin-1"))
@@ -108,9 +112,13 @@ def _fits(name, data):
 
 
 def _profile(data):
-    packed = data.partition(b"\0")[2][1:]
+    """The ICC profile in a chunk, or `None` if it is damaged or a bomb."""
     unpacking = zlib.decompressobj()
-    profile = unpacking.decompress(packed, _LONGEST_PROFILE)
+    try:
+        packed = data.partition(b"\0")[2][1:]
+        profile = unpacking.decompress(packed, _LONGEST_PROFILE)
+    except zlib.error:
+        return None
     return profile if unpacking.eof else None
 
 
@@ -132,6 +140,19 @@ def _parts(file, kept):
 
 def _named(names):
     return ", ".join(dict.fromkeys(names))
+
+
+def unlike_srgb(chunks: tuple) -> list[str]:
+    """Names of the chunks by which colours differ from the sRGB of other formats."""
+    known = dict(chunks)
+    if b"cICP" in known:
+        return ["cICP"]
+    if b"sRGB" in known:
+        return []
+    # 1 / 2.2, about the gamma of sRGB
+    names = [b"cHRM"] if known.get(b"gAMA") == struct.pack(">I", 45455) else []
+    names = names or [b"cHRM", b"gAMA"]
+    return [name.decode() for name in names if name in known]
 
 
 def info(chunks: tuple, comment: bytes | None) -> PngImagePlugin.PngInfo:

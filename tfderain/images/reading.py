@@ -188,6 +188,8 @@ def from_pil(image: Image.Image, upright: bool = False) -> Picture:
     image.load()  # before EXIF: a TIFF is then upright already, and a PNG complete
     turn = exif.orientation(image)
     icc = image.info.get("icc_profile") or None
+    if "icc_profile" in image.info and not icc:
+        notes.append("the damaged ICC profile is not kept")
     if stored:
         notes.append("16 bits per channel are reduced to 8")
     if "xmp" in image.info or "XML:com.adobe.xmp" in image.info:

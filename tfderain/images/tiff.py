@@ -1,4 +1,4 @@
-"""TIFF layouts: what Pillow reads wrongly or not at all, and EXIF in compressed files."""
+"""TIFF layouts: what Pillow reads wrongly or not at all, EXIF in compressed files."""
 
 import struct
 from typing import Any, BinaryIO

@@ -152,10 +152,9 @@ def _fit_format(picture, kind, notes):
     if picture.comment and kind not in ("JPEG", "PNG"):
         notes.append(f"{kind} has no room for the comment")
     if kind != "PNG":
-        names = {name.decode("latin-1") for name, _ in picture.chunks}
-        if texts := names & {"tEXt", "zTXt", "iTXt"}:
+        if any(name in png.TEXTS for name, _ in picture.chunks):
             notes.append(f"{kind} has no room for the texts of PNG")
-        if colours := sorted(names - texts - {"sRGB"}):
+        if colours := png.unlike_srgb(picture.chunks):
             which = ", ".join(colours)
             notes.append(f"{kind} has no {which} of PNG: colours may look different")
     if kind == "WEBP" and picture.pixels.ndim == 2 and _is_grey(picture.icc):
