@@ -12,7 +12,7 @@ class Darkener:
     def __init__(self, model="menet", runtime="litert", **settings):
         Darkener.made = (model, runtime, settings)
 
-    def derain(self, pixels, progress=None):
+    def derain(self, pixels, progress=None, alpha=None):
         return pixels // 2
 
 

@@ -53,7 +53,7 @@ class Restorer:
         self.begun = threading.Semaphore(0)
         self.tiles = 0
 
-    def derain(self, rainy, progress=None):
+    def derain(self, rainy, progress=None, alpha=None):
         self.begun.release()
         if rainy.ndim and rainy.shape[:2] == (13, 13):
             raise MemoryError("as a network may")

@@ -35,9 +35,10 @@ PUBLIC = {
     "TARGETS check_keras deployable export_all export_preset measure random_image "
     "read_representative run_litert run_onnx run_openvino run_saved_model staged "
     "to_litert to_onnx to_saved_model total_bytes write_saved_model",
-    "images": "EXTENSIONS FORMATS ImageError Like MAX_PIXELS Picture TooLarge "
-    "before_after compare decode encode find_images from_float from_pil natural_key "
-    "read read_rgb store to_float to_pil to_rgb to_uint8 write",
+    "images": "EXTENSIONS FORMATS ImageError Like MAX_PIXELS Picture Scene TooLarge "
+    "before_after compare decode encode find_images find_scene from_float from_pil "
+    "natural_key opened orientation read read_rgb store to_float to_pil to_rgb "
+    "to_uint8 turned write",
     "losses": "Charbonnier Edge ImageLoss LogError Perceptual Reconstruction "
     "StructuralDissimilarity Texture check_norm distance gaussian_band patch_gram "
     "sobel_edges",

@@ -16,7 +16,7 @@ class Darkener:
         self.broken = broken
         self.count = 0
 
-    def derain(self, pixels, progress=None):
+    def derain(self, pixels, progress=None, alpha=None):
         self.count += 1
         if pixels.shape[1] in self.broken:
             raise RuntimeError("out of\nluck")
@@ -86,6 +86,23 @@ def test_the_ending_of_the_output_chooses_the_format(folder):
     batch.derain_files(["a.png"], "b.webp", Darkener())
     with Image.open("b.webp") as image:
         assert image.format == "WEBP"
+
+
+def test_the_restorer_learns_which_pixels_are_hidden(folder):
+    seen = []
+
+    class Watcher(Darkener):
+        def derain(self, pixels, progress=None, alpha=None):
+            seen.append(alpha if alpha is None else alpha.tolist())
+            return super().derain(pixels)
+
+    alpha = [[0, 255, 7]]
+    Image.fromarray(np.array([[[9, 9, 9, a] for a in alpha[0]]], np.uint8)).save(
+        "b.png"
+    )
+    picture("a.png")
+    batch.derain_files(["a.png", "b.png"], "out", Watcher())
+    assert seen == [None, alpha]
 
 
 def test_several_files_make_a_folder(folder):
@@ -246,7 +263,7 @@ def test_ctrl_c_leaves_nothing_half_written(folder):
     picture("in/b.png", size=(9, 4))
 
     class Interrupted(Darkener):
-        def derain(self, pixels, progress=None):
+        def derain(self, pixels, progress=None, alpha=None):
             if pixels.shape[1] == 9:
                 raise KeyboardInterrupt
             return super().derain(pixels)

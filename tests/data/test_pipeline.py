@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from tfderain.data import pipeline
-from tfderain.data.pairs import backgrounds
+from tfderain.data.pairs import backgrounds, thumbnails
 
 HEIGHT, WIDTH, CROP = 24, 31, 8
 
@@ -196,6 +196,48 @@ def test_sizes_respect_exif_orientation(tmp_path):
     found = pipeline.find_pairs(tmp_path)
     assert pipeline.check(found) == [(6, 4)]
     assert pipeline.read_pair(found, 0)[0].shape == (6, 4, 3)
+
+
+def odd_exif():
+    """EXIF of a quarter's turn, and of a tag that Pillow cannot write again."""
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    exif.get_ifd(0x8825)[5] = b"\0"
+    data = exif.tobytes()
+    assert data.count(b"\0\5\0\1") == 1  # GPSAltitudeRef, BYTE
+    return data.replace(b"\0\5\0\1", b"\0\5\0\2")  # ASCII
+
+
+def test_pictures_with_a_damaged_tag_stand_upright_everywhere(tmp_path):
+    pixels = np.zeros((40, 64, 3), np.uint8)
+    pixels[:, :32] = 250  # white on the left: above, once turned
+    for name, exif in (("1", odd_exif()), ("2", None)):
+        stored = pixels if exif else np.ascontiguousarray(np.rot90(pixels, -1))
+        for folder in ("rainy", "clean"):
+            (tmp_path / folder).mkdir(exist_ok=True)
+            options = {"exif": exif} if exif else {}
+            path = tmp_path / folder / f"{name}.png"
+            Image.fromarray(stored).save(path, **options)
+    found = pipeline.find_pairs(tmp_path)
+    assert pipeline.check(found) == [(64, 40)] * 2
+    turned, upright = (pipeline.read_pair(found, index)[0] for index in (0, 1))
+    np.testing.assert_array_equal(turned, upright)
+    first, second = thumbnails(found)
+    # one picture, so one row; both have norm one
+    np.testing.assert_allclose(first, second, atol=1e-6)
+    assert first.reshape(16, 16)[:8].min() > 0 > first.reshape(16, 16)[8:].max()
+
+
+def test_metadata_that_pillow_refuses_costs_no_pair(tmp_path):
+    for folder in ("rainy", "clean"):
+        path = tmp_path / folder / "1.png"
+        save(path, np.zeros((6, 8, 3)))
+        data = path.read_bytes()
+        wrong = b"\0\0\0\3tEXta\0b\0\0\0\0"  # its checksum
+        path.write_bytes(data[:33] + wrong + data[33:])
+    found = pipeline.find_pairs(tmp_path)
+    assert pipeline.check(found) == [(6, 8)]
+    assert thumbnails(found).shape == (1, 256)
 
 
 # Splitting

@@ -168,6 +168,22 @@ def test_pixels_as_the_saved_model_gives_them(client):
         assert image.format == "PNG" and image.getexif()[0x0112] == 6
 
 
+def test_what_lies_under_transparent_pixels_changes_nothing(client, restorer):
+    rainy, alpha = photo(20, 30), np.full((20, 30), 255, np.uint8)
+    alpha[:, :9] = alpha[:6, :20] = 0
+    cut = [np.where(alpha[..., None] == 0, under, rainy) for under in (0, 255)]
+    files = [np.dstack([pixels, alpha]).astype(np.uint8) for pixels in cut]
+    values = [b64(encode(pixels)) for pixels in files]
+    answers = map(unb64, predict(client, instances=values)["predictions"])
+    black, white = (pixels.astype(int) for pixels in answers)
+    shown = alpha != 0
+    # One grey level: threads may round otherwise.
+    assert np.abs(black - white)[shown].max() <= 1
+    expected = restorer.derain(files[0][..., :3], alpha=alpha)
+    assert np.abs(black - expected).max() <= 1
+    assert (black[~shown] == 0).all() and (white[~shown] == 255).all()
+
+
 def test_every_answer_belongs_to_its_request(client, restorer):
     """32 clients at once, each with images of its own; nothing is lost."""
     photos = [photo(6 + number % 5, 9, number) for number in range(64)]

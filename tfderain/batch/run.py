@@ -75,7 +75,7 @@ def derain_files(
     Args:
         inputs: paths of pictures and folders.
         output: path of a picture or a folder.
-        restorer: object with `derain(pixels, progress=function)`, as
+        restorer: object with `derain(pixels, progress=function, alpha=array)`, as
             `runtime.Restorer`, or a function without arguments that returns one. It
             is called when the first picture needs it: bad usage fails before a model
             loads.
@@ -178,7 +178,7 @@ def synthesize_files(
 def _derain(max_pixels, restorer, job, due, part) -> tuple[str, ...]:
     """Derains one picture into `due`; returns notes on what cannot be kept."""
     picture = images.read(job.source, max_pixels=max_pixels)
-    derained = restorer.derain(picture.pixels, progress=part)
+    derained = restorer.derain(picture.pixels, progress=part, alpha=picture.alpha)
     notes = picture.notes
     if job.target in due:
         notes += _write(job.target, picture, derained)

@@ -15,8 +15,9 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image
 
+from tfderain import images
 from tfderain.data import layouts
 from tfderain.images import find_images
 
@@ -332,9 +333,8 @@ def check(pairs: Pairs, crop: int = 1) -> list[tuple[int, int]]:
 
 def _header_size(path: str) -> tuple[int, int] | None:
     try:
-        with Image.open(path) as image:
-            # the general method: PNG's own one decodes the whole image
-            turned = Image.Image.getexif(image).get(0x0112, 1) >= 5  # orientation
+        with images.opened(path) as image:
+            turned = images.orientation(image) >= 5
             width, height = image.size
             return (width, height) if turned else (height, width)
     except Exception:  # decoders raise nearly anything on damaged files
@@ -362,9 +362,10 @@ def thumbnails(pairs: Pairs) -> np.ndarray:
 
 
 def _thumbnail(path: str, part: tuple[float, float]) -> np.ndarray:
-    with Image.open(path) as image:
+    with images.opened(path) as image:
         image.draft("L", (256, 256))  # lets JPEG files decode at a fraction of the size
-        grey = ImageOps.exif_transpose(image).convert("L")
+        grey = images.turned(np.asarray(image.convert("L")), images.orientation(image))
+    grey = Image.fromarray(grey)
     left, right = (share * grey.width for share in part)
     box = (left, 0, right, grey.height)
     return np.asarray(grey.resize((16, 16), Image.Resampling.BOX, box), "float32")

@@ -9,7 +9,9 @@ Pixels stay `uint8` (`uint16` for 16-bit greyscale) until a tile goes through a
 network, so that a picture of 7680x4320 takes 100 MB and not 400 MB.
 """
 
+from tfderain.images.exif import orientation, turned
 from tfderain.images.folders import find_images, natural_key
+from tfderain.images.hidden import Scene, find_scene
 from tfderain.images.like import Like, store
 from tfderain.images.picture import (
     EXTENSIONS,
@@ -20,7 +22,7 @@ from tfderain.images.picture import (
     TooLarge,
 )
 from tfderain.images.pixels import from_float, to_float, to_rgb, to_uint8
-from tfderain.images.reading import decode, from_pil, read, read_rgb
+from tfderain.images.reading import decode, from_pil, opened, read, read_rgb
 from tfderain.images.strips import before_after
 from tfderain.images.writing import compare, encode, to_pil, write
 
@@ -31,15 +33,19 @@ __all__ = [
     "ImageError",
     "Like",
     "Picture",
+    "Scene",
     "TooLarge",
     "before_after",
     "compare",
     "decode",
     "encode",
     "find_images",
+    "find_scene",
     "from_float",
     "from_pil",
     "natural_key",
+    "opened",
+    "orientation",
     "read",
     "read_rgb",
     "store",
@@ -47,5 +53,6 @@ __all__ = [
     "to_pil",
     "to_rgb",
     "to_uint8",
+    "turned",
     "write",
 ]

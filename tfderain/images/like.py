@@ -1,8 +1,12 @@
-"""Image kinds: arrays, batches and PIL images, each given back as it came in."""
+"""Image kinds: arrays, batches and PIL images, each given back as it came in.
+
+Networks see the scene alone, see `tfderain.images.hidden`.
+"""
 
 import numpy as np
 from PIL import Image
 
+from tfderain.images.hidden import find_scene
 from tfderain.images.pixels import from_float
 from tfderain.images.reading import from_pil
 from tfderain.images.writing import to_pil
@@ -15,27 +19,40 @@ class Like:
         image: array `(height, width, 3)`, `(height, width)` or
             `(batch, height, width, 3)` as `uint8`, `uint16` or float in [0, 1]; or a
             PIL image of any mode.
+        alpha: array `(height, width)` or `None`. Pixels where it is 0 are hidden, in
+            all images of a batch. A PIL image has its own.
 
     Attributes:
-        pairs: list of arrays `(rainy, derained)`, one pair for each image. The derained
-            ones are to be filled, see `store`.
+        pairs: list of arrays `(rainy, derained)`, one pair for the scene in each image.
+            The derained ones are to be filled, see `store`.
 
     Raises:
         ValueError: if shape, dtype or values do not fit.
     """
 
-    def __init__(self, image: np.ndarray | Image.Image):
+    def __init__(
+        self, image: np.ndarray | Image.Image, alpha: np.ndarray | None = None
+    ):
         self.picture = from_pil(image) if isinstance(image, Image.Image) else None
         rainy = np.asarray(image) if self.picture is None else self.picture.pixels
-        _check(rainy)
+        alpha = alpha if self.picture is None else self.picture.alpha
+        _check(rainy, alpha)
         self.derained = np.empty_like(rainy)
-        if rainy.ndim == 4:
-            self.pairs = list(zip(rainy, self.derained, strict=True))
-        else:
-            self.pairs = [(rainy, self.derained)]
+        batches = (
+            array if array.ndim == 4 else array[None]
+            for array in (rainy, self.derained)
+        )
+        self._images = list(zip(*batches, strict=True))
+        self._scenes = [find_scene(image, alpha) for image, _ in self._images]
+        self.pairs = [
+            (scene.pixels, derained[scene.rows, scene.columns])
+            for scene, (_, derained) in zip(self._scenes, self._images, strict=True)
+        ]
 
     def finished(self) -> np.ndarray | Image.Image:
         """Returns the derained array or PIL image, once all of `pairs` is filled."""
+        for scene, (rainy, derained) in zip(self._scenes, self._images, strict=True):
+            scene.put_hidden(rainy, derained)
         if self.picture is None:
             return self.derained
         return to_pil(self.picture, self.derained)
@@ -55,7 +72,7 @@ def store(pixels: np.ndarray, derained: np.ndarray):
     derained[:] = from_float(pixels, derained.dtype)
 
 
-def _check(rainy):
+def _check(rainy, alpha):
     """Refuses arrays that are not images; cheap for `uint8`."""
     floating = rainy.dtype.kind == "f"
     if not floating and rainy.dtype not in (np.uint8, np.uint16):
@@ -68,6 +85,12 @@ def _check(rainy):
         raise ValueError(
             "Images must have the shape (height, width, 3), (height, width) or "
             f"(batch, height, width, 3), none of them 0. Received: shape={rainy.shape}."
+        )
+    size = rainy.shape[1:3] if rainy.ndim == 4 else rainy.shape[:2]
+    if alpha is not None and np.shape(alpha) != size:
+        raise ValueError(
+            "`alpha` must have the height and width of the image. "
+            f"Received: alpha.shape={np.shape(alpha)}, image.shape={rainy.shape}."
         )
     if floating:
         low, high = rainy.min(), rainy.max()

@@ -42,6 +42,8 @@ class Picture:
         icc: bytes or `None`. The ICC profile, unchanged.
         dpi: pair of floats or `None`.
         notes: tuple of strings, each saying something that cannot be kept.
+        chunks: tuple of `(name, data)`, texts and the meaning of colours of a PNG file.
+        comment: bytes or `None`, that of a JPEG or GIF file.
     """
 
     pixels: np.ndarray
@@ -50,3 +52,5 @@ class Picture:
     icc: bytes | None = None
     dpi: tuple | None = None
     notes: tuple = ()
+    chunks: tuple = ()
+    comment: bytes | None = None

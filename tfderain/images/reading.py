@@ -6,23 +6,19 @@ import os
 import stat
 import threading
 import warnings
+from dataclasses import replace
 
 import numpy as np
 from PIL import Image, ImageCms, UnidentifiedImageError
 
 from tfderain import errors
+from tfderain.images import exif, png, tiff
 from tfderain.images.picture import MAX_PIXELS, ImageError, Picture, TooLarge
 from tfderain.images.pixels import from_float, to_rgb, to_uint8
 
 # Tried in this order, whatever the suffix says. No EPS: reading it runs a program.
 _READABLE = ("PNG", "JPEG", "BMP", "GIF", "PPM", "WEBP", "TIFF")
-_ORIENTATION, _PHOTOMETRIC = 0x0112, 0x0106  # tags of TIFF and EXIF
-# Tags that say how a TIFF file stores its pixels; they are wrong in another file.
-_STORAGE_TAGS = (
-    *(254, 255, 256, 257, 258, 259, 262, 263, 266, 273, 277, 278, 279, 284, 317),
-    *(320, 322, 323, 324, 325, 330, 338, 339, 347, 529, 530, 531, 532, 700),
-    *(33723, 34377, 34675),
-)
+_PHOTOMETRIC = 0x0106  # tag of TIFF
 _PILLOW_LIMIT = threading.Lock()
 
 
@@ -79,7 +75,29 @@ def decode(data: bytes, max_pixels: int = MAX_PIXELS) -> Picture:
         return _read(io.BytesIO(data), max_pixels, upright=False)
 
 
+@contextlib.contextmanager
+def opened(path: str | os.PathLike):
+    """Opens a picture of which only the header, or a small view, is needed.
+
+    Args:
+        path: string or path, see `read`.
+
+    Yields:
+        PIL image, whose pixels are not decoded yet and lie as they are stored, see
+        `orientation`.
+
+    Raises:
+        ImageError: as `read` does; later ones are Pillow's own.
+    """
+    with contextlib.ExitStack() as stack:
+        with _explained(f"Cannot read {path}"):
+            file = stack.enter_context(_open_file(path))
+            image = stack.enter_context(_open_image(png.sifted(file)[0]))
+        yield image
+
+
 def _read(file, max_pixels, upright):
+    file, found = png.sifted(file)
     with _open_image(file) as image:
         width, height = image.size
         if width * height > max_pixels:
@@ -87,7 +105,13 @@ def _read(file, max_pixels, upright):
                 f"{height}x{width} pixels are more than the limit of "
                 f"{max_pixels} (a decompression bomb?)"
             )
-        return from_pil(image, upright)
+        picture = from_pil(image, upright)
+    return replace(
+        picture,
+        icc=picture.icc or found.icc,
+        notes=picture.notes + tuple(found.notes),
+        chunks=tuple(found.chunks),
+    )
 
 
 @contextlib.contextmanager
@@ -128,8 +152,18 @@ def _open_image(file):
         Image.MAX_IMAGE_PIXELS = None
         try:
             return Image.open(file, formats=_READABLE)
+        except UnidentifiedImageError:
+            if not (what := tiff.description(file)):
+                raise
+            raise _unreadable(what) from None
         finally:
             Image.MAX_IMAGE_PIXELS = limit
+
+
+def _unreadable(what):
+    return ImageError(
+        f"it is a {what}, which cannot be read; integers of 8 bits per channel can"
+    )
 
 
 def from_pil(image: Image.Image, upright: bool = False) -> Picture:
@@ -141,26 +175,41 @@ def from_pil(image: Image.Image, upright: bool = False) -> Picture:
             the orientation set to 1. Defaults to `False`: pixels and tag are kept.
 
     Raises:
-        ImageError: if the values of a 32-bit image do not fit into 16 bits.
+        ImageError: if the values of a 32-bit image do not fit into 16 bits, or if the
+            file is one that Pillow reads wrongly.
     """
+    if what := tiff.misread(image):
+        raise _unreadable(what)
     notes = []
     if (frames := getattr(image, "n_frames", 1)) > 1:
         notes.append(f"only the first of {frames} frames is kept")
     stored = _stored_mode(image)  # Pillow forgets it when it loads the pixels
+    original = image
     image.load()  # before EXIF: a TIFF is then upright already, and a PNG complete
-    exif, orientation = _exif(image, upright, notes)
+    turn = exif.orientation(image)
     icc = image.info.get("icc_profile") or None
+    if "icc_profile" in image.info and not icc:
+        notes.append("the damaged ICC profile is not kept")
     if stored:
         notes.append("16 bits per channel are reduced to 8")
     if "xmp" in image.info or "XML:com.adobe.xmp" in image.info:
         notes.append("XMP metadata is not kept")
+    if _has_iptc(image):
+        notes.append("IPTC metadata is not kept")
+    if extra := tiff.extra_bands(image):
+        notes.append(f"{extra} extra channel{'s' * (extra > 1)} of TIFF not kept")
     if image.mode in ("CMYK", "LAB"):
         image, icc = _to_srgb(image, icc, notes), None
-    pixels, alpha = _pixels(image, stored.startswith("LA"), notes)
+    pixels, alpha = _pixels(image, stored, notes)
     if upright:
-        pixels = _turn(pixels, orientation)
-        alpha = None if alpha is None else _turn(alpha, orientation)
-    return Picture(pixels, alpha, exif, icc, _dpi(image), tuple(notes))
+        pixels = exif.turned(pixels, turn)
+        alpha = None if alpha is None else exif.turned(alpha, turn)
+        turn = 1
+    block = exif.kept(original, turn, pixels.shape[:2], notes)
+    comment = _comment(original)
+    return Picture(
+        pixels, alpha, block, icc, _dpi(original), tuple(notes), comment=comment
+    )
 
 
 def _stored_mode(image):
@@ -172,32 +221,15 @@ def _stored_mode(image):
     return ""
 
 
-def _exif(image, upright, notes):
-    """Returns the EXIF block (orientation 1 if `upright`), and the orientation."""
-    try:
-        exif = Image.Exif()  # a copy, because the image is the caller's
-        exif.load(image.getexif().tobytes())
-        orientation = exif.get(_ORIENTATION, 1)
-        for tag in _STORAGE_TAGS:
-            exif.pop(tag, None)
-        if upright and _ORIENTATION in exif:
-            exif[_ORIENTATION] = 1
-        return (exif.tobytes() if len(exif) else None), orientation
-    # Damaged EXIF raises struct.error, SyntaxError, TypeError and more.
-    except Exception:
-        notes.append("unreadable EXIF metadata is not kept")
-        return None, 1
+def _has_iptc(image):
+    photoshop = image.info.get("photoshop")  # JPEG: a dict by number
+    tags = getattr(image, "tag_v2", {})
+    return bool(photoshop and 0x0404 in photoshop) or 33723 in tags or 34377 in tags
 
 
-def _turn(pixels, orientation):
-    """Turns pixels upright according to the EXIF orientation."""
-    if orientation not in range(2, 9):
-        return pixels
-    if orientation >= 5:
-        pixels = pixels.swapaxes(0, 1)
-    rows = -1 if orientation in (3, 4, 7, 8) else 1
-    columns = -1 if orientation in (2, 3, 6, 7) else 1
-    return np.ascontiguousarray(pixels[::rows, ::columns])
+def _comment(image):
+    comment = image.info.get("comment")  # of JPEG and GIF
+    return comment.encode() if isinstance(comment, str) else comment or None
 
 
 def _dpi(image):
@@ -226,22 +258,27 @@ def _to_srgb(image, icc, notes):
     return image.convert("RGB")
 
 
-def _pixels(image, grey, notes):
+def _pixels(image, stored, notes):
     """Returns pixels (see `Picture`) and alpha of an image in any other mode."""
+    grey, deep = stored.startswith("LA"), bool(stored)
+    # Pillow inverts "0 is white" for 8 bits but not for more.
+    white_is_zero = getattr(image, "tag_v2", {}).get(_PHOTOMETRIC) == 0
     if image.mode.startswith("I;16"):
         if image.has_transparency_data:
             notes.append("the transparency of 16-bit greyscale is not kept")
         pixels = np.asarray(image).astype(np.uint16, copy=False)  # native byte order
-        # Pillow inverts "0 is white" for 8 bits but not for 16.
-        white_is_zero = getattr(image, "tag_v2", {}).get(_PHOTOMETRIC) == 0
         return (65535 - pixels if white_is_zero else pixels), None
     if image.mode in ("I", "F"):
-        return _fit_uint16(np.asarray(image)), None
+        pixels = _fit_uint16(np.asarray(image))
+        return (65535 - pixels if white_is_zero else pixels), None
     if image.mode == "1":
         notes.append("black and white pixels become 8-bit greyscale")
     grey = grey or image.mode in ("1", "L", "LA", "La") or _has_grey_palette(image)
     alpha = None
-    if image.has_transparency_data:
+    if deep and "transparency" in image.info:  # a colour in 16 bits, pixels in 8
+        notes.append("the transparency of 16-bit colour is not kept")
+        image = Image.fromarray(np.asarray(image))
+    elif image.has_transparency_data:
         image = image.convert("RGBA")
         alpha = np.asarray(image.getchannel("A"))
     mode = "L" if grey else "RGB"  # exact: Pillow's weights of equal channels add to 1

@@ -236,6 +236,8 @@ class Derainer(TapeTraining, keras.Model):
     def derain(self, image):
         """Derains one image or a batch, returned in the kind it came in.
 
+        The network sees the scene alone, see `tfderain.images.hidden`.
+
         Args:
             image: PIL image, or array `(height, width)`, `(height, width, 3)` or
                 `(batch, height, width, 3)`, uint8 or float in [0, 1].

@@ -38,6 +38,9 @@ class Restorer:
     Rain that is larger than that of the training, as in photos of many megapixels, is
     first taken off reduced copies, see `tfderain.runtime.scales`.
 
+    Networks see the scene alone: transparent pixels, bars and frames are found first
+    and given back as they are, see `tfderain.images.hidden`.
+
     One thread at a time may use a `Restorer`.
 
     Args:
@@ -93,7 +96,10 @@ class Restorer:
         self._plan((self.stride, self.stride))
 
     def derain(
-        self, image: np.ndarray | Image.Image, progress: reports.Progress | None = None
+        self,
+        image: np.ndarray | Image.Image,
+        progress: reports.Progress | None = None,
+        alpha: np.ndarray | None = None,
     ):
         """Derains one image or a batch, returned in the kind it came in.
 
@@ -104,6 +110,8 @@ class Restorer:
                 EXIF and ICC profile are kept, and whose palette or CMYK colours
                 become RGB.
             progress: function called with `(done, total)` after every tile.
+            alpha: array `(height, width)` or `None`. Pixels where it is 0 are hidden,
+                in all images of a batch; a PIL image has its own.
 
         Returns:
             The derained image: a new array of the same shape and dtype, or a PIL
@@ -112,22 +120,26 @@ class Restorer:
         Raises:
             ValueError: if shape, dtype or values do not fit.
         """
-        like = images.Like(image)
-        plans = self._plan(like.pairs[0][0].shape[:2])
+        like = images.Like(image, alpha)
+        plans = [self._plan(rainy.shape[:2]) for rainy, _ in like.pairs]
         views = 1 + self.best
-        total = sum(len(tiles) for tiles in plans) * views * len(like.pairs)
+        total = views * sum(len(tiles) for plan in plans for tiles in plan)
         tick = _ticker(progress, total)
-        for rainy, derained in like.pairs:
-            if not self.best:
-                self._derain(rainy, derained, plans, tick)
-                continue
-            mean = np.zeros((*rainy.shape[:2], 3), np.float32)
-            for step in (1, -1):  # the image, and its mirror image
-                view = np.empty_like(mean)
-                self._derain(rainy[:, ::step], view, plans, tick)
-                mean += view[:, ::step]
-            images.store(mean / views, derained)
+        for (rainy, derained), plan in zip(like.pairs, plans, strict=True):
+            self._derain_views(rainy, derained, plan, tick)
         return like.finished()
+
+    def _derain_views(self, rainy, derained, plans, tick):
+        """Derains `rainy` into `derained`, with `best` its mirror image as well."""
+        if not self.best:
+            self._derain(rainy, derained, plans, tick)
+            return
+        mean = np.zeros((*rainy.shape[:2], 3), np.float32)
+        for step in (1, -1):  # the image, and its mirror image
+            view = np.empty_like(mean)
+            self._derain(rainy[:, ::step], view, plans, tick)
+            mean += view[:, ::step]
+        images.store(mean / 2, derained)
 
     def _plan(self, size):
         """Tiles of the image and of its reduced copies, largest first."""

@@ -63,7 +63,9 @@ def restore_file(
     except images.ImageError as error:
         raise invalid(str(error)) from error
     rainy = _as_rgb(picture)
-    return images.encode(rainy, restorer.derain(rainy.pixels, progress))
+    # alpha is dropped, but what is under 0 of it is no scene
+    derained = restorer.derain(rainy.pixels, progress, alpha=picture.alpha)
+    return images.encode(rainy, derained)
 
 
 def _as_rgb(picture):

@@ -1,5 +1,6 @@
 // Derains the pixels of a picture tile by tile, as tfderain/runtime/restorer.py does.
 
+import { findScene, putScene } from "./hidden.js";
 import { addDoubled, countScales, halved, sizes } from "./scales.js";
 import { blendWeights, OVERLAP, planTiles, reflectIndex, roundUp, TILE } from "./tiling.js";
 
@@ -12,7 +13,9 @@ import { blendWeights, OVERLAP, planTiles, reflectIndex, roundUp, TILE } from ".
  *   tile; throws to stop.
  * @returns {Promise<Uint8ClampedArray>} RGBA; alpha is that of `rainy`.
  */
-export async function restore({ width, height, data }, networkFor, stride, onTile) {
+export async function restore(rainy, networkFor, stride, onTile) {
+  const scene = findScene(rainy); // what the network sees
+  const { width, height, data } = scene;
   const copies = sizes(height, width, countScales(height, width));
   const plans = copies.map((sides) =>
     planTiles(sides.map((side) => roundUp(side, stride)), TILE, OVERLAP, stride),
@@ -26,7 +29,7 @@ export async function restore({ width, height, data }, networkFor, stride, onTil
   await derain(image, plans, networkFor, tick, (strip, stripWidth, top, rows) =>
     storeBytes(strip, stripWidth, derained, width, top, rows),
   );
-  return derained;
+  return putScene(scene, derained, rainy);
 }
 
 // Derains an image, its reduced copies first; `store` takes the rows as they are done.

@@ -1,4 +1,4 @@
-"""Writes tiling.json, numbers of tfderain.runtime's tiling and scales for the tests.
+"""Writes tiling.json for the tests: numbers of tiling, scales and hidden pixels.
 
 ```console
 python web/tests/make_tiling.py
@@ -47,8 +47,44 @@ def copies(height, width):
     }
 
 
+def scenes():
+    """Pictures with bars, frames and cut-outs, and the scene that Python finds."""
+    rng = np.random.default_rng(0)
+    scene = rng.integers(60, 200, size=(20, 22, 3), dtype=np.uint8)
+    opaque = np.full((20, 22, 1), 255, np.uint8)
+    y, x = np.ogrid[:20, :22]
+    disc = ((y - 10) ** 2 + (x - 10) ** 2 < 9.3**2)[..., None] * opaque
+    holes = (rng.random((20, 22, 1)) < 0.1) * opaque
+    noise = rng.integers(0, 6, size=(30, 26, 3), dtype=np.uint8)
+    noise[6:26, 2:24] = scene
+    noise[5, 2:24] = 30  # an edge as JPEG leaves it
+    pictures = [
+        np.dstack([scene, opaque]),
+        np.pad(np.dstack([scene, opaque]), ((3, 1), (0, 7), (0, 0))),
+        np.pad(np.dstack([scene, disc]), ((0, 2), (4, 0), (0, 0))),
+        np.dstack([scene, holes]),
+        np.dstack([noise, np.full(noise.shape[:2], 255, np.uint8)]),
+        np.zeros((2, 3, 4), np.uint8),
+    ]
+    bars = np.pad(np.dstack([scene, opaque]), ((8, 0), (1, 1), (0, 0)))
+    bars[..., 3] = 255
+    return [_scene(picture) for picture in [*pictures, bars]]
+
+
+def _scene(picture):
+    found = images.find_scene(np.ascontiguousarray(picture[..., :3]), picture[..., 3])
+    height, width = found.pixels.shape[:2]
+    return {
+        "height": picture.shape[0],
+        "width": picture.shape[1],
+        "data": picture.ravel().tolist(),
+        "box": [found.rows.start, found.columns.start, height, width],
+        "pixels": found.pixels.ravel().tolist(),
+    }
+
+
 def numbers() -> dict:
-    """Returns arguments and results of `tfderain.runtime.tiling`, ready for JSON."""
+    """Returns arguments and results of the Python functions, ready for JSON."""
     plans = []
     for size, tile, overlap, stride in PLANS:
         tiles = tiling.plan_tiles(size, tile, overlap, stride)
@@ -79,6 +115,7 @@ def numbers() -> dict:
             for size, count in zip(SIZES, counts, strict=True)
         ],
         "copies": [copies(*size) for size in COPIES],
+        "scenes": scenes(),
     }
     return json.loads(json.dumps(found))
 
