@@ -8,7 +8,6 @@ import pytest
 from PIL import Image
 
 from tfderain.data import pipeline
-from tfderain.data.pairs import backgrounds
 
 HEIGHT, WIDTH, CROP = 24, 31, 8
 
@@ -198,45 +197,6 @@ def test_sizes_respect_exif_orientation(tmp_path):
     assert pipeline.read_pair(found, 0)[0].shape == (6, 4, 3)
 
 
-# Splitting
-
-
-@pytest.fixture
-def scenes(tmp_path):
-    """30 pairs that show 12 scenes; equal scenes differ by a little noise."""
-    rng = np.random.default_rng(0)
-    views = rng.integers(0, 200, (12, 16, 16, 3)).repeat(2, axis=1).repeat(3, axis=2)
-    for number in range(30):
-        clean = views[number % 12] + rng.integers(0, 9, views[0].shape)
-        save(tmp_path / f"clean/{number}.png", clean)
-        save(tmp_path / f"rainy/{number}.png", 255 - clean)
-    return pipeline.find_pairs(tmp_path)
-
-
-def test_backgrounds_are_grouped(scenes):
-    assert sorted(backgrounds(scenes)) == [list(range(i, 30, 12)) for i in range(12)]
-
-
-def test_split_keeps_backgrounds_apart(scenes):
-    shown = {path: number % 12 for number, path in enumerate(scenes.rainy)}
-    splits = [pipeline.split_by_background(scenes, 0.25, seed) for seed in (0, 0, 1)]
-    for training, validation in splits:
-        assert sorted(training.rainy + validation.rainy) == sorted(scenes.rainy)
-        assert 0 < len(validation) <= 0.25 * 30
-        sides = [
-            {shown[path] for path in side.rainy} for side in (training, validation)
-        ]
-        assert sides[0].isdisjoint(sides[1])
-    assert splits[0] == splits[1] != splits[2]
-
-
-def test_split_refuses_one_background(scenes):
-    with pytest.raises(ValueError, match="two different backgrounds"):
-        pipeline.split_by_background(scenes.subset([0, 12, 24]))
-    with pytest.raises(ValueError, match=r"Received: fraction=1\.5"):
-        pipeline.split_by_background(scenes, 1.5)
-
-
 # Training batches
 
 
@@ -381,21 +341,6 @@ def test_mixed_batches_are_a_function_of_seed_and_number(pairs):
     for rainy, clean in batches:  # pairs stay pairs
         np.testing.assert_allclose(rainy[..., 0] * 255, clean[..., 0] * 255 + 100)
         np.testing.assert_array_equal(rainy[..., 1:], clean[..., 1:])
-
-
-def test_a_background_of_two_sets_goes_to_one_side(tmp_path):
-    for number in range(6):
-        image = np.random.default_rng(number).integers(0, 256, (16, 16, 3))
-        for folder in ("a", "b"):  # the same scenes in both sets
-            for side in ("rainy", "clean"):
-                save(tmp_path / folder / side / f"{number}.png", image)
-    parts = tuple(pipeline.find_pairs(tmp_path / folder) for folder in ("a", "b"))
-    mixed = pipeline.Mixture(parts, (1, 3))
-    training, validation = pipeline.split_by_background(mixed, 0.34, seed=1)
-    assert (len(training), len(validation)) == (8, 4)
-    names_of = [{os.path.basename(p) for p in part.clean} for part in training.parts]
-    assert names_of[0] == names_of[1] and len(names_of[0]) == 4
-    assert training.shares == validation.shares == (0.25, 0.75)
 
 
 def test_mixtures_that_do_not_fit_are_refused(pairs):
