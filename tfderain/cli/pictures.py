@@ -138,8 +138,8 @@ def rain_maker(model: Any, photos: Path | None, kind: str, pool: Any):
 
 def finish(summary: Any, json: Path | None):
     """Says what became of a batch, whose result on stdout are its files."""
-    print(summary.table(), file=sys.stderr)
     if json:
         summary.to_json(options.make_folder(json))
-    if summary.failed:
+    print(summary.table(), file=sys.stderr)
+    if not summary.complete:
         raise typer.Exit(1)

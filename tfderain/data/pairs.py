@@ -18,7 +18,8 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from tfderain.data import layouts
-from tfderain.images import find_images
+from tfderain.images import find_images, read_rgb
+from tfderain.images.picture import HEIC, RAW
 
 LAYOUTS = ("auto", "folders", "flat", "scenes", "left_clean", "left_rainy", "clean")
 SIDE_BY_SIDE = ("left_clean", "left_rainy")
@@ -334,9 +335,16 @@ def check(pairs: Pairs | Mixture, crop: int = 1) -> list[tuple[int, int]]:
     return found
 
 
+def _opened(path: str) -> Image.Image:
+    """The image in a file; of camera files, which Pillow does not know, the pixels."""
+    if path.lower().endswith(HEIC + RAW):
+        return Image.fromarray(read_rgb(path))
+    return Image.open(path)
+
+
 def _header_size(path: str) -> tuple[int, int] | None:
     try:
-        with Image.open(path) as image:
+        with _opened(path) as image:
             # the general method: PNG's own one decodes the whole image
             turned = Image.Image.getexif(image).get(0x0112, 1) >= 5  # orientation
             width, height = image.size
@@ -377,7 +385,7 @@ def unit_rows(rows: np.ndarray) -> np.ndarray:
 
 
 def _thumbnail(path: str, part: tuple[float, float]) -> np.ndarray:
-    with Image.open(path) as image:
+    with _opened(path) as image:
         image.draft("L", (256, 256))  # lets JPEG files decode at a fraction of the size
         grey = ImageOps.exif_transpose(image).convert("L")
     left, right = (share * grey.width for share in part)

@@ -11,11 +11,12 @@ import numpy as np
 from PIL import Image, ImageCms, UnidentifiedImageError
 
 from tfderain import errors
+from tfderain.images import camera_files
 from tfderain.images.picture import MAX_PIXELS, ImageError, Picture, TooLarge
 from tfderain.images.pixels import from_float, to_rgb, to_uint8
 
 # Tried in this order, whatever the suffix says. No EPS: reading it runs a program.
-_READABLE = ("PNG", "JPEG", "BMP", "GIF", "PPM", "WEBP", "TIFF")
+_READABLE = ("PNG", "JPEG", "BMP", "DIB", "GIF", "PPM", "WEBP", "TIFF", "AVIF")
 _ORIENTATION, _PHOTOMETRIC = 0x0112, 0x0106  # tags of TIFF and EXIF
 # Tags that say how a TIFF file stores its pixels; they are wrong in another file.
 _STORAGE_TAGS = (
@@ -35,7 +36,9 @@ def read(path: str | os.PathLike, max_pixels: int = MAX_PIXELS) -> Picture:
     taken. `notes` of the result say what was lost.
 
     Args:
-        path: string or path of a PNG, JPEG, WebP, TIFF, BMP, GIF or PPM file.
+        path: string or path of a PNG, JPEG, WebP, TIFF, BMP, GIF, PPM or AVIF file;
+            of a HEIC file with the extra `heif`, of a RAW file (known by its suffix)
+            with the extra `raw`.
         max_pixels: int. Largest height times width that is decoded.
 
     Raises:
@@ -46,6 +49,10 @@ def read(path: str | os.PathLike, max_pixels: int = MAX_PIXELS) -> Picture:
     with _explained(f"Cannot read {path}"), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         with _open_file(path) as file:
+            if camera_files.is_raw(path):
+                picture = camera_files.read_raw(path, max_pixels)
+                if picture is not None:
+                    return picture
             return _read(file, max_pixels, upright=True)
 
 
@@ -127,7 +134,7 @@ def _open_image(file):
         limit = Image.MAX_IMAGE_PIXELS
         Image.MAX_IMAGE_PIXELS = None
         try:
-            return Image.open(file, formats=_READABLE)
+            return Image.open(file, formats=_READABLE + camera_files.formats_of(file))
         finally:
             Image.MAX_IMAGE_PIXELS = limit
 
