@@ -138,8 +138,10 @@ def rain_maker(model: Any, photos: Path | None, kind: str, pool: Any):
 
 def finish(summary: Any, json: Path | None):
     """Says what became of a batch, whose result on stdout are its files."""
-    if json:
-        summary.to_json(options.make_folder(json))
-    print(summary.table(), file=sys.stderr)
+    try:
+        if json:
+            summary.to_json(options.make_folder(json))
+    finally:
+        print(summary.table(), file=sys.stderr)
     if not summary.complete:
         raise typer.Exit(1)

@@ -162,14 +162,17 @@ def _without_greeting():
 
     LiteRT writes it in C++ to file descriptor 2 and has no setting for it.
     """
-    try:
-        stderr = os.dup(2)
-    except OSError:  # a process without standard error
-        yield
-        return
-    if sys.stderr:
-        sys.stderr.flush()
-    with tempfile.TemporaryFile() as held:
+    with contextlib.ExitStack() as stack:
+        try:
+            held = stack.enter_context(tempfile.TemporaryFile())
+            stderr = os.dup(2)
+        # Without standard error, or a place for temporary files: the greeting passes.
+        except OSError:
+            yield
+            return
+        with contextlib.suppress(OSError, ValueError):  # a pipe that is closed
+            if sys.stderr:
+                sys.stderr.flush()
         os.dup2(held.fileno(), 2)
         try:
             yield
@@ -177,7 +180,8 @@ def _without_greeting():
             os.dup2(stderr, 2)
             held.seek(0)
             lines = [line for line in held if not line.startswith(b"INFO:")]
-            os.write(stderr, b"".join(lines))
+            with contextlib.suppress(OSError):
+                os.write(stderr, b"".join(lines))
             os.close(stderr)
 
 
