@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 
 from tfderain import batch, extras
+from tfderain.data.pairs import find_pairs
 
 
 class Darkener:
@@ -376,6 +377,22 @@ def test_synthesize_keeps_pairs(folder):
     assert (read("out/clean/a.png") == read("in/a.png")).all()
     difference = read("out/rainy/a.png").astype(float) - read("in/a.png")
     assert difference.mean() > 1, "rain brightens"
+
+
+def test_pairs_of_a_tree_are_read_again(folder):
+    scene("in/a.png")
+    scene("in/deep/b.png")
+    batch.synthesize_files(["in"], "one", recursive=True)
+    batch.synthesize_files(["in"], "two", recursive=True, copies=2)
+    assert len(find_pairs("one")) == 2
+    found = find_pairs("two")
+    two = zip(found.rainy, found.clean, strict=True)
+    assert [tuple(os.path.relpath(path, "two") for path in pair) for pair in two] == [
+        ("rainy/a_1.png", "clean/a.png"),
+        ("rainy/a_2.png", "clean/a.png"),
+        ("rainy/deep/b_1.png", "clean/deep/b.png"),
+        ("rainy/deep/b_2.png", "clean/deep/b.png"),
+    ]
 
 
 def test_synthesize_depends_on_seed_name_and_copy_alone(folder):

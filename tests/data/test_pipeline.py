@@ -86,6 +86,13 @@ def origins(patches):
         (["rain-2.png", "rain-10.png"], ["norain-2.png", "norain-10.png"]),
         (["rainy/rain-001.png"], ["norain-001.png"]),
         (["S_0-0/S_0-0-Webcam-R-002.png"], ["S_0-0/S_0-0-Webcam-C-000.png"]),
+        (
+            ["input/001_in.png", "input/2_in.png"],
+            ["groundtruth/001_GT.png", "groundtruth/2_GT.png"],
+        ),
+        (["rain/001.png"], ["gt/001gt.png"]),
+        (["rainy/9.png", "rainy/a/b/0.png"], ["clean/9.png", "clean/a/b/0.jpg"]),
+        (["rainy/a/0_1.png", "rainy/a/0_2.png"], ["clean/a/0.png"] * 2),
     ],
 )
 def test_layouts_are_recognised(tmp_path, rainy, clean):
@@ -102,6 +109,9 @@ def test_layouts_are_recognised(tmp_path, rainy, clean):
         ("screenrainy-*.png:norain-*.png", "screenrainy-1.png", "norain-1.png"),
         ("*/*/*-*_*_*:gt/{1}/{3}_{5}_{6}", "7/7-2/7-2_40_5.png", "gt/7/7_40_5.png"),
         ("*_*:*", "a_1.jpg", "a.png"),
+        ("in/**/*.png:gt/**/*.png", "in/a/b/c.png", "gt/a/b/c.png"),
+        ("in/**/*:gt/{2}", "in/a/b/c.png", "gt/c.png"),
+        ("**/*_in:**/*_gt", "c_in.png", "c_gt.png"),
     ],
 )
 def test_patterns(tmp_path, pattern, rainy, clean):
@@ -135,6 +145,21 @@ def test_allweather_holds_two_kinds_of_names(tmp_path):
         ("input/im_1_s80_a04.png", "gt/im_1_s80_a04.png"),
         ("input/snow_7.jpg", "gt/snow_7.jpg"),
     ]
+
+
+def test_equal_names_in_other_folders_are_no_pair(tmp_path):
+    touch(tmp_path, "rainy/a/0.png", "rainy/b/0.png", "clean/a/0.png", "clean/c/0.png")
+    with pytest.raises(ValueError, match=r"2 files \(clean/c/0.png, rainy/b/0.png\)"):
+        pipeline.find_pairs(tmp_path)
+
+
+def test_linked_folders_are_searched(tmp_path):
+    touch(tmp_path, "disk/x/0.png", "disk/y/0.png")
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "rainy").symlink_to(tmp_path / "disk" / "x")
+    (tmp_path / "data" / "clean").symlink_to(tmp_path / "disk" / "y")
+    found = pipeline.find_pairs(tmp_path / "data")
+    assert names(found.rainy, tmp_path / "data") == ["rainy/0.png"]
 
 
 def test_ambiguous_folders_are_refused(tmp_path):

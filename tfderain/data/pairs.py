@@ -204,7 +204,8 @@ def find_pairs(
         folder: the folder that holds the pairs.
         layout: `"folders"`: two folders such as `rainy/`+`clean/` or `input/`+`target/`
             with the same names (extensions may differ), `rain-N`/`norain-N`,
-            `N_rain`/`N_clean`, or many rainy `N_j` for one clean `N`. `"flat"`:
+            `N_rain`/`N_clean`, or many rainy `N_j` for one clean `N`, also in equal
+            folders below them. `"flat"`:
             `rain-N` and `norain-N` in one folder. `"scenes"`: GT-Rain's folders of
             many `R-` frames and one `C-000`. `"auto"`: whichever of these is there.
             `"left_clean"`, `"left_rainy"`: both images side by side in one file; never
@@ -212,10 +213,11 @@ def find_pairs(
             `"clean"`: all images of the tree are clean pictures, without rain of their
             own; each is both images of its pair.
         pattern: `"RAINY:CLEAN"`, paths below `folder` with `*` for any text without
-            `/`. The stars of CLEAN repeat those of RAINY in order, `{2}` repeats the
-            second. Without an extension any image extension matches. For side-by-side
-            files and clean pictures a pattern has one side. Examples:
-            `"rain-*.png:norain-*.png"`, `"rainy_image/*_*.jpg:ground_truth/*.jpg"`.
+            `/`, and `**/` for any folders or none. The stars of CLEAN repeat those of
+            RAINY in order, `{2}` repeats the second. Without an extension any image
+            extension matches. For side-by-side files and clean pictures a pattern has
+            one side. Examples: `"rain-*.png:norain-*.png"`,
+            `"rainy_image/*_*.jpg:ground_truth/*.jpg"`.
 
     Raises:
         ValueError: if nothing is found, or a file has no partner (the files are named).
