@@ -1,5 +1,6 @@
 """Files, folders and trees through a fake restorer that darkens what it is given."""
 
+import json
 import os
 
 import numpy as np
@@ -407,6 +408,15 @@ def test_synthesize_depends_on_seed_name_and_copy_alone(folder):
         assert (read(f"all/rainy/{name}") != read(f"other/rainy/{name}")).any()
     assert (read("all/rainy/a_1.png") != read("all/rainy/b_1.png")).any()
     assert (read("all/rainy/b_1.png") != read("all/rainy/b_2.png")).any()
+
+
+def test_names_that_are_no_text_are_made_rainy(folder):
+    scene("in/a.png")
+    odd = os.fsdecode(b"caf\xe9.png")
+    os.rename("in/a.png", f"in/{odd}")
+    summary = batch.synthesize_files(["in"], "out")
+    assert summary.complete and files("out") == [f"clean/{odd}", f"rainy/{odd}"]
+    assert json.loads(summary.to_json())["done"] == 1
 
 
 def test_synthesize_overwrites_only_if_asked(folder):

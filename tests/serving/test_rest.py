@@ -234,6 +234,12 @@ def test_tensors_that_are_wrong(client, images, message):
     assert message in refused(client, **body)
 
 
+def test_a_signature_that_is_no_text(client):
+    body = b'{"signature_name": "\\ud800", "instances": []}'
+    answer = client.post(PREDICT, content=body)
+    assert answer.status_code == 400 and "\\ud800" in answer.json()["error"]
+
+
 @pytest.mark.parametrize("body", [b"", b"{", b"\xff", b"[" * 100_000, b"[1]"])
 def test_bodies_that_are_no_json_object(client, body):
     answer = client.post(PREDICT, content=body)

@@ -224,10 +224,11 @@ def _make_rainy(output, seed, dark, add_weather, job, due, part) -> tuple[str, .
     clean = images.Picture(picture.pixels, icc=picture.icc)
     if job.target in due and not dark:
         _write(job.target, clean)  # as it is: also 16 bits
-    name = os.path.relpath(job.target, output).replace(os.sep, "/")
+    # bytes, because not all names are texts
+    name = os.fsencode(os.path.relpath(job.target, output).replace(os.sep, "/"))
     for copy, path in enumerate(job.others):
-        rng = np.random.default_rng([seed, copy, *name.encode()])
-        scene_rng = np.random.default_rng([seed, *name.encode()])
+        rng = np.random.default_rng([seed, copy, *name])
+        scene_rng = np.random.default_rng([seed, *name])
         part(copy, len(job.others))
         rainy, target = add_weather(images.to_float(clean.pixels), rng, scene_rng)
         if job.target in due and dark and copy == 0:

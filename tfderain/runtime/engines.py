@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from tfderain import errors, extras, presets
+from tfderain import errors, extras, files, presets
 
 # Key of what tfderain keeps inside LiteRT and ONNX files, as JSON.
 METADATA = "tfderain"
@@ -146,6 +146,10 @@ def _file(model, suffix, runtime):
             f"model{suffix}, which `tfderain export` makes of a model; "
             f'runtime="tensorflow" takes the others. Received: model={model}.'
         )
+    if reason := files.damage(path):
+        raise ValueError(
+            f"The model must be a whole file. Received: {path} ({reason})."
+        )
     return path
 
 
@@ -240,7 +244,8 @@ def _graph(model):
 def _saved_model(folder):
     import tensorflow as tf
 
-    loaded = tf.saved_model.load(os.fspath(folder))
+    with files.without_wildcards(folder) as name:
+        loaded = tf.saved_model.load(name)
     if "tensor" not in loaded.signatures:
         raise ValueError(
             "The SavedModel must have the signature `tensor`, as `tfderain export` "
