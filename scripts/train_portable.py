@@ -82,7 +82,7 @@ def pack(data, output, config, layout="auto", pattern=None, streaks=None, size=N
     from tfderain.training.material import Material, Source
 
     material = Material([Source(data, layout, pattern)], streaks)
-    kept, held_out = pairing.split_by_background(
+    kept, held_out = pipeline.split_by_background(
         pairing.find_pairs(data, layout, pattern),
         config.validation_fraction,
         config.seed,
@@ -209,6 +209,7 @@ def train(path, run_dir, config, workers=0):
             "Received: a recipe without pre-training."
         )
     sha256 = hashlib.sha256(pathlib.Path(path).read_bytes()).hexdigest()
+    run_folder.check_run(config, run_dir, {"data": sha256})
     run_dir = run_folder.prepare_run(config, run_dir, {"data": sha256})
     with np.load(path) as packed:
         count = len(packed["rainy"])

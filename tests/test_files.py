@@ -1,3 +1,6 @@
+import pathlib
+import zipfile
+
 import pytest
 
 from tfderain import files
@@ -33,3 +36,30 @@ def test_longer_names_where_two_are_equal():
     assert files.distinct(map(files.stem, names), names) == ["1", "2"]
     names = ["1.jpg", "1.png", "2.png"]
     assert files.distinct(map(files.stem, names), names) == names
+
+
+@pytest.mark.parametrize("name", ["plain", "run[1]", "a*b?c"])
+def test_a_folder_has_a_name_without_wildcards(name, tmp_path):
+    folder = tmp_path / name
+    folder.mkdir()
+    with files.without_wildcards(folder) as path:
+        assert not set(path) & set("*?[]")
+        pathlib.Path(path, "file").write_text("text")
+    assert (folder / "file").read_text() == "text"
+
+
+@pytest.mark.parametrize(
+    ("content", "part"),
+    [
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n", "git lfs pull"),
+        (b"", "empty"),
+        (b"PK\x03\x04 half of an archive", "beginning of one"),
+    ],
+)
+def test_damage_is_said(content, part, tmp_path):
+    path = tmp_path / "model.keras"
+    path.write_bytes(content)
+    assert part in files.damage(path)
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("config.json", "{}")
+    assert files.damage(path) == ""

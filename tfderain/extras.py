@@ -17,7 +17,7 @@ def require(*modules: str, extra: str) -> types.ModuleType:
 
     Args:
         modules: names as after `import`, e.g. `"sklearn.manifold"`.
-        extra: of tfderain, which installs them: `"analysis"`, `"onnx"` or `"serve"`.
+        extra: of tfderain, which installs them, such as `"analysis"` or `"onnx"`.
 
     Raises:
         ImportError: naming the extra, if one of them is missing or cannot be loaded.

@@ -1,9 +1,11 @@
-"""Files that appear whole or not at all, and names that tell them apart."""
+"""Files that appear whole or not at all, names that tell them apart, and damage."""
 
 import contextlib
 import os
 import pathlib
+import tempfile
 import uuid
+import zipfile
 from collections.abc import Iterable, Iterator
 
 
@@ -45,3 +47,36 @@ def distinct(names: Iterable[str], longer: Iterable[str]) -> list[str]:
     """
     names = list(names)
     return names if len(set(names)) == len(names) else list(longer)
+
+
+@contextlib.contextmanager
+def without_wildcards(folder: str | os.PathLike) -> Iterator[str]:
+    """Yields a path of a folder without `*?[]`, through a link if need be.
+
+    TensorFlow takes the names of checkpoints for patterns, and finds none of `run[1]`.
+    """
+    folder = os.path.abspath(folder)
+    if not set(folder) & set("*?[]"):
+        yield folder
+        return
+    with tempfile.TemporaryDirectory() as scratch:
+        link = os.path.join(scratch, "linked")
+        os.symlink(folder, link, target_is_directory=True)
+        yield link
+
+
+def damage(path: str | os.PathLike) -> str:
+    """Returns what is wrong with a file of weights at first sight; `""` if nothing is.
+
+    Args:
+        path: a file; with the suffix `.keras` one that must be a whole ZIP archive.
+    """
+    size = os.path.getsize(path)
+    with open(path, "rb") as file:
+        if file.read(40).startswith(b"version https://git-lfs"):
+            return "a pointer of Git LFS, not the file itself: `git lfs pull` gets it"
+    if not size:
+        return "the file is empty"
+    if pathlib.Path(path).suffix == ".keras" and not zipfile.is_zipfile(path):
+        return f"{size} bytes that are no Keras file, or the beginning of one"
+    return ""

@@ -6,7 +6,7 @@
 Writes a ZIP file of WebP pictures and `index.json`. Large pictures are cut to a window,
 so that pixels keep their scale; all are compressed at the best quality at which the
 file stays below the limit. The split into training and validation is by background,
-by `tfderain.data.pairs.split_by_background` of the files as they are. `unpack.py` is
+by `tfderain.data.splits.split_by_background` of the files as they are. `unpack.py` is
 the other end.
 """
 
@@ -26,9 +26,9 @@ from tfderain.data.pairs import (
     Pairs,
     find_images,
     find_pairs,
-    split_by_background,
 )
 from tfderain.data.pipeline import read_pair
+from tfderain.data.splits import split_by_background
 
 QUALITIES = (92, 90, 88, 86, 84, 82, 80, 78, 76, 74, 72, 70, 65, 60, 50, 40, 30)
 KEPT_SIDE = 256  # windows are no narrower, where pictures are not

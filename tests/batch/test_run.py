@@ -1,12 +1,14 @@
 """Files, folders and trees through a fake restorer that darkens what it is given."""
 
+import json
 import os
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from tfderain import batch
+from tfderain import batch, extras
+from tfderain.data.pairs import find_pairs
 
 
 class Darkener:
@@ -143,6 +145,53 @@ def test_compare_writes_both_side_by_side(folder):
         both = np.asarray(image)
     assert both.shape == (3, 10, 4)
     assert (both[:, :5, :3] == 200).all() and (both[:, 5:, :3] == 100).all()
+
+
+def test_what_compares_two_pictures_of_one_stem_has_two_names(folder):
+    for path in ("in/a.png", "in/a.jpg", "in/b.png"):
+        picture(path)
+    summary = batch.derain_files(["in"], "out", Darkener(), compare=True)
+    assert summary.done == 3 and not summary.failed
+    assert files("out") == [
+        "a.jpg",
+        "a.jpg.compare.png",
+        "a.png",
+        "a.png.compare.png",
+        "b.compare.png",
+        "b.png",
+    ]
+
+
+def test_formats_of_other_names_are_derained(folder):
+    for path in ("in/a.jfif", "in/b.jpe"):
+        picture(path, format="JPEG")
+    picture("in/c.ppm")
+    picture("in/d.avif")
+    summary = batch.derain_files(["in"], "out", Darkener())
+    assert summary.complete and summary.done == 4
+    assert files("out") == ["a.jfif", "b.jpe", "c.png", "d.png"]
+    with Image.open("out/a.jfif") as image:
+        assert image.format == "JPEG"
+
+
+def test_what_cannot_be_read_here_is_counted(folder, monkeypatch):
+    for path in ("in/a.png", "in/b.heic", "in/c.heic", "in/d.cr2"):
+        picture(path, format="PNG")
+    monkeypatch.setattr(extras, "installed", lambda *packages: False)
+    summary = batch.derain_files(["in"], "out", Darkener())
+    assert summary.done == 1 and not summary.failed and not summary.complete
+    first, *reasons = summary.table().splitlines()
+    assert first.startswith("1 derained, 0 skipped, 0 failed, 3 left out, ")
+    assert reasons[0].startswith("left out: 2, first in/b.heic: HEIC needs pillow-heif")
+    assert reasons[1].startswith("left out: 1, first in/d.cr2: camera RAW needs rawpy")
+    assert [path for path, _ in summary.as_dict()["left_out"]] == [
+        "in/b.heic",
+        "in/c.heic",
+        "in/d.cr2",
+    ]
+    os.remove("in/a.png")
+    with pytest.raises(ValueError, match="in, where HEIC needs.*; camera RAW needs"):
+        batch.derain_files(["in"], "out2", Darkener())
 
 
 def test_nothing_is_overwritten_unless_asked(folder):
@@ -348,6 +397,22 @@ def test_synthesize_keeps_pairs(folder):
     assert difference.mean() > 1, "rain brightens"
 
 
+def test_pairs_of_a_tree_are_read_again(folder):
+    scene("in/a.png")
+    scene("in/deep/b.png")
+    batch.synthesize_files(["in"], "one", recursive=True)
+    batch.synthesize_files(["in"], "two", recursive=True, copies=2)
+    assert len(find_pairs("one")) == 2
+    found = find_pairs("two")
+    two = zip(found.rainy, found.clean, strict=True)
+    assert [tuple(os.path.relpath(path, "two") for path in pair) for pair in two] == [
+        ("rainy/a_1.png", "clean/a.png"),
+        ("rainy/a_2.png", "clean/a.png"),
+        ("rainy/deep/b_1.png", "clean/deep/b.png"),
+        ("rainy/deep/b_2.png", "clean/deep/b.png"),
+    ]
+
+
 def test_synthesize_depends_on_seed_name_and_copy_alone(folder):
     for name in "ab":
         scene(f"in/{name}.png")
@@ -360,6 +425,15 @@ def test_synthesize_depends_on_seed_name_and_copy_alone(folder):
         assert (read(f"all/rainy/{name}") != read(f"other/rainy/{name}")).any()
     assert (read("all/rainy/a_1.png") != read("all/rainy/b_1.png")).any()
     assert (read("all/rainy/b_1.png") != read("all/rainy/b_2.png")).any()
+
+
+def test_names_that_are_no_text_are_made_rainy(folder):
+    scene("in/a.png")
+    odd = os.fsdecode(b"caf\xe9.png")
+    os.rename("in/a.png", f"in/{odd}")
+    summary = batch.synthesize_files(["in"], "out")
+    assert summary.complete and files("out") == [f"clean/{odd}", f"rainy/{odd}"]
+    assert json.loads(summary.to_json())["done"] == 1
 
 
 def test_synthesize_overwrites_only_if_asked(folder):

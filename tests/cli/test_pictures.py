@@ -1,5 +1,6 @@
 """Commands `derain` and `synthesize`, with a stand-in for the restorer."""
 
+import json
 from unittest import mock
 
 import numpy as np
@@ -64,6 +65,17 @@ def test_files_that_fail_give_exit_code_1(folder, run):
     error, summary = err
     assert error.startswith("error: ") and "b.png" in error
     assert summary.startswith("1 derained, 0 skipped, 1 failed, ")
+
+
+def test_pictures_that_are_left_out_give_exit_code_1(folder, run):
+    picture(folder / "in" / "a.png")
+    (folder / "in" / "b.psd").write_text("of another program")
+    code, _, err = run("derain", "in", "--out", "out", "--json", "numbers.json")
+    assert code == 1 and (folder / "out" / "a.png").exists()
+    assert err[0].startswith("1 derained, 0 skipped, 0 failed, 1 left out, ")
+    assert err[1].startswith("left out: 1, first in/b.psd: ")
+    numbers = json.loads((folder / "numbers.json").read_text())
+    assert numbers["left_out"] == [["in/b.psd", "tfderain does not read such files"]]
 
 
 def test_synthesize_makes_pairs_from_a_seed(folder, run):

@@ -46,6 +46,8 @@ def test_identify_by_names_and_count(tmp_path):
         ("rain200h", "rain/X2/norain-1x2.png", "norain/norain-1.png"),
         ("ddn", "rainy_image/901_14.jpg", "ground_truth/901.jpg"),
         ("spa", "real_world/7/7-2/7-2_40_5.png", "real_world_gt/7/7_40_5.png"),
+        ("spa", "rain/001.png", "gt/001gt.png"),
+        ("rain12", "input/001_in.png", "groundtruth/001_GT.png"),
         ("raindrop", "data/0_rain.png", "gt/0_clean.png"),
         ("gtrain", "A_0-0/A_0-0-Webcam-R-002.png", "A_0-0/A_0-0-Webcam-C-000.png"),
         ("gtav_nightrain", "Rainy/0001_03.png", "GT/0001.png"),

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from tfderain.data import pipeline
-from tfderain.data.pairs import backgrounds, thumbnails
+from tfderain.data.pairs import thumbnails
 
 HEIGHT, WIDTH, CROP = 24, 31, 8
 
@@ -87,6 +87,13 @@ def origins(patches):
         (["rain-2.png", "rain-10.png"], ["norain-2.png", "norain-10.png"]),
         (["rainy/rain-001.png"], ["norain-001.png"]),
         (["S_0-0/S_0-0-Webcam-R-002.png"], ["S_0-0/S_0-0-Webcam-C-000.png"]),
+        (
+            ["input/001_in.png", "input/2_in.png"],
+            ["groundtruth/001_GT.png", "groundtruth/2_GT.png"],
+        ),
+        (["rain/001.png"], ["gt/001gt.png"]),
+        (["rainy/9.png", "rainy/a/b/0.png"], ["clean/9.png", "clean/a/b/0.jpg"]),
+        (["rainy/a/0_1.png", "rainy/a/0_2.png"], ["clean/a/0.png"] * 2),
     ],
 )
 def test_layouts_are_recognised(tmp_path, rainy, clean):
@@ -103,6 +110,9 @@ def test_layouts_are_recognised(tmp_path, rainy, clean):
         ("screenrainy-*.png:norain-*.png", "screenrainy-1.png", "norain-1.png"),
         ("*/*/*-*_*_*:gt/{1}/{3}_{5}_{6}", "7/7-2/7-2_40_5.png", "gt/7/7_40_5.png"),
         ("*_*:*", "a_1.jpg", "a.png"),
+        ("in/**/*.png:gt/**/*.png", "in/a/b/c.png", "gt/a/b/c.png"),
+        ("in/**/*:gt/{2}", "in/a/b/c.png", "gt/c.png"),
+        ("**/*_in:**/*_gt", "c_in.png", "c_gt.png"),
     ],
 )
 def test_patterns(tmp_path, pattern, rainy, clean):
@@ -136,6 +146,21 @@ def test_allweather_holds_two_kinds_of_names(tmp_path):
         ("input/im_1_s80_a04.png", "gt/im_1_s80_a04.png"),
         ("input/snow_7.jpg", "gt/snow_7.jpg"),
     ]
+
+
+def test_equal_names_in_other_folders_are_no_pair(tmp_path):
+    touch(tmp_path, "rainy/a/0.png", "rainy/b/0.png", "clean/a/0.png", "clean/c/0.png")
+    with pytest.raises(ValueError, match=r"2 files \(clean/c/0.png, rainy/b/0.png\)"):
+        pipeline.find_pairs(tmp_path)
+
+
+def test_linked_folders_are_searched(tmp_path):
+    touch(tmp_path, "disk/x/0.png", "disk/y/0.png")
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "rainy").symlink_to(tmp_path / "disk" / "x")
+    (tmp_path / "data" / "clean").symlink_to(tmp_path / "disk" / "y")
+    found = pipeline.find_pairs(tmp_path / "data")
+    assert names(found.rainy, tmp_path / "data") == ["rainy/0.png"]
 
 
 def test_ambiguous_folders_are_refused(tmp_path):
@@ -238,45 +263,6 @@ def test_metadata_that_pillow_refuses_costs_no_pair(tmp_path):
     found = pipeline.find_pairs(tmp_path)
     assert pipeline.check(found) == [(6, 8)]
     assert thumbnails(found).shape == (1, 256)
-
-
-# Splitting
-
-
-@pytest.fixture
-def scenes(tmp_path):
-    """30 pairs that show 12 scenes; equal scenes differ by a little noise."""
-    rng = np.random.default_rng(0)
-    views = rng.integers(0, 200, (12, 16, 16, 3)).repeat(2, axis=1).repeat(3, axis=2)
-    for number in range(30):
-        clean = views[number % 12] + rng.integers(0, 9, views[0].shape)
-        save(tmp_path / f"clean/{number}.png", clean)
-        save(tmp_path / f"rainy/{number}.png", 255 - clean)
-    return pipeline.find_pairs(tmp_path)
-
-
-def test_backgrounds_are_grouped(scenes):
-    assert sorted(backgrounds(scenes)) == [list(range(i, 30, 12)) for i in range(12)]
-
-
-def test_split_keeps_backgrounds_apart(scenes):
-    shown = {path: number % 12 for number, path in enumerate(scenes.rainy)}
-    splits = [pipeline.split_by_background(scenes, 0.25, seed) for seed in (0, 0, 1)]
-    for training, validation in splits:
-        assert sorted(training.rainy + validation.rainy) == sorted(scenes.rainy)
-        assert 0 < len(validation) <= 0.25 * 30
-        sides = [
-            {shown[path] for path in side.rainy} for side in (training, validation)
-        ]
-        assert sides[0].isdisjoint(sides[1])
-    assert splits[0] == splits[1] != splits[2]
-
-
-def test_split_refuses_one_background(scenes):
-    with pytest.raises(ValueError, match="two different backgrounds"):
-        pipeline.split_by_background(scenes.subset([0, 12, 24]))
-    with pytest.raises(ValueError, match=r"Received: fraction=1\.5"):
-        pipeline.split_by_background(scenes, 1.5)
 
 
 # Training batches
@@ -423,21 +409,6 @@ def test_mixed_batches_are_a_function_of_seed_and_number(pairs):
     for rainy, clean in batches:  # pairs stay pairs
         np.testing.assert_allclose(rainy[..., 0] * 255, clean[..., 0] * 255 + 100)
         np.testing.assert_array_equal(rainy[..., 1:], clean[..., 1:])
-
-
-def test_a_background_of_two_sets_goes_to_one_side(tmp_path):
-    for number in range(6):
-        image = np.random.default_rng(number).integers(0, 256, (16, 16, 3))
-        for folder in ("a", "b"):  # the same scenes in both sets
-            for side in ("rainy", "clean"):
-                save(tmp_path / folder / side / f"{number}.png", image)
-    parts = tuple(pipeline.find_pairs(tmp_path / folder) for folder in ("a", "b"))
-    mixed = pipeline.Mixture(parts, (1, 3))
-    training, validation = pipeline.split_by_background(mixed, 0.34, seed=1)
-    assert (len(training), len(validation)) == (8, 4)
-    names_of = [{os.path.basename(p) for p in part.clean} for part in training.parts]
-    assert names_of[0] == names_of[1] and len(names_of[0]) == 4
-    assert training.shares == validation.shares == (0.25, 0.75)
 
 
 def test_mixtures_that_do_not_fit_are_refused(pairs):

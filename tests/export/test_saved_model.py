@@ -51,6 +51,16 @@ def test_signatures_have_the_names_that_clients_know(saved_model):
     assert list(signatures["tensor"].structured_outputs) == ["derained"]
 
 
+def test_names_may_have_what_tensorflow_takes_for_patterns(model, tmp_path):
+    written = export.to_saved_model(model, tmp_path / "run[1]" / "1", ((8, 8),))
+    assert written.path == tmp_path / "run[1]" / "1"
+    rainy = export.random_image((8, 8))[0]
+    expected = model(rainy[None])[0]
+    for folder in (written.path, written.path.parent):
+        derained = runtime.Restorer(folder, "tensorflow").derain(rainy)
+        assert np.abs(derained - expected).max() < TOLERANCE
+
+
 def picture(size, format="PNG", seed=0):
     """Pixels and the bytes of an image file."""
     pixels = np.random.default_rng(seed).integers(0, 256, (*size, 3), dtype=np.uint8)

@@ -5,7 +5,7 @@ import os
 import numpy as np
 import pytest
 
-from tfderain import images
+from tfderain import extras, images
 
 
 def touch(folder, *names):
@@ -32,7 +32,33 @@ def test_hidden_folders_and_the_one_left_out_are_not_searched(tmp_path):
         found = names(tmp_path, recursive=True, leave_out=tmp_path / out)
         assert found == ["a/1.png"]
     found = names(tmp_path, recursive=True, leave_out=tmp_path / "missing")
-    assert found == ["a/1.png", "out/3.png", "out/a/4.png"]
+    linked = ["link/3.png", "link/a/4.png"]
+    assert found == ["a/1.png", *linked, "out/3.png", "out/a/4.png"]
+
+
+def test_everything_that_can_be_read_is_found(tmp_path, monkeypatch):
+    known = ["a.jfif", "b.jpe", "c.ppm", "d.avif", "e.HEIC", "f.NEF", "g.dib"]
+    touch(tmp_path, *known, "h.jxl", "i.mp4")
+    assert names(tmp_path) == known
+    missed = []
+    assert names(tmp_path, missed=missed) == known
+    assert missed == [(str(tmp_path / "h.jxl"), "tfderain does not read such files")]
+    monkeypatch.setattr(extras, "installed", lambda *packages: False)
+    missed = []
+    assert names(tmp_path, missed=missed) == [*known[:4], "g.dib"]
+    assert [path[-6:] for path, _ in missed] == ["e.HEIC", "/f.NEF", "/h.jxl"]
+    assert "pillow-heif" in missed[0][1] and "rawpy" in missed[1][1]
+
+
+def test_links_are_followed_and_loops_stop(tmp_path):
+    touch(tmp_path, "data/a/1.png", "elsewhere/deep/2.png")
+    (tmp_path / "data" / "rainy").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "data" / "a" / "up").symlink_to(tmp_path / "data")
+    (tmp_path / "elsewhere" / "self").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "data" / "lost").symlink_to(tmp_path / "nowhere")
+    found = names(tmp_path / "data", recursive=True)
+    assert found == ["a/1.png", "rainy/deep/2.png"]
+    assert names(tmp_path / "data" / "rainy", recursive=True) == ["deep/2.png"]
 
 
 def test_names_with_equal_numbers_have_one_order(tmp_path):
@@ -64,6 +90,13 @@ def test_a_folder_that_cannot_be_read(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "scandir", refuse)
     with pytest.raises(ValueError, match="readable. Received: .*locked .Permission"):
         images.find_images(tmp_path, recursive=True)
+    touch(tmp_path, "open/2.png")
+    missed = []
+    assert names(tmp_path, recursive=True, missed=missed) == ["open/2.png"]
+    ((path, reason),) = missed
+    assert path.endswith("locked") and "Permission denied" in reason
+    with pytest.raises(ValueError, match="Every folder must be readable"):
+        images.find_images(tmp_path / "locked", missed=[])
 
 
 def test_pixels_of_any_picture_as_rgb(tmp_path):

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from helpers import images
 
-from tfderain import models
+from tfderain import models, presets, runtime
 
 FILE = pathlib.Path(__file__).parents[2] / "savedmodels" / "menet" / "model.keras"
 
@@ -37,7 +37,7 @@ def test_registered_names_count_not_modules():
 def test_names_of_the_networks_need_no_keras():
     code = """
 import sys
-from tfderain import models
+from tfderain import models, presets, runtime
 from tfderain.training import recipes
 assert "menet" in models.MODELS and set(models.PRESETS) <= set(models.MODELS)
 assert {config.model for config in recipes.RECIPES.values()} <= set(models.MODELS)
@@ -67,3 +67,23 @@ def test_every_name_stands_for_a_derainer():
     assert "unet" not in models.MODELS
     with pytest.raises(KeyError):
         models.MODELS["unet"]
+
+
+@pytest.mark.parametrize(
+    ("content", "part"),
+    [(b"version https://git-lfs.github.com/spec/v1\n", "git lfs pull"), (None, "half")],
+)
+def test_damaged_files_are_named_for_what_they_are(content, part, tmp_path):
+    preset = presets.folder("menet")
+    for name, load in (
+        ("model.keras", models.load),
+        ("model.tflite", lambda path: runtime.Restorer(path, "litert")),
+    ):
+        whole = (preset / name).read_bytes()
+        path = tmp_path / name
+        path.write_bytes(content or whole[: len(whole) // 2])
+        with pytest.raises(ValueError, match=r"must be a .*file") as caught:
+            load(path)
+        assert str(path) in str(caught.value) and "not found" not in str(caught.value)
+        if content:
+            assert part in str(caught.value)

@@ -12,8 +12,8 @@ from tfderain.data.pairs import (
     Pairs,
     find_images,
     find_pairs,
-    split_by_background,
 )
+from tfderain.data.splits import split_by_background
 
 pack, unpack = script("pack"), script("unpack")
 

@@ -2,6 +2,8 @@
 
 import concurrent.futures
 import pathlib
+import threading
+import time
 
 import grpc
 import helpers
@@ -241,6 +243,33 @@ def test_a_full_queue_deadlines_and_clients_that_cancel(monkeypatch):
         assert working.result().model_spec.name == "slow"
         stub.Predict(made, timeout=60)
         assert server.stop()
+
+
+def test_slow_uploads_hold_nobody_up(monkeypatch):
+    release = threading.Event()
+
+    def never():
+        release.wait(60)
+        yield from ()
+
+    predict = "/tensorflow.serving.PredictionService/Predict"
+    made = request("slow", rainy_bytes=[encode(photo(3, 3))])
+    with (
+        slow_server(monkeypatch, queue=1, grpc_port=0, timeout=3) as (server, _, _),
+        grpc.insecure_channel(server.grpc_address) as slow,
+        # A connection of its own, as another client has.
+        grpc.insecure_channel(
+            server.grpc_address, [("grpc.use_local_subchannel_pool", 1)]
+        ) as channel,
+    ):
+        # Requests whose headers come, and no message: more than there are places.
+        calls = [slow.stream_unary(predict).future(never()) for _ in range(20)]
+        time.sleep(0.5)
+        stub = prediction_service_pb2_grpc.PredictionServiceStub(channel)
+        assert stub.Predict(made, timeout=30).model_spec.name == "slow"
+        # After `timeout` and as long again their connection is closed.
+        assert calls[0].exception(30).code() is grpc.StatusCode.UNAVAILABLE
+        release.set()
 
 
 def test_a_port_that_is_taken_is_an_error(server):

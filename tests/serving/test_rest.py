@@ -1,7 +1,9 @@
 """REST as TensorFlow Serving has it: a real server, on a free port of this machine."""
 
+import asyncio
 import base64
 import concurrent.futures
+import contextlib
 import io
 import json
 import pathlib
@@ -16,7 +18,8 @@ from PIL import Image
 from serving_clients import PREDICT, b64, encode, photo, predict, slow_server, unb64
 
 from tfderain import runtime, serving
-from tfderain.serving import json_tensors, signatures
+from tfderain.serving import json_tensors, signatures, uploads
+from tfderain.serving.refusal import Refusal
 
 ROOT = pathlib.Path(__file__).parents[2]
 PRESET = ROOT / "savedmodels" / "menet"
@@ -247,6 +250,12 @@ def test_tensors_that_are_wrong(client, images, message):
     assert message in refused(client, **body)
 
 
+def test_a_signature_that_is_no_text(client):
+    body = b'{"signature_name": "\\ud800", "instances": []}'
+    answer = client.post(PREDICT, content=body)
+    assert answer.status_code == 400 and "\\ud800" in answer.json()["error"]
+
+
 @pytest.mark.parametrize("body", [b"", b"{", b"\xff", b"[" * 100_000, b"[1]"])
 def test_bodies_that_are_no_json_object(client, body):
     answer = client.post(PREDICT, content=body)
@@ -387,6 +396,94 @@ def test_a_body_that_does_not_arrive(monkeypatch):
             connection.sendall(f"{head}Content-Length: 9\r\n\r\n".encode())
             assert connection.recv(1000).startswith(b"HTTP/1.1 408")
         assert client.get("/healthz").status_code == 200
+
+
+HEAD = b"POST /v1/models/slow:predict HTTP/1.1\r\nHost: h\r\nContent-Length: 99\r\n\r\n"
+
+
+def slow_clients(server, count):
+    """Connections whose requests never arrive."""
+    host, port = server.rest_address.removeprefix("http://").split(":")
+    for _ in range(count):
+        connection = socket.create_connection((host, int(port)), timeout=30)
+        connection.sendall(HEAD + b"{")
+        yield connection
+
+
+def test_slow_uploads_hold_nobody_up(monkeypatch):
+    monkeypatch.setattr(uploads, "PATIENCE", 0.05)
+    with (
+        contextlib.ExitStack() as stack,
+        slow_server(monkeypatch, queue=3) as (server, _, client),
+    ):
+        # As many as may be open, and more.
+        slow = [stack.enter_context(one) for one in slow_clients(server, 24)]
+        body = {"instances": [b64(encode(photo(3, 3)))]}
+        for _ in range(3):
+            time.sleep(0.1)
+            assert client.post("/v1/models/slow:predict", json=body).status_code == 200
+        assert slow[0].recv(1000).startswith((b"HTTP/1.1 408", b"HTTP/1.1 503"))
+        for connection in slow:
+            connection.close()
+        assert server.stop()  # and they do not count as requests that are here
+
+
+def test_a_burst_is_refused_rather_than_cut_off(monkeypatch):
+    with slow_server(monkeypatch, queue=1) as (server, _, client):
+        slow = list(slow_clients(server, 2))
+        wait_for(lambda: server.service._present == 2)
+        full = client.post("/v1/models/slow:predict", content=b"{}")
+        assert full.status_code == 503 and "2 requests are arriving" in full.text
+        for connection in slow:
+            connection.sendall(b" " * 97 + b"}")
+            assert connection.recv(1000).startswith(b"HTTP/1.1 400")
+            connection.close()
+
+
+class Request:
+    """What `Uploads` needs of a request; its body comes from a queue."""
+
+    def __init__(self, host):
+        self.client = type("Client", (), {"host": host})
+        self.headers = {}
+        self.parts = asyncio.Queue()
+
+    async def stream(self):
+        while part := await self.parts.get():
+            yield part
+
+
+def test_the_slowest_of_the_busiest_client_gives_way(monkeypatch):
+    monkeypatch.setattr(uploads, "PATIENCE", 0.0)
+
+    async def answer(arriving, request):
+        try:
+            return await arriving.receive(request)
+        except Refusal as error:
+            return error.http
+
+    async def run():
+        arriving = uploads.Uploads(4, 100, 60)
+        requests = [Request(host) for host in ("a", "b", "b", "b", "c")]
+        tasks = []
+        for request, size in zip(requests, (0, 9, 2, 9, 1), strict=True):
+            tasks.append(asyncio.create_task(answer(arriving, request)))
+            if size:
+                request.parts.put_nowait(b"x" * size)
+            await asyncio.sleep(0.01)
+        for request in requests:
+            request.parts.put_nowait(b"")
+        return await asyncio.gather(*tasks)
+
+    # a is slower, and alone; b has most, and its second is the slowest of them
+    assert asyncio.run(run()) == [b"", b"x" * 9, 408, b"x" * 9, b"x"]
+
+
+def test_an_upload_has_a_time_of_its_own(monkeypatch):
+    with slow_server(monkeypatch, upload_timeout=0.1) as (server, _, client):
+        (slow,) = slow_clients(server, 1)
+        with slow:
+            assert slow.recv(1000).startswith(b"HTTP/1.1 408")
 
 
 def test_a_network_that_breaks_down_costs_its_request_only(monkeypatch, caplog):

@@ -149,13 +149,18 @@ def test_options_become_settings(monkeypatch, capsys, tmp_path):
     (tmp_path / "index.html").touch()
     assert console.run(cli.app, ["serve", "--ui-dir", str(tmp_path)]) == 0
     assert seen[2][1] == serving.Settings(
-        workers=1, max_bytes=128_000_000, timeout=600, ui=tmp_path
+        workers=1,
+        max_bytes=128_000_000,
+        timeout=600,
+        ui=tmp_path,
+        upload_timeout=300,
     )
     options = ["--ui", "--workers", "2", "--max-mb", "5", "--timeout", "7"]
+    options += ["--upload-timeout", "9"]
     monkeypatch.setattr(serving, "PAGE", tmp_path)
     assert console.run(cli.app, ["serve", *options]) == 0
     assert seen[3][1] == serving.Settings(
-        workers=2, max_bytes=5_000_000, timeout=7, ui=tmp_path
+        workers=2, max_bytes=5_000_000, timeout=7, ui=tmp_path, upload_timeout=9
     )
     monkeypatch.setattr(serving, "serve", lambda *asked: False)
     assert console.run(cli.app, ["serve"]) == 1
@@ -174,7 +179,10 @@ def test_ipv6_addresses_have_brackets(monkeypatch):
 
 
 def test_settings_that_cannot_be():
-    for wrong in ({"queue": 0}, {"workers": 0}, {"timeout": 0}, {"grace": -1}):
+    for name in ("queue", "workers", "timeout", "upload_timeout"):
+        with pytest.raises(ValueError, match="must be positive"):
+            serving.Settings(**{name: 0})
+    for wrong in ({"grace": -1},):
         with pytest.raises(ValueError, match="must be positive"):
             serving.Settings(**wrong)
 

@@ -25,7 +25,7 @@ from short_runs import (
 
 from tfderain import models, training
 from tfderain.data import pairs as pairing
-from tfderain.data import pipeline
+from tfderain.data import pipeline, splits
 from tfderain.training import Source, loop, mixing, recipes
 from tfderain.training.material import modernised
 
@@ -66,7 +66,7 @@ def test_best_weights_score_what_the_history_says(run, data):
     model = models.load(run_dir)
     assert not model.compiled
     assert model.dtype_policy.name == "float32"
-    _, held_out = pairing.split_by_background(
+    _, held_out = splits.split_by_background(
         pairing.find_mixture(data.sources), config.validation_fraction, config.seed
     )
     pools = {"streaks": np.load(run_dir / "pool.npy")}
@@ -121,6 +121,9 @@ def test_several_folders_are_mixed(data, tmp_path, monkeypatch):
         {"folder": folder, "layout": "auto", "pattern": None, "weight": weight}
         for folder, weight in zip(folders, (2.0, 1.0), strict=True)
     ]
+    (run_dir / "state.json").write_text(  # as after an epoch
+        json.dumps({"epoch": 1, "checkpoint": "a", "best": "b", "best_score": 1.0})
+    )
     with pytest.raises(ValueError, match=r"'weight': 1.0.*was .*'weight': 2.0"):
         training.train(config, run_dir, weighted(1, 1), verbose=0)
 

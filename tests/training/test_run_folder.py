@@ -1,4 +1,4 @@
-"""Run folders: the commit they record, averaged weights, and a history cut back."""
+"""Run folders: the commit they record, and averaged weights."""
 
 import subprocess
 
@@ -26,21 +26,6 @@ def test_averaged_weights_come_and_go():
     # weights below 1 stays below 1e-7.
     np.testing.assert_allclose(inside, first - 1.5e-3, atol=2e-7)
     np.testing.assert_array_equal(kernel.numpy(), trained)
-
-
-def test_history_is_cut_back_to_whole_epochs(tmp_path):
-    path = tmp_path / "history.csv"
-    run_folder.append_history(path, {"loss": 0.5, "epoch": 0})
-    run_folder.append_history(path, {"epoch": 1, "loss": 0.4})
-    with path.open("a") as file:
-        file.write("2,0")  # an epoch that was never saved
-    run_folder.truncate_history(path, 2)
-    assert path.read_text().split() == ["epoch,loss", "0,0.5", "1,0.4"]
-    path.write_text("epoch,loss\n0,0.5\n1")  # killed while writing a row
-    run_folder.truncate_history(path, 2)
-    assert path.read_text().split() == ["epoch,loss", "0,0.5"]
-    run_folder.truncate_history(path, 0)
-    assert not path.exists()
 
 
 def commit(folder):

@@ -19,7 +19,7 @@ from short_runs import (
 )
 
 from tfderain import models, training
-from tfderain.training import ablations, loop, run_folder, strategies
+from tfderain.training import ablations, history, loop, run_folder, strategies
 
 TINY = [
     "model_config.stem=4",
@@ -179,19 +179,19 @@ def test_plateau_divides_the_rate_and_survives_an_interruption(tmp_path):
                 kept = 0.5 if model is None else float(model.optimizer.learning_rate)
                 model = training.compile_model(training.build_model(config), config, 1)
                 model.optimizer.learning_rate = kept
-                callback = run_folder.Plateau(history, patience=3)
+                callback = run_folder.Plateau(path, patience=3)
                 callback.set_model(model)
                 callback.on_train_begin()
             callback.on_epoch_end(epoch, {"loss": loss})
-            run_folder.append_history(history, {"epoch": epoch, "loss": loss})
+            history.append(path, {"epoch": epoch, "loss": loss})
             found.append(float(model.optimizer.learning_rate))
         return found
 
-    history = tmp_path / "whole.csv"
+    path = tmp_path / "whole.csv"
     whole = rates({0})
     # lowered after epoch 4 (three without gain), and after epoch 9 again; float32
     np.testing.assert_allclose(whole, [0.5] * 4 + [0.05] * 5 + [0.005], rtol=1e-6)
-    history = tmp_path / "resumed.csv"
+    path = tmp_path / "resumed.csv"
     assert rates({0, 3, 8}) == whole
 
 

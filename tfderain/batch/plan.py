@@ -8,12 +8,13 @@ for job in plan.plan(["photos"], "derained", recursive=True, format="png"):
 ```
 """
 
+import collections
 import dataclasses
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from tfderain import images
+from tfderain import files, images
 
 FORMATS = ("png", "jpg", "webp")
 
@@ -47,6 +48,7 @@ def plan(
     recursive: bool = False,
     format: str | None = None,
     compare: bool = False,
+    missed: list[tuple[str, str]] | None = None,
 ) -> list[Job]:
     """Decides which file becomes which, without reading or writing pictures.
 
@@ -54,6 +56,10 @@ def plan(
     or ends with a slash. Several files, and folders, go into the folder `output` under
     their own names. In folders, hidden files and files without the extension of a
     picture are left out, and so is `output` itself.
+
+    Args:
+        missed: list that gets `(path, reason)` of what lies in the folders and cannot
+            be read, see `images.find_images`.
 
     Returns:
         One `Job` for each picture, those of a folder in the natural order of their
@@ -64,6 +70,7 @@ def plan(
             suit the inputs, the format is unknown, or an output is one of the inputs.
     """
     inputs, output = _checked_inputs(inputs), os.fspath(output)
+    missed = [] if missed is None else missed
     _check_format(format)
     if len(inputs) == 1 and not os.path.isdir(inputs[0]) and not _is_folder(output):
         found = [(inputs[0], _single_target(inputs[0], output, format))]
@@ -71,13 +78,14 @@ def plan(
         _check_folder(output)
         found = [
             (path, os.path.join(output, _rename(name, format)))
-            for path, name in _find(inputs, output, recursive)
+            for path, name in _find(inputs, output, recursive, missed)
         ]
-    return _checked(
-        [Job(path, name, _compare(name, compare)) for path, name in found],
-        inputs,
-        recursive,
-    )
+    compared = _compared([name for _, name in found]) if compare else None
+    jobs = [
+        Job(path, name, (compared[number],) if compared else ())
+        for number, (path, name) in enumerate(found)
+    ]
+    return _checked(jobs, inputs, recursive, missed)
 
 
 def plan_pairs(
@@ -86,6 +94,7 @@ def plan_pairs(
     *,
     recursive: bool = False,
     copies: int = 1,
+    missed: list[tuple[str, str]] | None = None,
 ) -> list[Job]:
     """Decides on pairs `output/clean/NAME.png` and `output/rainy/NAME.png`.
 
@@ -96,17 +105,18 @@ def plan_pairs(
         ValueError: as `plan`, and if `copies` is not positive.
     """
     inputs, output = _checked_inputs(inputs), os.fspath(output)
+    missed = [] if missed is None else missed
     _check_folder(output)
     if copies < 1:
         raise ValueError(f"`copies` must be positive. Received: copies={copies}.")
     endings = ("",) if copies == 1 else [f"_{copy + 1}" for copy in range(copies)]
     jobs = []
-    for path, name in _find(inputs, output, recursive):
+    for path, name in _find(inputs, output, recursive, missed):
         stem = os.path.splitext(name)[0]
         rainy = (os.path.join(output, "rainy", f"{stem}{end}.png") for end in endings)
         clean = os.path.join(output, "clean", f"{stem}.png")
         jobs.append(Job(path, clean, tuple(rainy)))
-    return _checked(jobs, inputs, recursive)
+    return _checked(jobs, inputs, recursive, missed)
 
 
 def _checked_inputs(inputs):
@@ -117,23 +127,25 @@ def _checked_inputs(inputs):
     return inputs
 
 
-def _checked(jobs, inputs, recursive):
+def _checked(jobs, inputs, recursive, missed):
     if not jobs:
+        left = dict.fromkeys(reason for _, reason in missed)
         raise ValueError(
-            f"There must be pictures ({', '.join(images.EXTENSIONS)}) in the inputs"
+            f"There must be pictures ({', '.join(images.FORMATS)}, ...) in the inputs"
             f"{'' if recursive else '; --recursive also looks into subfolders'}. "
-            f"Received: {', '.join(inputs) or 'no input'}."
+            f"Received: {', '.join(inputs) or 'no input'}"
+            f"{', where ' if left else ''}{'; '.join(left)}."
         )
     _check_not_an_input(jobs)
     return _mark_collisions(jobs)
 
 
-def _find(inputs, output, recursive) -> Iterator[tuple[str, str]]:
+def _find(inputs, output, recursive, missed) -> Iterator[tuple[str, str]]:
     """Yields the path of each picture and its path below the output folder."""
     seen = set()
     for given in inputs:
         if os.path.isdir(given):
-            paths = images.find_images(given, recursive, leave_out=output)
+            paths = images.find_images(given, recursive, output, missed)
             walk = [(path, os.path.relpath(path, given)) for path in paths]
         else:
             walk = [(given, os.path.basename(given))]
@@ -159,8 +171,14 @@ def _rename(name, format):
     return f"{os.path.splitext(name)[0]}.{format or 'png'}"
 
 
-def _compare(target, wanted):
-    return (f"{os.path.splitext(target)[0]}.compare.png",) if wanted else ()
+def _compared(targets):
+    """Names of the pictures side by side: by the whole name where stems are equal."""
+    stems = [files.stem(target) for target in targets]
+    several = collections.Counter(map(os.path.normcase, stems))
+    return [
+        f"{target if several[os.path.normcase(stem)] > 1 else stem}.compare.png"
+        for target, stem in zip(targets, stems, strict=True)
+    ]
 
 
 def _check_format(format):
@@ -189,7 +207,7 @@ def _single_target(source, output, format):
             f"slash ({output}{os.sep} would make {os.path.join(output, name)}). "
             f"Received: output={output}."
         )
-    if format and suffix != f".{format}" and (format, suffix) != ("jpg", ".jpeg"):
+    if format and images.FORMATS[suffix] != images.FORMATS[f".{format}"]:
         raise ValueError(
             "`format` must agree with the ending of the output. "
             f"Received: format={format}, output={output}."

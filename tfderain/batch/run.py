@@ -12,6 +12,7 @@ picture is written under a temporary name and moved into place. Importing this m
 loads neither TensorFlow nor LiteRT.
 """
 
+import collections
 import contextlib
 import functools
 import os
@@ -38,6 +39,8 @@ class Summary(reports.Report):
         done, skipped: int, numbers of pictures.
         failed: list of (path, message).
         notes: dict, what could not be kept -> number of pictures.
+        left_out: list of (path, reason): pictures in the folders that cannot be read
+            here, and folders.
         seconds: float, wall time including the loading of the model.
     """
 
@@ -46,13 +49,28 @@ class Summary(reports.Report):
     skipped: int = 0
     failed: list[tuple[str, str]] = field(default_factory=list)
     notes: dict[str, int] = field(default_factory=dict)
+    left_out: list[tuple[str, str]] = field(default_factory=list)
     seconds: float = 0.0
 
+    @property
+    def complete(self) -> bool:
+        """Whether no picture failed or was left out."""
+        return not self.failed and not self.left_out
+
     def table(self) -> str:
-        """Returns the one line that the command prints."""
-        return (
-            f"{self.done} {self.word}, {self.skipped} skipped, "
-            f"{len(self.failed)} failed, {self.seconds:.1f} s"
+        """Returns the line that the command prints, and one for each reason."""
+        left = f"{len(self.left_out)} left out, " if self.left_out else ""
+        reasons = collections.Counter(reason for _, reason in self.left_out)
+        first = {reason: path for path, reason in reversed(self.left_out)}
+        return "\n".join(
+            (
+                f"{self.done} {self.word}, {self.skipped} skipped, "
+                f"{len(self.failed)} failed, {left}{self.seconds:.1f} s",
+                *(
+                    f"left out: {count}, first {first[reason]}: {reason}"
+                    for reason, count in reasons.items()
+                ),
+            )
         )
 
 
@@ -102,8 +120,14 @@ def derain_files(
             "Existing outputs are either skipped or overwritten. Received: "
             "skip_existing=True, overwrite=True."
         )
+    summary = Summary()
     planned = plan.plan(
-        inputs, output, recursive=recursive, format=format, compare=compare
+        inputs,
+        output,
+        recursive=recursive,
+        format=format,
+        compare=compare,
+        missed=summary.left_out,
     )
 
     def prepare():
@@ -111,7 +135,7 @@ def derain_files(
 
     work = functools.partial(_derain, max_pixels)
     existing = _Existing(skip_existing, overwrite)
-    return _run(planned, prepare, work, Summary(), existing, progress, say)
+    return _run(planned, prepare, work, summary, existing, progress, say)
 
 
 def synthesize_files(
@@ -157,7 +181,10 @@ def synthesize_files(
             f"`kind` must be one of {', '.join(kinds)} and `seed` not negative. "
             f"Received: kind={kind}, seed={seed}."
         )
-    planned = plan.plan_pairs(inputs, output, recursive=recursive, copies=copies)
+    summary = Summary("made rainy")
+    planned = plan.plan_pairs(
+        inputs, output, recursive=recursive, copies=copies, missed=summary.left_out
+    )
 
     def prepare():
         pool = None
@@ -172,7 +199,7 @@ def synthesize_files(
 
     work = functools.partial(_make_rainy, os.fspath(output), seed, kind == "night")
     existing = _Existing(overwrite=overwrite)
-    return _run(planned, prepare, work, Summary("made rainy"), existing, progress, say)
+    return _run(planned, prepare, work, summary, existing, progress, say)
 
 
 def _derain(max_pixels, restorer, job, due, part) -> tuple[str, ...]:
@@ -197,10 +224,11 @@ def _make_rainy(output, seed, dark, add_weather, job, due, part) -> tuple[str, .
     clean = images.Picture(picture.pixels, icc=picture.icc)
     if job.target in due and not dark:
         _write(job.target, clean)  # as it is: also 16 bits
-    name = os.path.relpath(job.target, output).replace(os.sep, "/")
+    # bytes, because not all names are texts
+    name = os.fsencode(os.path.relpath(job.target, output).replace(os.sep, "/"))
     for copy, path in enumerate(job.others):
-        rng = np.random.default_rng([seed, copy, *name.encode()])
-        scene_rng = np.random.default_rng([seed, *name.encode()])
+        rng = np.random.default_rng([seed, copy, *name])
+        scene_rng = np.random.default_rng([seed, *name])
         part(copy, len(job.others))
         rainy, target = add_weather(images.to_float(clean.pixels), rng, scene_rng)
         if job.target in due and dark and copy == 0:

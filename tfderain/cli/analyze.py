@@ -77,9 +77,11 @@ def improvement(
     from tfderain.evaluation import comparison
 
     found = comparison.improvements(comparison.read(files))
-    show(found, json)
-    if out:
-        analysis.improvement_bars(found, options.make_folder(out))
+    try:
+        if out:
+            analysis.improvement_bars(found, options.make_folder(out))
+    finally:
+        show(found, json)
 
 
 @app.command(short_help="Improvement in rain and in background: mIoR, mIoB.")
@@ -273,9 +275,11 @@ def naturalness(
     with console.Progress("naturalness") as progress:
         both = dict(zip(names, restorers, strict=True))
         result = niqe.compare(both, files, pristine, progress, rows)
-    show(result, json)
-    if out and rows is not None:
-        images.before_after(rows, options.make_folder(out))
+    try:
+        if out and rows is not None:
+            images.before_after(rows, options.make_folder(out))
+    finally:
+        show(result, json)
 
 
 def clean_images(folder: Path, layout: str | None):
@@ -332,7 +336,9 @@ def relations(
     loaded = networks.load(model)
     with console.Progress("relations") as progress:
         result = relating.relate(loaded, sets, images, seed, umap, progress)
-    show(result, json)
-    out.mkdir(parents=True, exist_ok=True)
-    result.draw(out)
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        result.draw(out)
+    finally:
+        show(result, json)
     print(out)

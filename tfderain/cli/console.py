@@ -10,6 +10,7 @@ with Progress("derain") as progress:
 rich loads when a bar is really drawn.
 """
 
+import contextlib
 import os
 import sys
 import threading
@@ -33,6 +34,53 @@ SHOWN: Any = typer.BadParameter.__mro__[2]
 
 class Failure(Exception):
     """Ends a command with one line and exit code 1."""
+
+
+class Tolerant:
+    """A text stream that never raises: what cannot be shown must not stop the work.
+
+    Characters that the stream does not know are written as `\\x..`, `\\u....`; after an
+    error, such as a closed pipe or a full disk, text is dropped.
+
+    Args:
+        stream: text file, or `None` as `sys.stderr` is in a process without one.
+
+    Attributes:
+        error: the first error, or `None`.
+    """
+
+    def __init__(self, stream: TextIO | None):
+        self.stream = stream
+        self.error: Exception | None = None
+
+    def write(self, text: str) -> int:
+        if self.stream and not self.error:
+            self._try(self.stream.write, self._known(text))
+        return len(text)
+
+    def flush(self):
+        if self.stream and not self.error:
+            self._try(self.stream.flush)
+
+    def isatty(self) -> bool:
+        return bool(self.stream) and bool(self._try(self.stream.isatty))
+
+    def __getattr__(self, name):
+        return getattr(self.stream, name)
+
+    def _known(self, text):
+        encoding = getattr(self.stream, "encoding", None) or "utf-8"
+        try:
+            text.encode(encoding)
+            return text
+        except UnicodeEncodeError:
+            return text.encode(encoding, "backslashreplace").decode(encoding)
+
+    def _try(self, function, *arguments):
+        try:
+            return function(*arguments)
+        except (OSError, ValueError) as error:  # ValueError: the file is closed
+            self.error = error
 
 
 class Progress:
@@ -59,7 +107,7 @@ class Progress:
         every: float = EVERY,
     ):
         self.label = label
-        self.stream = stream or sys.stderr
+        self.stream: Any = stream or Tolerant(sys.stderr)
         self.every = every
         self.counts: tuple[Any, Any] = (0, None)
         self.started = self.spoken = time.monotonic()
@@ -146,8 +194,23 @@ def run(app: typer.Typer, arguments: list[str]) -> int:
     """Runs a command and returns its exit code; every error is one line on stderr.
 
     Exit code 2 is for bad usage (`ValueError` too), 1 for other failures, 130 for
-    Ctrl-C. The environment variable `TFDERAIN_DEBUG` adds the traceback.
+    Ctrl-C. The environment variable `TFDERAIN_DEBUG` adds the traceback. A closed
+    stdout or stderr stops nothing.
     """
+    out, err = Tolerant(sys.stdout), Tolerant(sys.stderr)
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        code = _run(app, arguments)
+        out.flush()
+        # Nobody reads a pipe that is closed; any other loss is one.
+        if out.error and not isinstance(out.error, BrokenPipeError):
+            reason = errors.reason(out.error)
+            lost = f"error: stdout takes no more text ({reason}); files are whole"
+            code = code or _stop(lost, 1)
+        err.flush()
+    return code
+
+
+def _run(app, arguments):
     try:
         command = typer.main.get_command(app)
         arguments = arguments or ["--help"]
@@ -175,3 +238,26 @@ def _stop(message, code):
         traceback.print_exc()
     print(errors.one_line(message), file=sys.stderr)
     return code
+
+
+def open_streams():
+    """Gives a process that was started without stdin, stdout or stderr empty ones.
+
+    Else the first files that it opens would get their numbers, and libraries that
+    write to file descriptor 2 would write into a result.
+    """
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free
+
+
+def close_streams():
+    """Lets Python end quietly where text waits that stdout or stderr do not take."""
+    for number, stream in ((1, sys.stdout), (2, sys.stderr)):
+        try:
+            if stream:
+                stream.flush()
+        except (OSError, ValueError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), number)

@@ -77,4 +77,7 @@ def main(arguments: list[str] | None = None):
         arguments: list of str, by default those of the process.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    sys.exit(console.run(app, sys.argv[1:] if arguments is None else arguments))
+    console.open_streams()
+    code = console.run(app, sys.argv[1:] if arguments is None else arguments)
+    console.close_streams()
+    sys.exit(code)

@@ -229,10 +229,12 @@ def make_folder(path: Path) -> Path:
 
 
 def show(result: "reports.Report", json: Path | None):
-    """Prints the table of a `reports.Report`, and writes its numbers if wanted."""
-    print(result.table())
-    if json:
-        result.to_json(make_folder(json))
+    """Writes the numbers of a `reports.Report` if wanted, and prints its table."""
+    try:
+        if json:
+            result.to_json(make_folder(json))
+    finally:  # a file that cannot be written must not cost the numbers
+        print(result.table())
 
 
 def pairs(folder: str | Path, layout: str, pattern: str | None, limit: int | None):

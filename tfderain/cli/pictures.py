@@ -149,8 +149,10 @@ def rain_maker(model: str, photos: Path | None, kind: str, pool: "np.ndarray"):
 
 def finish(summary: "batch.Summary", json: Path | None):
     """Says what became of a batch, whose result on stdout are its files."""
-    print(summary.table(), file=sys.stderr)
-    if json:
-        summary.to_json(options.make_folder(json))
-    if summary.failed:
+    try:
+        if json:
+            summary.to_json(options.make_folder(json))
+    finally:
+        print(summary.table(), file=sys.stderr)
+    if not summary.complete:
         raise typer.Exit(1)

@@ -45,6 +45,14 @@ Timeout = Annotated[
 Grace = Annotated[
     float, Option(metavar="SECONDS", min=0, help="To finish after SIGTERM.")
 ]
+UploadTimeout = Annotated[
+    float | None,
+    Option(
+        metavar="SECONDS",
+        min=0.001,
+        help="Of these to arrive. [default: 30, with --ui 300]",
+    ),
+]
 Page = Annotated[
     Path | None,
     Option(metavar="DIR", help="The page, if not in web/dist; implies --ui."),
@@ -64,6 +72,7 @@ def serve(
     max_mb: MaxMegabytes = None,
     max_pixels: Annotated[int, count("Pixels of an image.")] = 50_000_000,
     timeout: Timeout = None,
+    upload_timeout: UploadTimeout = None,
     grace: Grace = 30,
     tile: options.Tile = "auto",
     scales: options.Scales = "auto",
@@ -89,6 +98,7 @@ def serve(
     page = ui_dir or (serving.PAGE if ui else None)
     if page:  # one person's photos: few, of up to 50 megapixels, as PNG
         workers, max_mb, timeout = workers or 1, max_mb or 128, timeout or 600
+        upload_timeout = upload_timeout or 300
     settings = serving.Settings(
         host=host,
         port=port,
@@ -100,6 +110,7 @@ def serve(
         max_bytes=(max_mb or 32) * 1_000_000,
         max_pixels=max_pixels,
         timeout=timeout or 60,
+        upload_timeout=upload_timeout or 30,
         grace=grace,
         tile=options.tile_side(tile),
         scales=options.scale_count(scales),

@@ -102,10 +102,15 @@ def run_training(config: "TrainConfig", run: str | os.PathLike, material: "Mater
 
     try:
         verbose = 1 if sys.stdout.isatty() else 2  # no progress bars in log files
-        best = training.train(config, run, material, verbose)
+        best = training.train(config, run, material, verbose, tell)
     except training.NonFiniteLoss as error:
         raise console.Failure(str(error)) from error
     print(f"weights:  {best}")
     print(f"history:  {best.parent / 'history.csv'}")
     print(f"pictures: tensorboard --logdir {run}")
     print(f"next:     tfderain evaluate {best.parent} --data DIR")
+
+
+def tell(line: str):
+    """Prints a line about the data."""
+    print(line, file=sys.stderr)

@@ -106,7 +106,9 @@ CATALOGUE = {
         _RAIN200,
         notes="The x2 in rainy names says nothing about the size.",
     ),
-    "rain12": DataSet("Rain12", "not known", {"test": 12}, _RAIN100),
+    "rain12": DataSet(
+        "Rain12", "not known", {"test": 12}, (*_RAIN100, "input/*_in:groundtruth/*_GT")
+    ),
     "rain800": DataSet(
         "Rain800",
         "ID-CGAN",
@@ -151,7 +153,7 @@ CATALOGUE = {
         "SPA-Data",
         "SPANet",
         {"train": 638492, "test": 1000},
-        ("real_world/*/*/*-*_*_*:real_world_gt/{1}/{3}_{5}_{6}",),
+        ("real_world/*/*/*-*_*_*:real_world_gt/{1}/{3}_{5}_{6}", "rain/*:gt/*gt"),
         notes="256x256 patches of real rain, many rainy for one clean. Test pairs are "
         "listed in real_test_1000.txt. Too many to cache in memory.",
     ),

@@ -1,10 +1,12 @@
 """Layouts of pairs: which files belong together, judged by their names alone.
 
-A pattern is `"RAINY:CLEAN"`: paths with `/` between folders and `*` for any text
-without `/`. The stars of CLEAN repeat the texts of RAINY's stars in order; `{2}`
-repeats the second one. Without an extension any image extension matches.
+A pattern is `"RAINY:CLEAN"`: paths with `/` between folders, `*` for any text without
+`/`, and `**/` for any folders or none. The stars of CLEAN repeat the texts of RAINY's
+stars in order; `{2}` repeats the second one. Without an extension any image extension
+matches.
 """
 
+import itertools
 import os
 import re
 from dataclasses import dataclass
@@ -18,6 +20,7 @@ FOLDERS = (  # names of the rainy and of the clean folder, any case
     ("data", "gt"),
     ("rainy", "gt"),
     ("input", "gt"),
+    ("input", "groundtruth"),
     ("rain", "gt"),
     ("snowy", "gt"),
     ("rainy_image", "ground_truth"),
@@ -28,12 +31,16 @@ NAMES = (  # within two folders, in the order they are tried; the last is many t
     "rain-*:norain-*",
     "*_rain:*_clean",
     "X2/*x2:*",
+    "*_in:*_GT",
+    "*:*gt",
     "*_*:*",
 )
 FLAT = ("rain-*:norain-*", "rainy/rain-*:norain-*", "*_rain:*_clean")
 SCENES = "*/*R-*:*/*C-000"  # GT-Rain: many rainy frames, one clean image per scene
 
+_STAR = r"\*\*/|\*"
 _NUMBER = r"\{(\d+)\}"
+_MEANING = {"*": "([^/]+)", "**/": "((?:[^/]+/)*)"}
 
 
 @dataclass
@@ -48,10 +55,11 @@ class Matches:
 def _split_pattern(pattern: str) -> tuple[str, str]:
     """RAINY, and CLEAN with `{n}` in place of each star."""
     rainy, colon, clean = pattern.partition(":")
-    numbers = iter(range(1, clean.count("*") + 1))
-    clean = re.sub(r"\*", lambda _: f"{{{next(numbers)}}}", clean)
-    used = [int(n) for n in re.findall(_NUMBER, clean)]
-    if not rainy or not clean or not set(used) <= set(range(1, rainy.count("*") + 1)):
+    numbers = itertools.count(1)
+    clean = re.sub(_STAR, lambda _: f"{{{next(numbers)}}}", clean)
+    used = {int(n) for n in re.findall(_NUMBER, clean)}
+    known = range(1, len(re.findall(_STAR, rainy)) + 1)
+    if not rainy or not clean or not used <= set(known):
         raise ValueError(
             "`pattern` must be RAINY:CLEAN where CLEAN has no more stars than RAINY, "
             f"such as 'rain-*.png:norain-*.png'. Received: pattern={pattern!r}."
@@ -61,7 +69,8 @@ def _split_pattern(pattern: str) -> tuple[str, str]:
 
 def _regex(glob: str) -> re.Pattern:
     """Compiles a glob whose stars are groups; any image extension may follow it."""
-    body = "".join("([^/]+)" if c == "*" else re.escape(c) for c in glob)
+    parts = re.split(f"({_STAR})", glob)
+    body = "".join(_MEANING.get(part, re.escape(part)) for part in parts)
     if not glob.lower().endswith(EXTENSIONS):
         body += f"(?:{'|'.join(map(re.escape, EXTENSIONS))})"
     return re.compile(body, re.IGNORECASE)
@@ -90,7 +99,8 @@ def match(files: list[str], pattern: str) -> Matches:
     """
     rainy_glob, clean_glob = _split_pattern(pattern)
     rainy_regex = _regex(rainy_glob)
-    clean_regex = _regex(re.sub(_NUMBER, "*", clean_glob))
+    stars = re.findall(_STAR, rainy_glob)
+    clean_regex = _regex(re.sub(_NUMBER, lambda n: stars[int(n[1]) - 1], clean_glob))
     rainy = {f: m.groups() for f in files if (m := rainy_regex.fullmatch(f))}
     # "*_1.png:*.png": a rainy name is not a clean one
     clean = {_key(f): f for f in files if f not in rainy and clean_regex.fullmatch(f)}
@@ -139,7 +149,7 @@ def _best_rule(own, rainy, clean):
     best = Matches([], [], own)
     for names in NAMES:
         rainy_name, clean_name = names.split(":")
-        found = match(own, f"{rainy}/{rainy_name}:{clean}/{clean_name}")
+        found = match(own, f"{rainy}/**/{rainy_name}:{clean}/**/{clean_name}")
         used = {*found.rainy, *found.clean}
         found.alone = [f for f in own if f not in used]
         if len(found.alone) < len(best.alone):

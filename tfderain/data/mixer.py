@@ -23,6 +23,7 @@ from tfderain.data.pipeline import read_pair
 from tfderain.data.streaks import folder_pool, layer_pool, render_streaks, streak_pool
 
 KINDS = ("own", "clean", "heavy", "light", "editor", "varied", "night")
+POOLS = ("lines", "thin", "fine", "broad", "streaks", "soft")  # and perhaps "given"
 
 
 @dataclasses.dataclass(frozen=True)

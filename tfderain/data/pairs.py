@@ -1,11 +1,11 @@
-"""Pairs of image files: found, checked, and split by what they show.
+"""Pairs of image files: found, checked, and compared by what they show.
 
 ```python
 mixture = find_mixture((Source("Rain800", "left_clean"), Source("photos", "clean")))
-training, validation = split_by_background(mixture)
+check(mixture, crop=128)  # names what cannot be read or is too small
 ```
 
-`tfderain.data.pipeline` passes these names on; TensorFlow is not needed for them.
+`splits` divides them. `pipeline` passes these names on; TensorFlow is not needed.
 """
 
 import functools
@@ -204,7 +204,8 @@ def find_pairs(
         folder: the folder that holds the pairs.
         layout: `"folders"`: two folders such as `rainy/`+`clean/` or `input/`+`target/`
             with the same names (extensions may differ), `rain-N`/`norain-N`,
-            `N_rain`/`N_clean`, or many rainy `N_j` for one clean `N`. `"flat"`:
+            `N_rain`/`N_clean`, or many rainy `N_j` for one clean `N`, also in equal
+            folders below them. `"flat"`:
             `rain-N` and `norain-N` in one folder. `"scenes"`: GT-Rain's folders of
             many `R-` frames and one `C-000`. `"auto"`: whichever of these is there.
             `"left_clean"`, `"left_rainy"`: both images side by side in one file; never
@@ -212,10 +213,11 @@ def find_pairs(
             `"clean"`: all images of the tree are clean pictures, without rain of their
             own; each is both images of its pair.
         pattern: `"RAINY:CLEAN"`, paths below `folder` with `*` for any text without
-            `/`. The stars of CLEAN repeat those of RAINY in order, `{2}` repeats the
-            second. Without an extension any image extension matches. For side-by-side
-            files and clean pictures a pattern has one side. Examples:
-            `"rain-*.png:norain-*.png"`, `"rainy_image/*_*.jpg:ground_truth/*.jpg"`.
+            `/`, and `**/` for any folders or none. The stars of CLEAN repeat those of
+            RAINY in order, `{2}` repeats the second. Without an extension any image
+            extension matches. For side-by-side files and clean pictures a pattern has
+            one side. Examples: `"rain-*.png:norain-*.png"`,
+            `"rainy_image/*_*.jpg:ground_truth/*.jpg"`.
 
     Raises:
         ValueError: if nothing is found, or a file has no partner (the files are named).
@@ -280,28 +282,29 @@ def relative_images(folder: str | os.PathLike) -> list[str]:
     return [path.replace(os.sep, "/") for path in paths]
 
 
-def name_files(files: list[str]) -> str:
+def name_files(files: list[str], most: int = 5) -> str:
     """`"7 files (a.png, b.png, c.png, d.png, e.png, ...)"`."""
     noun = "file" if len(files) == 1 else "files"
-    more = ", ..." if len(files) > 5 else ""
-    return f"{len(files)} {noun} ({', '.join(files[:5])}{more})"
+    more = ", ..." if len(files) > most else ""
+    return f"{len(files)} {noun} ({', '.join(files[:most])}{more})"
 
 
 # Looking at files
 
 
-def check(pairs: Pairs, crop: int = 1) -> list[tuple[int, int]]:
+def check(pairs: Pairs | Mixture, crop: int = 1) -> list[tuple[int, int]]:
     """Reads the headers of all files and returns the pairs' sizes, (height, width).
 
     Args:
-        pairs: the pairs to look at.
+        pairs: the pairs to look at, part after part.
         crop: the least height and width allowed.
 
     Raises:
         ValueError: that names the files which cannot be read, which are smaller than
             `crop`, or whose two images differ in size (side by side: have odd widths).
     """
-    paths = list(dict.fromkeys((*pairs.rainy, *pairs.clean)))
+    parts = pairs.parts
+    paths = list(dict.fromkeys(p for part in parts for p in (*part.rainy, *part.clean)))
     with ThreadPoolExecutor(8) as pool:
         known = zip(paths, pool.map(_header_size, paths), strict=True)
         sizes = {path: size for path, size in known if size}
@@ -310,23 +313,26 @@ def check(pairs: Pairs, crop: int = 1) -> list[tuple[int, int]]:
         raise ValueError(
             f"Images must be readable. Received: {name_files(unreadable)} that are not."
         )
-    if pairs.layout == "files":
-        two = zip(pairs.rainy, pairs.clean, strict=True)
-        unequal = [r for r, c in two if sizes[r] != sizes[c]]
-        found = [sizes[path] for path in pairs.rainy]
-    else:
-        unequal = [path for path in pairs.rainy if sizes[path][1] % 2]
-        found = [(sizes[path][0], sizes[path][1] // 2) for path in pairs.rainy]
+    unequal, small, found = [], [], []
+    for part in parts:
+        for rainy, clean in zip(part.rainy, part.clean, strict=True):
+            (height, width), other = sizes[rainy], sizes[clean]
+            if part.layout != "files":
+                width, other = width // 2, (height, width - width // 2)
+            if (height, width) != other:
+                unequal.append(rainy)
+            if min(height, width) < crop:
+                small.append(rainy)
+            found.append((height, width))
     if unequal:
         raise ValueError(
             "The rainy and the clean image of a pair must have the same size. "
             f"Received: {name_files(unequal)} where they have not."
         )
-    small = [p for p, size in zip(pairs.rainy, found, strict=True) if min(size) < crop]
     if small:
         raise ValueError(
             f"Images must be at least as large as the crop. Received: crop={crop}, "
-            f"{name_files(small)} that are smaller; leave them out or crop less."
+            f"{name_files(small, 100)} that are smaller; leave them out or crop less."
         )
     return found
 
@@ -350,13 +356,24 @@ def thumbnails(pairs: Pairs) -> np.ndarray:
     Each row has norm one (zero for an image of one grey), so the dot product of two
     rows is the correlation of the two images. Mirrored or shifted views do not match.
     """
+    return unit_rows(grey_thumbnails(pairs))
+
+
+def grey_thumbnails(pairs: Pairs) -> np.ndarray:
+    """Each clean image as 16x16 grey, uint8 `(len(pairs), 256)`."""
     half = {"files": (0, 1), "left_clean": (0, 0.5), "left_rainy": (0.5, 1)}
     paths = list(dict.fromkeys(pairs.clean))
     with ThreadPoolExecutor(8) as pool:
         grey = pool.map(functools.partial(_thumbnail, part=half[pairs.layout]), paths)
         found = dict(zip(paths, grey, strict=True))
-    rows = np.stack([found[path] for path in pairs.clean]).reshape(len(pairs), -1)
-    rows = rows - rows.mean(axis=1, keepdims=True)
+    rows = [found[path] for path in pairs.clean]
+    return np.stack(rows).reshape(len(pairs), -1).astype(np.uint8)
+
+
+def unit_rows(rows: np.ndarray) -> np.ndarray:
+    """Rows of mean zero and norm one, float32; of norm zero where all are equal."""
+    rows = rows.astype(np.float32)
+    rows -= rows.mean(axis=1, keepdims=True)
     norms = np.linalg.norm(rows, axis=1, keepdims=True)
     return rows / np.maximum(norms, 1e-3)
 
@@ -377,69 +394,3 @@ def similar(first: np.ndarray, second: np.ndarray, threshold: float = SAME_BACKG
         block = first[start : start + 1024] @ second.T
         for i, j in np.argwhere(block > threshold):
             yield int(i) + start, int(j)
-
-
-def backgrounds(pairs: Pairs, threshold: float = SAME_BACKGROUND) -> list[list[int]]:
-    """Indices of the pairs grouped by what the clean image shows, in order."""
-    return _groups(thumbnails(pairs), threshold)
-
-
-def _groups(rows, threshold=SAME_BACKGROUND):
-    parent = list(range(len(rows)))
-
-    def root(i):
-        while parent[i] != i:
-            parent[i] = parent[parent[i]]
-            i = parent[i]
-        return i
-
-    for i, j in similar(rows, rows, threshold):
-        low, high = sorted((root(i), root(j)))
-        parent[high] = low
-    groups = {}
-    for i in range(len(rows)):
-        groups.setdefault(root(i), []).append(i)
-    return list(groups.values())
-
-
-def split_by_background(pairs: Pairs | Mixture, fraction: float = 0.08, seed: int = 0):
-    """Splits into training and validation pairs that share no background.
-
-    Each part of a mixture is split; a background that occurs in several of them goes
-    to the same side everywhere.
-
-    Several rains over one scene are common (Rain800 has about two per scene), and a
-    validation image whose background was seen in training scores too well.
-
-    Args:
-        pairs: `Pairs` or a `Mixture`; at least two backgrounds, see `backgrounds`.
-        fraction: share of the pairs for validation, in (0, 1); whole groups are drawn,
-            so the share comes out slightly smaller.
-        seed: chooses the groups.
-
-    Returns:
-        `(training, validation)`, both of the kind and in the order of `pairs`.
-    """
-    if not 0 < fraction < 1:
-        raise ValueError(f"`fraction` must be in (0, 1). Received: {fraction=}.")
-    groups = _groups(np.concatenate([thumbnails(part) for part in pairs.parts]))
-    if len(groups) < 2:
-        raise ValueError(
-            "There must be two different backgrounds to split. "
-            f"Received: {len(pairs)} pairs that show {len(groups)}."
-        )
-    order = np.random.default_rng(seed).permutation(len(groups))
-    wanted = fraction * len(pairs)
-    chosen = set()
-    for group in (groups[i] for i in order):
-        if len(chosen) + len(group) <= wanted:
-            chosen.update(group)
-    chosen = chosen or set(min(groups, key=len))
-    split, start = [], 0
-    for part in pairs.parts:
-        held = [i for i in range(len(part)) if start + i in chosen]
-        others = [i for i in range(len(part)) if start + i not in chosen]
-        split.append((part.subset(others), part.subset(held)))
-        start += len(part)
-    training, validation = zip(*split, strict=True)
-    return pairs.replaced(training), pairs.replaced(validation)

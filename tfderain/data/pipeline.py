@@ -31,8 +31,8 @@ from tfderain.data.pairs import (
     find_images,
     find_mixture,
     find_pairs,
-    split_by_background,
 )
+from tfderain.data.splits import split_by_background
 
 __all__ = [
     "Mixture",

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from tfderain import presets
+from tfderain import files, presets
 
 
 @dataclass(frozen=True)
@@ -156,8 +156,9 @@ def staged(target: str | os.PathLike, overwrite: bool) -> Iterator[Path]:
         )
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".tfderain-", dir=target.parent) as scratch:
-        temporary = Path(scratch) / target.name
-        yield temporary
+        temporary = Path(scratch) / "".join(c for c in target.name if c not in "*?[]")
+        with files.without_wildcards(scratch) as name:
+            yield Path(name) / temporary.name
         if target.is_dir():  # os.replace replaces files only
             os.replace(target, Path(scratch) / "replaced")
         os.replace(temporary, target)

@@ -24,6 +24,7 @@ import numpy as np
 import tensorflow as tf
 from PIL import Image
 
+from tfderain import files
 from tfderain.export.artefact import (
     Artefact,
     deployable,
@@ -172,8 +173,13 @@ def run_saved_model(folder: str | os.PathLike, rainy: Any, signature: str = TENS
         rainy: what the signature takes: float32 images or a list of image files.
         signature: a signature with one input and one output.
     """
-    with tf.Graph().as_default(), tf.compat.v1.Session() as session, quiet():
-        graph = tf.compat.v1.saved_model.loader.load(session, ["serve"], str(folder))
+    with (
+        tf.Graph().as_default(),
+        tf.compat.v1.Session() as session,
+        quiet(),
+        files.without_wildcards(folder) as name,
+    ):
+        graph = tf.compat.v1.saved_model.loader.load(session, ["serve"], name)
         wanted = graph.signature_def[signature]
         (source,), (target,) = wanted.inputs.values(), wanted.outputs.values()
         return session.run(target.name, {source.name: rainy})

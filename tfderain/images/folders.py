@@ -4,7 +4,8 @@ import os
 import re
 from collections.abc import Iterator
 
-from tfderain.images.picture import EXTENSIONS
+from tfderain.images import camera_files
+from tfderain.images.picture import EXTENSIONS, UNREADABLE
 
 
 def natural_key(path: str) -> list[str | int]:
@@ -17,51 +18,88 @@ def find_images(
     folder: str | os.PathLike,
     recursive: bool = False,
     leave_out: str | os.PathLike | None = None,
+    missed: list[tuple[str, str]] | None = None,
 ) -> list[str]:
     """Finds the pictures in a folder by their extensions, without opening them.
 
-    Hidden files and folders are left out.
+    Hidden files and folders are left out. Linked folders are searched, too, but for
+    those that lead back to a folder that they lie in.
 
     Args:
         folder: where to look.
         recursive: bool. Whether folders in the folder are searched, too.
         leave_out: folder below it that is not searched, such as that of the results.
+        missed: list that gets `(path, reason)` of pictures that cannot be read here,
+            and of folders. Without it such pictures are found like the others.
 
     Returns:
         Paths that begin with `folder`, naturally sorted.
 
     Raises:
-        ValueError: if there is no such folder, or one cannot be read.
+        ValueError: if there is no such folder, or it, or without `missed` one in it,
+            cannot be read.
     """
     folder = os.fspath(folder)
     if not os.path.isdir(folder):
         raise ValueError(f"There must be a folder. Received: folder={folder!r}.")
-    names = _walk(folder, recursive, leave_out)
-    paths = [path for path in names if path.lower().endswith(EXTENSIONS)]
+    names = _walk(folder, recursive, leave_out, missed)
     # the path itself decides between 1.png and 01.png
-    return sorted(paths, key=lambda path: (natural_key(path), path))
+    names = sorted(names, key=lambda path: (natural_key(path), path))
+    if missed is not None:
+        missed += [(path, reason) for path in names if (reason := _unreadable(path))]
+        names = [path for path in names if not _unreadable(path)]
+    return [path for path in names if path.lower().endswith(EXTENSIONS)]
 
 
-def _walk(folder, recursive, leave_out) -> Iterator[str]:
+def _walk(folder, recursive, leave_out, missed) -> Iterator[str]:
     """Yields the paths of all files that are not hidden."""
-    for parent, folders, names in os.walk(folder, onerror=_unreadable):
+
+    def closed(error):
+        if missed is None or error.filename == folder:
+            raise ValueError(
+                "Every folder must be readable. "
+                f"Received: {error.filename} ({error.strerror})."
+            )
+        missed.append(
+            (error.filename, f"the folder is not readable ({error.strerror})")
+        )
+
+    within = {}  # a folder to itself and those that it lies in
+    for parent, folders, names in os.walk(folder, onerror=closed, followlinks=True):
+        above = within.pop(parent, frozenset()) | {_identity(parent)}
         folders[:] = [
             name
             for name in folders
             if recursive
             and not name.startswith(".")
             and not _same_folder(os.path.join(parent, name), leave_out)
+            and _identity(os.path.join(parent, name)) not in above
         ]
+        within |= {os.path.join(parent, name): above for name in folders}
         for name in names:
             if not name.startswith("."):
                 yield os.path.join(parent, name)
 
 
+def _identity(folder):
+    try:
+        found = os.stat(folder)
+    except OSError:  # a link that leads nowhere, or not to be looked at
+        return folder
+    return found.st_dev, found.st_ino
+
+
 def _same_folder(path, other):
-    return other is not None and os.path.exists(other) and os.path.samefile(path, other)
+    if other is None:
+        return False
+    try:
+        return os.path.samefile(path, other)
+    except OSError:
+        return False
 
 
-def _unreadable(error):
-    raise ValueError(
-        f"Every folder must be readable. Received: {error.filename} ({error.strerror})."
-    )
+def _unreadable(path):
+    """Why a picture with this name is left out; `""` if it is not."""
+    if path.lower().endswith(UNREADABLE):
+        return "tfderain does not read such files"
+    return camera_files.lacking(path)

@@ -8,6 +8,8 @@ FORMATS = {
     ".png": "PNG",
     ".jpg": "JPEG",
     ".jpeg": "JPEG",
+    ".jpe": "JPEG",
+    ".jfif": "JPEG",
     ".webp": "WEBP",
     ".tif": "TIFF",
     ".tiff": "TIFF",
@@ -15,8 +17,24 @@ FORMATS = {
 }
 """Suffixes that `write` knows, with Pillow's name of the format."""
 
-EXTENSIONS = (*FORMATS, ".gif")
-"""Suffixes that a search for pictures should pick up. GIF can only be read."""
+HEIC = (".heic", ".heif", ".hif")
+"""Suffixes of pictures that pillow-heif reads."""
+
+RAW = (
+    *(".3fr", ".arw", ".cr2", ".cr3", ".dng", ".erf", ".iiq", ".kdc", ".mef", ".mrw"),
+    *(".nef", ".nrw", ".orf", ".pef", ".raf", ".rw2", ".sr2", ".srf", ".srw", ".x3f"),
+)
+"""Suffixes of camera files that rawpy develops."""
+
+EXTENSIONS = (
+    *(*FORMATS, ".gif", ".avif", ".ppm", ".pgm", ".pbm", ".pnm", ".dib", ".apng"),
+    *(*HEIC, *RAW),
+)
+"""Suffixes that a search for pictures picks up; what is not in `FORMATS` can only be
+read."""
+
+UNREADABLE = (".jxl", ".jp2", ".j2k", ".jpx", ".psd", ".tga", ".exr", ".hdr", ".qoi")
+"""Suffixes of pictures that a search counts as left out."""
 
 MAX_PIXELS = 180_000_000
 """Larger pictures are refused before they are decoded. About Pillow's own limit."""

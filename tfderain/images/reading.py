@@ -12,12 +12,12 @@ import numpy as np
 from PIL import Image, ImageCms, UnidentifiedImageError
 
 from tfderain import errors
-from tfderain.images import exif, png, tiff
+from tfderain.images import camera_files, exif, png, tiff
 from tfderain.images.picture import MAX_PIXELS, ImageError, Picture, TooLarge
 from tfderain.images.pixels import from_float, to_rgb, to_uint8
 
 # Tried in this order, whatever the suffix says. No EPS: reading it runs a program.
-_READABLE = ("PNG", "JPEG", "BMP", "GIF", "PPM", "WEBP", "TIFF")
+_READABLE = ("PNG", "JPEG", "BMP", "DIB", "GIF", "PPM", "WEBP", "TIFF", "AVIF")
 _PHOTOMETRIC = 0x0106  # tag of TIFF
 _PILLOW_LIMIT = threading.Lock()
 
@@ -31,7 +31,9 @@ def read(path: str | os.PathLike, max_pixels: int = MAX_PIXELS) -> Picture:
     taken. `notes` of the result say what was lost.
 
     Args:
-        path: string or path of a PNG, JPEG, WebP, TIFF, BMP, GIF or PPM file.
+        path: string or path of a PNG, JPEG, WebP, TIFF, BMP, GIF, PPM or AVIF file;
+            of a HEIC file with the extra `heif`, of a RAW file (known by its suffix)
+            with the extra `raw`.
         max_pixels: int. Largest height times width that is decoded.
 
     Raises:
@@ -42,6 +44,10 @@ def read(path: str | os.PathLike, max_pixels: int = MAX_PIXELS) -> Picture:
     with _explained(f"Cannot read {path}"), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         with _open_file(path) as file:
+            if camera_files.is_raw(path):
+                picture = camera_files.read_raw(path, max_pixels)
+                if picture is not None:
+                    return picture
             return _read(file, max_pixels, upright=True)
 
 
@@ -83,8 +89,8 @@ def opened(path: str | os.PathLike):
         path: string or path, see `read`.
 
     Yields:
-        PIL image, whose pixels are not decoded yet and lie as they are stored, see
-        `orientation`.
+        PIL image, whose pixels lie as they are stored, see `orientation`; but for RAW
+        files they are not decoded yet.
 
     Raises:
         ImageError: as `read` does; later ones are Pillow's own.
@@ -92,7 +98,11 @@ def opened(path: str | os.PathLike):
     with contextlib.ExitStack() as stack:
         with _explained(f"Cannot read {path}"):
             file = stack.enter_context(_open_file(path))
-            image = stack.enter_context(_open_image(png.sifted(file)[0]))
+            raw = camera_files.is_raw(path) and camera_files.read_raw(path, MAX_PIXELS)
+            if raw:
+                image = Image.fromarray(to_rgb(to_uint8(raw.pixels)))
+            else:
+                image = stack.enter_context(_open_image(png.sifted(file)[0]))
         yield image
 
 
@@ -151,7 +161,7 @@ def _open_image(file):
         limit = Image.MAX_IMAGE_PIXELS
         Image.MAX_IMAGE_PIXELS = None
         try:
-            return Image.open(file, formats=_READABLE)
+            return Image.open(file, formats=_READABLE + camera_files.formats_of(file))
         except UnidentifiedImageError:
             if not (what := tiff.description(file)):
                 raise

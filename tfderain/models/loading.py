@@ -4,7 +4,7 @@ import os
 
 import keras
 
-from tfderain import metrics, models, optimizers, presets
+from tfderain import files, metrics, models, optimizers, presets
 
 
 def register():
@@ -32,7 +32,7 @@ def load(name_or_path: str | os.PathLike):
         A compiled or uncompiled `Derainer`, as it was saved.
 
     Raises:
-        ValueError: for an unknown name, listing the known ones.
+        ValueError: for an unknown name, listing the known ones, or a damaged file.
     """
     register()
     path = presets.locate(name_or_path).keras
@@ -40,5 +40,10 @@ def load(name_or_path: str | os.PathLike):
         raise ValueError(
             "A Keras model is a preset's name, a .keras file, a run folder or a "
             f"preset's folder. Received: {name_or_path}."
+        )
+    if reason := files.damage(path):
+        raise ValueError(
+            "A trained network must be a whole .keras file. "
+            f"Received: {path} ({reason})."
         )
     return keras.saving.load_model(path)

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from tfderain import errors, extras, presets
+from tfderain import errors, extras, files, presets
 
 # Key of what tfderain keeps inside LiteRT and ONNX files, as JSON.
 METADATA = "tfderain"
@@ -146,6 +146,10 @@ def _file(model, suffix, runtime):
             f"model{suffix}, which `tfderain export` makes of a model; "
             f'runtime="tensorflow" takes the others. Received: model={model}.'
         )
+    if reason := files.damage(path):
+        raise ValueError(
+            f"The model must be a whole file. Received: {path} ({reason})."
+        )
     return path
 
 
@@ -162,14 +166,17 @@ def _without_greeting():
 
     LiteRT writes it in C++ to file descriptor 2 and has no setting for it.
     """
-    try:
-        stderr = os.dup(2)
-    except OSError:  # a process without standard error
-        yield
-        return
-    if sys.stderr:
-        sys.stderr.flush()
-    with tempfile.TemporaryFile() as held:
+    with contextlib.ExitStack() as stack:
+        try:
+            held = stack.enter_context(tempfile.TemporaryFile())
+            stderr = os.dup(2)
+        # Without standard error, or a place for temporary files: the greeting passes.
+        except OSError:
+            yield
+            return
+        with contextlib.suppress(OSError, ValueError):  # a pipe that is closed
+            if sys.stderr:
+                sys.stderr.flush()
         os.dup2(held.fileno(), 2)
         try:
             yield
@@ -177,7 +184,8 @@ def _without_greeting():
             os.dup2(stderr, 2)
             held.seek(0)
             lines = [line for line in held if not line.startswith(b"INFO:")]
-            os.write(stderr, b"".join(lines))
+            with contextlib.suppress(OSError):
+                os.write(stderr, b"".join(lines))
             os.close(stderr)
 
 
@@ -236,7 +244,8 @@ def _graph(model):
 def _saved_model(folder):
     import tensorflow as tf
 
-    loaded = tf.saved_model.load(os.fspath(folder))
+    with files.without_wildcards(folder) as name:
+        loaded = tf.saved_model.load(name)
     if "tensor" not in loaded.signatures:
         raise ValueError(
             "The SavedModel must have the signature `tensor`, as `tfderain export` "

@@ -29,12 +29,20 @@ def server(service: Service, address: str):
     """
     import grpc
 
-    calls = service.limits.calls + 8  # some for questions about the model
+    # As many again arrive, slowly perhaps: each holds a thread until it is there, but
+    # those of one connection cannot hold all. Some for questions about the model.
+    own = service.limits.calls + 8
+    calls = service.limits.calls + own
+    age = round(1000 * service.limits.seconds)
     made = grpc.server(
         ThreadPoolExecutor(calls, thread_name_prefix="grpc"),
         maximum_concurrent_rpcs=calls,
         options=[
             ("grpc.max_receive_message_length", service.limits.body),
+            ("grpc.max_concurrent_streams", own),
+            # Clients open another connection; what has not arrived by then is cut off.
+            ("grpc.max_connection_age_ms", age),
+            ("grpc.max_connection_age_grace_ms", age),
             # Else a second server on this port would start, and take half the calls.
             ("grpc.so_reuseport", 0),
         ],

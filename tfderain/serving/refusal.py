@@ -28,7 +28,9 @@ class Refusal(Exception):
     def __init__(self, code: str, message: str, http: int | None = None):
         super().__init__(message)
         self.code = code
-        self.message = errors.one_line(message)
+        # A client may quote what is no text: half of a surrogate pair.
+        quoted = errors.one_line(message).encode("utf-8", "backslashreplace")
+        self.message = quoted.decode()
         self.http = http or HTTP[code]
 
     def about(self, number: int, count: int) -> "Refusal":

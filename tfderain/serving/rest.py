@@ -13,8 +13,8 @@ import time
 from concurrent.futures import Future
 from typing import Any
 
-from tfderain.serving import json_tensors, page, signatures
-from tfderain.serving.refusal import Refusal, invalid, too_large
+from tfderain.serving import json_tensors, page, signatures, uploads
+from tfderain.serving.refusal import Refusal, invalid
 from tfderain.serving.service import Service
 
 
@@ -111,64 +111,31 @@ def _add_predict(app, service):
     # JSON of floats takes 16 times its size as Python's lists; Python's lock lets no
     # more than one thread work on it anyway.
     turns = asyncio.Semaphore(2)
+    limits = service.limits
+    arriving = uploads.Uploads(limits.calls, limits.body, limits.arrival)
 
     @app.post("/v1/models/{name}:predict")
     @app.post("/v1/models/{name}/versions/{version:int}:predict")
     async def predict(request: Request, name: str, version: int | None = None):
         until = time.monotonic() + service.limits.seconds
-        with service.metrics.call("rest", "Predict"), service.admitted():
-            body = await body_in_time(request, service.limits)
-            # Megabytes of JSON would hold up the other connections.
-            async with turns:
-                signature, images, row = await run_in_threadpool(
-                    understand, service, name, version, body
-                )
-            del body  # as large as the images, which may wait for long
-            seconds = until - time.monotonic()
-            future = service.submit(signature, images, seconds)
-            derained = await answers(request, service, future, seconds)
-            async with turns:
-                answer = await run_in_threadpool(
-                    json_tensors.write_images, derained, signature, row
-                )
+        with service.metrics.call("rest", "Predict"), service.present():
+            service.check_places()  # before megabytes come for nothing
+            body = await arriving.receive(request)
+            with service.admitted():
+                # Megabytes of JSON would hold up the other connections.
+                async with turns:
+                    signature, images, row = await run_in_threadpool(
+                        understand, service, name, version, body
+                    )
+                del body  # as large as the images, which may wait for long
+                seconds = until - time.monotonic()
+                future = service.submit(signature, images, seconds)
+                derained = await answers(request, service, future, seconds)
+                async with turns:
+                    answer = await run_in_threadpool(
+                        json_tensors.write_images, derained, signature, row
+                    )
         return Response(answer, media_type="application/json")
-
-
-async def body_in_time(request: Any, limits: Any) -> bytes:
-    """Returns the body of a request that must arrive within `limits.seconds`.
-
-    Raises:
-        Refusal: if it does not, or as `read_body`.
-    """
-    try:
-        async with asyncio.timeout(limits.seconds):
-            return await read_body(request, limits.body)
-    except TimeoutError as error:
-        message = "The request did not arrive in time."
-        raise Refusal("DEADLINE_EXCEEDED", message, 408) from error
-
-
-async def read_body(request: Any, limit: int) -> bytes:
-    """Returns the body of a request; stops reading at `limit` bytes.
-
-    Raises:
-        Refusal: if it is too large, or the client is gone.
-    """
-    from starlette.requests import ClientDisconnect
-
-    message = f"A request must not have more than {limit} bytes."
-    length = request.headers.get("content-length", "")
-    if length.isdecimal() and int(length) > limit:
-        raise too_large(f"{message} Received: {length}.")
-    body = bytearray()
-    try:
-        async for chunk in request.stream():
-            body += chunk
-            if len(body) > limit:
-                raise too_large(message)
-    except ClientDisconnect as error:
-        raise Refusal("CANCELLED", "The client is gone.") from error
-    return bytes(body)
 
 
 def understand(service: Service, name: str, version: int | None, body: bytes):

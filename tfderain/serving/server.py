@@ -38,13 +38,15 @@ class Settings:
             `None` for one per processor, at most 4; with TensorFlow 1.
         threads: int. Of one worker. `None` shares the processors among the workers.
         queue: int. Images that may wait; more are refused.
-        max_bytes: int. Of a request. At worst, `queue + workers` such wait at once.
+        max_bytes: int. Of a request. At worst, `queue + workers` such wait at once, and
+            as many arrive.
         max_pixels: int. Height times width of an image.
         timeout: float. Seconds for a request.
         grace: float. Seconds that requests may take to finish after `stop`.
         tile, scales: see `tfderain.runtime.Restorer`.
         runtime: `"litert"`, `"tensorflow"` or `None`, for that which suits the model.
         ui: path. Folder of the built page, to be served at `/`; `None` for no page.
+        upload_timeout: float. Seconds, within `timeout`, for a request to arrive.
     """
 
     host: str = "127.0.0.1"
@@ -62,16 +64,18 @@ class Settings:
     scales: int | Literal["auto"] = "auto"
     runtime: str | None = None
     ui: str | os.PathLike | None = None
+    upload_timeout: float = 30.0
 
     def __post_init__(self):
         for name in ("workers", "threads", "queue", "max_bytes", "max_pixels"):
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise ValueError(f"`{name}` must be positive. Received: {value}.")
-        if not self.timeout > 0 or not self.grace >= 0:
+        if not min(self.timeout, self.upload_timeout) > 0 or not self.grace >= 0:
             raise ValueError(
-                "`timeout` must be positive and `grace` not negative. Received: "
-                f"timeout={self.timeout}, grace={self.grace}."
+                "Time-outs must be positive and `grace` not negative. Received: "
+                f"timeout={self.timeout}, upload_timeout={self.upload_timeout}, "
+                f"grace={self.grace}."
             )
         if self.ui is not None:
             page.check(self.ui)
@@ -113,6 +117,7 @@ class Server:
             pixels=settings.max_pixels,
             calls=settings.queue + len(restorers),
             seconds=settings.timeout,
+            arrival=min(settings.upload_timeout, settings.timeout),
         )
         self.service = Service(
             self.name, self.version, self.engine, limits, self.metrics

@@ -21,14 +21,16 @@ class Limits:
     Attributes:
         body: int. Bytes of a request.
         pixels: int. Height times width of an image.
-        calls: int. Calls that may be open at once.
+        calls: int. Calls that may be open at once, and as many that may arrive.
         seconds: float. Time for a call, from its first byte here to its answer.
+        arrival: float. Time for a request to arrive.
     """
 
     body: int
     pixels: int
     calls: int
     seconds: float
+    arrival: float
 
 
 class Service:
@@ -48,9 +50,21 @@ class Service:
         self.metrics = metrics
         self.stopping = False
         self._engine = engine
-        self._open = 0
+        self._open = self._present = 0
         self._changed = threading.Condition()
         metrics.watch(lambda: len(engine), lambda: self._open)
+
+    @contextlib.contextmanager
+    def present(self):
+        """Holds the server while a request arrives or is answered; see `idle`."""
+        with self._changed:
+            self._present += 1
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._present -= 1
+                self._changed.notify_all()
 
     @contextlib.contextmanager
     def admitted(self):
@@ -59,24 +73,32 @@ class Service:
         Raises:
             Refusal: `RESOURCE_EXHAUSTED`, if all places are taken.
         """
-        with self._changed:
-            if self._open >= self.limits.calls:
-                raise Refusal(
-                    "RESOURCE_EXHAUSTED",
-                    f"{self._open} requests are open already; try again later.",
-                )
-            self._open += 1
-        try:
-            yield
-        finally:
+        with self.present():
             with self._changed:
-                self._open -= 1
-                self._changed.notify_all()
+                self.check_places()
+                self._open += 1
+            try:
+                yield
+            finally:
+                with self._changed:
+                    self._open -= 1
+
+    def check_places(self):
+        """Looks for a place for a call, without taking it.
+
+        Raises:
+            Refusal: `RESOURCE_EXHAUSTED`, if all places are taken.
+        """
+        if self._open >= self.limits.calls:
+            raise Refusal(
+                "RESOURCE_EXHAUSTED",
+                f"{self._open} requests are open already; try again later.",
+            )
 
     def idle(self, timeout: float) -> bool:
-        """Waits until no call is open; returns whether that came within seconds."""
+        """Waits until no request is here; returns whether that came within seconds."""
         with self._changed:
-            return self._changed.wait_for(lambda: not self._open, timeout)
+            return self._changed.wait_for(lambda: not self._present, timeout)
 
     def check(self, name: str, version: int | None = None):
         """Finds the model.

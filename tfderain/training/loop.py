@@ -7,7 +7,8 @@ best = training.train(config, "runs/menet", material)
 model = tfderain.models.load(best)
 ```
 
-A run folder holds `config.json` (config, data, versions, commit), `history.csv`,
+A run folder holds `config.json` (config, data, versions, commit), `data.json` (the
+files that are read, and those for validation), `history.csv`,
 `logs/` for TensorBoard, `pool*.npy` (rain layers), `best.keras` (the weights to use),
 and `state.json` with `checkpoints/`, from which the same command goes on.
 """
@@ -24,7 +25,7 @@ import numpy as np
 from tfderain import models
 from tfderain.data import pairs as pairing
 from tfderain.data import pipeline
-from tfderain.training import checking, mixing, run_folder
+from tfderain.training import checking, contents, history, mixing, run_folder
 from tfderain.training.building import build_model, shipped
 from tfderain.training.compiling import compile_model, policy, switches
 from tfderain.training.config import TrainConfig
@@ -119,9 +120,9 @@ def fit(
     run_dir = pathlib.Path(run_dir)
     state = run_folder.read_state(run_dir)
     if state["checkpoint"]:
-        model.load_weights(run_dir / "checkpoints" / state["checkpoint"])
+        run_folder.load_checkpoint(model, run_dir, state)
         run_folder.publish_best(run_dir, state)
-    run_folder.truncate_history(run_dir / "history.csv", state["epoch"])
+    history.truncate(run_dir / "history.csv", state["epoch"])
     if state["epoch"] < config.epochs:
         model.fit(
             batches(state["epoch"] * steps),
@@ -153,6 +154,7 @@ def train(
     run_dir: str | os.PathLike,
     material: Material,
     verbose: str | int = "auto",
+    say: Callable | None = None,
 ):
     """Trains a recipe on folders of pairs, or goes on with a run that was stopped.
 
@@ -167,14 +169,15 @@ def train(
             without the interruption.
         material: `Material`, the folders and files to read.
         verbose: as in `keras.Model.fit`.
+        say: called with a line where the data have changed, or `None`.
 
     Returns:
         Path of the best weights: `best.keras` in the run folder, or in that of the
         last stage.
 
     Raises:
-        ValueError: for unknown entries of settings, unusable data, or a run folder with
-            other settings.
+        ValueError: for unknown entries of settings, unusable data, a run folder with
+            other settings or other data, or a damaged file in it.
         NonFiniteLoss: after `config.max_bad_steps` bad steps in a row.
     """
     checking.check(config)
@@ -185,17 +188,17 @@ def train(
             f"without. Received: model={config.model!r}, photos={material.photos}."
         )
     if not stages:
-        return train_stage(config, run_dir, material, verbose)
+        return train_stage(config, run_dir, material, verbose, say)
     run_dir, teacher, best = pathlib.Path(run_dir), None, material.start
     for stage, settings in stages:
         folder = run_dir / stage.folder
         if stage.teaches:
             alone = dataclasses.replace(material, start=None)
-            teacher = train_stage(settings, folder, alone, verbose)
+            teacher = train_stage(settings, folder, alone, verbose, say)
         else:
             taught = teacher if stage.learns else None
             reads = dataclasses.replace(material, start=best, teacher=taught)
-            best = train_stage(settings, folder, reads, verbose)
+            best = train_stage(settings, folder, reads, verbose, say)
     return best
 
 
@@ -204,22 +207,34 @@ def train_stage(
     run_dir: str | os.PathLike,
     material: Material,
     verbose: str | int = "auto",
+    say: Callable | None = None,
 ):
     """One run in a folder of its own.
 
     Args:
         config: `TrainConfig` without strategy.
-        run_dir, material, verbose: see `train`.
+        run_dir, material, verbose, say: see `train`.
 
     Returns:
         Path of the best weights, `<run_dir>/best.keras`.
     """
-    pairs, held_out = pairing.split_by_background(
-        pairing.find_mixture(material.sources),
-        config.validation_fraction,
-        config.seed,
-    )
-    run_dir = run_folder.prepare_run(config, run_dir, material.as_dict())
+    data = pairing.find_mixture(material.sources)
+    pairing.check(data, config.crop)
+    if takes_photos(config):
+        photos = photos_of(material)
+        pairing.check(pairing.Pairs(photos, photos), config.crop)
+    with run_folder.starting(run_dir):
+        return _train_on(data, config, run_dir, material, verbose, say)
+
+
+def _train_on(data, config, run_dir, material, verbose, say):
+    """Trains on checked pairs, see `train_stage`."""
+    about, reads = material.as_dict(), contents.describe(material, data)
+    before = run_folder.check_run(config, run_dir, about, reads, say)
+    pairs, held_out, sides = contents.split(config, material, data, before)
+    for source, lists in zip(reads["sources"], sides, strict=True):
+        source |= lists
+    run_dir = run_folder.prepare_run(config, run_dir, about, reads)
     pools = mixing.rain_pools(config, run_dir, material)
     kinds = mixing.validation_kinds(held_out, config, pools)
     validation = mixing.validation_patches(kinds, config)
@@ -260,8 +275,8 @@ def training_batches(
     def batches(first):
         options = {"start": first, "flips": config.flips, "degrade": mixer}
         sizes = (config.crop, config.batch_size, config.seed)
-        if takes_photos(config) and material.photos is not None:
-            photos = pairing.find_images(material.photos, recursive=True)
+        if takes_photos(config):
+            photos = photos_of(material)
             return pipeline.unpaired_dataset(pairs, photos, *sizes, **options)
         options["crops"] = config.crops
         made = pipeline.train_dataset(pairs, *sizes, **options)
@@ -270,6 +285,22 @@ def training_batches(
         return made
 
     return batches
+
+
+def photos_of(material: Material) -> tuple[str, ...]:
+    """The real rainy photos that a run reads.
+
+    Raises:
+        ValueError: if there are none.
+    """
+    if material.photos is None:
+        return ()
+    photos = pairing.find_images(material.photos, recursive=True)
+    if not photos:
+        raise ValueError(
+            f"There must be photos in the folder. Received: photos={material.photos}."
+        )
+    return tuple(photos)
 
 
 def observers(

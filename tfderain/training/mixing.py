@@ -9,7 +9,7 @@ import pathlib
 
 import numpy as np
 
-from tfderain import files
+from tfderain import errors, files
 from tfderain.data import mixer as kinds
 from tfderain.data import pipeline, rain
 from tfderain.data.pairs import Mixture, Pairs
@@ -32,6 +32,9 @@ def rain_pools(
 
     Returns:
         dict of uint8 arrays; empty without `degrade`.
+
+    Raises:
+        ValueError: if a file of them is damaged or missing.
     """
     if config.degrade is None:
         return {}
@@ -45,10 +48,25 @@ def rain_pools(
         for path, pool in (paths | {last: streaks}).items():
             with files.replacing(path) as temporary:
                 np.save(temporary, pool)
-    paths = {"streaks": last}
-    if several:
-        paths = {p.stem.removeprefix("pool_"): p for p in run_dir.glob("pool_*.npy")}
-    return {name: np.load(path, mmap_mode="r") for name, path in paths.items()}
+    if not several:
+        return {"streaks": _load(last, config)}
+    names = kinds.POOLS if material.layers is None else (*kinds.POOLS, "given")
+    return {name: _load(run_dir / f"pool_{name}.npy", config) for name in names}
+
+
+def _load(path, config):
+    """A pool that stays in its file, of which the system keeps what is used."""
+    try:
+        pool = np.load(path, mmap_mode="r")
+        if pool.shape[1:] != (config.pool_size,) * 2 or pool.dtype != np.uint8:
+            raise ValueError(f"{pool.dtype} {pool.shape}")
+    except (OSError, ValueError, EOFError) as error:
+        raise ValueError(
+            "Rain layers of a run must be as it wrote them. Delete all pool*.npy of "
+            "its folder: they are rendered again, the same ones. "
+            f"Received: {path} ({errors.reason(error)})."
+        ) from error
+    return pool
 
 
 def render(config: TrainConfig, material: Material) -> dict[str, np.ndarray]:

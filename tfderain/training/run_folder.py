@@ -1,12 +1,12 @@
 """Run folders: what a training run has done so far, safe against being killed.
 
-`config.json` says what is computed, `state.json` how far it came: it names the files in
-`checkpoints/` that belong together and is replaced in one atomic step after they are
-written. `best.keras` holds the weights to use, `history.csv` the metrics of each epoch.
+`config.json` says what is computed, `data.json` of what (see `contents`), `state.json`
+how far it came: it names the files in `checkpoints/` that belong together and is
+replaced in one atomic step after they are written. `best.keras` holds the weights to
+use, `history.csv` the metrics of each epoch.
 """
 
 import contextlib
-import csv
 import dataclasses
 import json
 import os
@@ -14,15 +14,19 @@ import pathlib
 import platform
 import shutil
 import subprocess
+import zipfile
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import keras
 import numpy as np
 
-from tfderain import __version__, files
+from tfderain import __version__, errors, files, reports
+from tfderain.training import contents, history
 from tfderain.training.config import TrainConfig
 from tfderain.training.material import modernised
 
+NOTHING_DONE = {"epoch": 0, "checkpoint": None, "best": None, "best_score": None}
 SCORE = "val_psnr_rgb"  # colour counts, so the best epoch is not chosen on luma alone
 
 
@@ -48,51 +52,173 @@ def averaged(model: Any):
             variable.assign(value)
 
 
-def prepare_run(config: TrainConfig, run_dir: str | os.PathLike, material: dict):
-    """Makes a run folder with `config.json`, or checks the one that is there.
+def check_run(
+    config: TrainConfig,
+    run_dir: str | os.PathLike,
+    material: dict,
+    data: dict | None = None,
+    say: Callable | None = None,
+) -> dict | None:
+    """Checks that a run folder is new, or holds a run with these settings and data.
+
+    A folder in which no epoch was finished is not bound to its settings: what another
+    start left there goes.
 
     Args:
         config: `TrainConfig`.
         run_dir: folder of the run.
         material: dict of what the run reads, plain values, see `Material.as_dict`.
+        data: content of its files, see `contents.describe`; `None` if `material` says
+            it all.
+        say: called with a line about each change of the data, or `None`.
 
     Returns:
-        The run folder as a `pathlib.Path`.
+        Content of `data.json` of a run that goes on, `{}` if it has none; `None` for a
+        new run.
 
     Raises:
-        ValueError: when the folder holds a run of another config or other data. More
-            `epochs` are allowed: they extend the run.
+        ValueError: when the folder holds a run of another config or other data, see
+            `contents.compare`. More `epochs` are allowed: they extend the run.
+    """
+    run_dir = pathlib.Path(run_dir)
+    given = _plain({"config": dataclasses.asdict(config), **material})
+    if read_state(run_dir)["checkpoint"]:
+        return _check_same(given, data, run_dir, say or (lambda line: None))
+    if not _same_start(given, data, run_dir):
+        _forget(run_dir)
+    return None
+
+
+def prepare_run(
+    config: TrainConfig,
+    run_dir: str | os.PathLike,
+    material: dict,
+    data: dict | None = None,
+) -> pathlib.Path:
+    """Makes a run folder and writes `config.json` and `data.json`; returns its path.
+
+    Args:
+        config, run_dir, material: see `check_run`, which comes first.
+        data: what `data.json` will hold, or `None`.
     """
     run_dir = pathlib.Path(run_dir)
     (run_dir / "checkpoints").mkdir(parents=True, exist_ok=True)
-    path = run_dir / "config.json"
-    new = {"config": dataclasses.asdict(config), **material}
-    if path.exists():
-        _check_same(json.loads(path.read_text()), json.loads(json.dumps(new)), run_dir)
+    if data is not None:
+        write_json(run_dir / "data.json", data)
     about = {"versions": _versions(), "git_commit": git_commit()}
-    write_json(path, {**new, **about})
+    given = {"config": dataclasses.asdict(config), **material}
+    write_json(run_dir / "config.json", {**given, **about})
     return run_dir
 
 
-def _check_same(old, new, run_dir):
-    old = modernised(old)
-    changed = [name for name in new if name != "config" and old.get(name) != new[name]]
+def _plain(values):
+    """Values as JSON gives them back."""
+    return json.loads(json.dumps(values))
+
+
+def _check_same(given, now, run_dir, say):
+    """Refuses other settings and other data; returns what the run has read so far."""
+    old = _read(run_dir / "config.json", _about)
+    path = run_dir / "data.json"
+    before = _read(path, dict) if now and path.exists() else {}
+    # With its content at hand, it does not matter where data lie.
+    shown = _without_places if before else dict
+    changed = _differences(shown(old), shown(given))
     # A setting that came later had its default value.
-    defaults = json.loads(json.dumps(dataclasses.asdict(TrainConfig())))
-    before, now = {**defaults, **old["config"]}, new["config"]
-    changed += [name for name in now if before.get(name) != now[name]]
-    if "epochs" in changed and now["epochs"] > before["epochs"]:
+    defaults = _plain(dataclasses.asdict(TrainConfig()))
+    earlier, later = {**defaults, **old["config"]}, given["config"]
+    changed += _differences(earlier, later)
+    if "epochs" in changed and later["epochs"] > earlier["epochs"]:
         changed.remove("epochs")
     if changed:
-        values = {**new, **now}
-        received = ", ".join(
-            f"{n}={values[n]!r} (was {({**old, **before}).get(n)!r})" for n in changed
-        )
+        was, values = {**old, **earlier}, {**given, **later}
+        received = ", ".join(f"{n}={values[n]!r} (was {was.get(n)!r})" for n in changed)
         raise ValueError(
             "A run goes on only with its own settings (more `epochs` are allowed): "
             "choose another run folder. "
             f"Received: run_dir={str(run_dir)!r}, {received}."
         )
+    if before:
+        for line in contents.compare(before, now, old, given):
+            say(f"note: {line}")
+    return before
+
+
+def _about(found):
+    """The content of a `config.json`, checked, and with what it did not know yet."""
+    found["config"].items()
+    nothing = dict.fromkeys((*contents.FOLDERS, *contents.WEIGHTS))
+    return {**nothing, **modernised(found)}
+
+
+def _without_places(about):
+    """What was given, without paths."""
+    kept = [{**source, "folder": None} for source in about["sources"]]
+    places = (*contents.FOLDERS, *contents.WEIGHTS)
+    return {**about, "sources": kept, **dict.fromkeys(places)}
+
+
+def _differences(old, new):
+    return [name for name in new if name != "config" and old.get(name) != new[name]]
+
+
+def _same_start(given, data, run_dir):
+    """Whether a run that has finished no epoch was started with the same settings."""
+    try:
+        old = json.loads((run_dir / "config.json").read_text())
+        if {name: old.get(name) for name in given} != given:
+            return False
+        path = run_dir / "data.json"
+        return not data or contents.equal(json.loads(path.read_text()), data)
+    except (OSError, ValueError, TypeError, KeyError, AttributeError):
+        return False
+
+
+def _forget(run_dir: pathlib.Path):
+    """Removes what the start of a run leaves in its folder, which stays."""
+    for name in ("config.json", "data.json", "history.csv", "pool.npy"):
+        (run_dir / name).unlink(missing_ok=True)
+    for path in run_dir.glob("pool_*.npy"):
+        path.unlink()
+    for name in ("checkpoints", "logs"):
+        shutil.rmtree(run_dir / name, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def starting(run_dir: str | os.PathLike) -> Iterator[None]:
+    """Leaves no new run behind if an error comes before its first epoch has ended.
+
+    A run that was there before stays as it is, and so does one whose losses were not
+    finite, for a look at its logs.
+    """
+    run_dir = pathlib.Path(run_dir)
+    missing = [path for path in (run_dir, *run_dir.parents) if not path.exists()]
+    new = not (run_dir / "config.json").exists()
+    try:
+        yield
+    except NonFiniteLoss:
+        raise
+    except Exception:
+        if new and not (run_dir / "state.json").exists():
+            _forget(run_dir)
+            for path in missing:
+                with contextlib.suppress(OSError):  # another run may lie there by now
+                    path.rmdir()
+        raise
+
+
+def _read(path, make):
+    """What a JSON file of a run folder holds.
+
+    Raises:
+        ValueError: if it is damaged.
+    """
+    return reports.read_json(
+        path,
+        make,
+        f"`{path.name}` of a run folder must be as the run wrote it: put back a copy, "
+        "or begin anew in another run folder, with `--from` and its best.keras.",
+    )
 
 
 def _versions():
@@ -134,50 +260,66 @@ def write_json(path: str | os.PathLike, value: Any):
         temporary.write_text(json.dumps(value, indent=1) + "\n")
 
 
-def read_state(run_dir: pathlib.Path):
-    """What `state.json` says; before the first epoch has ended: nothing done."""
+def read_state(run_dir: pathlib.Path) -> dict:
+    """What `state.json` says; before the first epoch has ended: nothing done.
+
+    Raises:
+        ValueError: if it is damaged.
+    """
     path = run_dir / "state.json"
-    if path.exists():
-        return json.loads(path.read_text())
-    return {"epoch": 0, "checkpoint": None, "best": None, "best_score": None}
+    return _read(path, _state) if path.exists() else dict(NOTHING_DONE)
+
+
+def _state(found):
+    for name, kind in (("epoch", int), ("checkpoint", str)):
+        if not isinstance(found[name], kind):
+            raise TypeError(f"{name}={found[name]!r}")
+    best = found["best"], found["best_score"]
+    if best != (None, None) and not (
+        isinstance(best[0], str) and isinstance(best[1], (int, float))
+    ):
+        raise TypeError("best={!r}, best_score={!r}".format(*best))
+    return found
+
+
+def load_checkpoint(model: Any, run_dir: pathlib.Path, state: dict):
+    """Puts the weights and moments of the last epoch into a compiled model.
+
+    Raises:
+        ValueError: if the file is missing or damaged.
+    """
+    path = run_dir / "checkpoints" / state["checkpoint"]
+    with _whole(path, "or begin anew in another run folder, with `--from best.keras`"):
+        model.load_weights(path)
 
 
 def publish_best(run_dir: pathlib.Path, state: dict):
-    """Brings `best.keras` in line with `state.json`."""
-    with files.replacing(run_dir / "best.keras") as temporary:
-        shutil.copyfile(run_dir / "checkpoints" / state["best"], temporary)
+    """Brings `best.keras` in line with `state.json`.
 
-
-def truncate_history(path: pathlib.Path, epochs: int):
-    """Drops rows of epochs that have to be run again, and a row cut off in writing."""
-    if not path.exists():
+    Raises:
+        ValueError: if the best weights are missing or damaged.
+    """
+    if state["best"] is None:
         return
-    with path.open(newline="") as file:
-        rows = list(csv.reader(file))
-    if epochs == 0 or not rows:
-        path.unlink()
-        return
-    kept = [
-        row for row in rows[1:] if len(row) == len(rows[0]) and int(row[0]) < epochs
-    ]
-    with files.replacing(path) as temporary, temporary.open("w", newline="") as file:
-        csv.writer(file, lineterminator="\n").writerows([rows[0], *kept])
+    path = run_dir / "checkpoints" / state["best"]
+    advice = "or set best and best_score in state.json to null: the next epoch counts"
+    with _whole(path, advice), files.replacing(run_dir / "best.keras") as temporary:
+        shutil.copyfile(path, temporary)
 
 
-def append_history(path: pathlib.Path, row: dict):
-    """Adds a dict to a CSV file, which it starts with a header if there is none."""
-    header = sorted(row, key=lambda name: (name != "epoch", name))
-    if path.exists():
-        with path.open(newline="") as file:
-            header = next(csv.reader(file))
-    else:
-        path.write_text(",".join(header) + "\n")
-    with path.open("a", newline="") as file:
-        # A run that was begun by an older version lacks columns, and goes on so.
-        writer = csv.DictWriter(
-            file, header, extrasaction="ignore", lineterminator="\n"
-        )
-        writer.writerow(row)
+@contextlib.contextmanager
+def _whole(path, advice):
+    """Says of a damaged checkpoint which it is, and what can be done."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            if damaged := archive.testzip():
+                raise ValueError(f"damaged at {damaged}")
+        yield
+    except Exception as error:  # Keras and h5py raise nearly anything
+        raise ValueError(
+            f"A checkpoint must be as the run wrote it: put back a copy, {advice}. "
+            f"Received: {path} ({errors.reason(error)})."
+        ) from error
 
 
 class RunState(keras.callbacks.Callback):
@@ -236,7 +378,7 @@ class RunState(keras.callbacks.Callback):
     def on_epoch_end(self, epoch, logs):
         self.check()
         self.check_weights()
-        append_history(self.run_dir / "history.csv", {"epoch": epoch, **logs})
+        history.append(self.run_dir / "history.csv", {"epoch": epoch, **logs})
         name = f"epoch-{epoch + 1:05d}.keras"
         self.model.save(self.run_dir / "checkpoints" / name)
         state = {**self.state, "epoch": epoch + 1, "checkpoint": name}
@@ -278,12 +420,8 @@ class Plateau(keras.callbacks.ReduceLROnPlateau):
     def on_train_begin(self, logs=None):
         super().on_train_begin(logs)
         rate = float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate))
-        if self.history.exists():
-            with self.history.open(newline="") as file:
-                for row in csv.DictReader(file):
-                    super().on_epoch_end(
-                        int(row["epoch"]), {"loss": float(row["loss"])}
-                    )
+        for row in history.read(self.history):
+            super().on_epoch_end(int(row["epoch"]), {"loss": float(row["loss"])})
         self.model.optimizer.learning_rate = rate
 
 

@@ -1,0 +1,89 @@
+"""Camera files that need a package of their own: HEIC (pillow-heif) and RAW (rawpy).
+
+```python
+camera_files.lacking("IMG_1.HEIC")  # what is missing to read it, or ""
+```
+"""
+
+import contextlib
+import os
+from typing import Any, BinaryIO
+
+import numpy as np
+
+from tfderain import extras
+from tfderain.images.picture import HEIC, RAW, ImageError, Picture, TooLarge
+
+# The brands of a file's first box, of pictures that are compressed by HEVC or may be.
+_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
+_KINDS = (
+    (HEIC, "HEIC", "pillow_heif", "pillow-heif", "heif"),
+    (RAW, "camera RAW", "rawpy", "rawpy", "raw"),
+)
+
+
+def lacking(path: str | os.PathLike) -> str:
+    """Returns why a file with this name cannot be read here; `""` if it can."""
+    for suffixes, kind, module, package, extra in _KINDS:
+        if os.fspath(path).lower().endswith(suffixes):
+            return "" if extras.installed(module) else _missing(kind, package, extra)
+    return ""
+
+
+def _missing(kind, package, extra):
+    return f'{kind} needs {package}: pip install "tfderain[{extra}]"'
+
+
+def is_raw(path: str | os.PathLike) -> bool:
+    """Whether the name is that of a RAW file, whose content mostly looks like TIFF."""
+    return os.fspath(path).lower().endswith(RAW)
+
+
+def formats_of(file: BinaryIO) -> tuple[str, ...]:
+    """Pillow's further formats for what is in a file, made known to Pillow if need be.
+
+    Raises:
+        ImageError: for HEIC without pillow-heif.
+    """
+    start = file.read(12)
+    file.seek(0)
+    if start[4:8] != b"ftyp" or start[8:12] not in _BRANDS:
+        return ()
+    if not extras.installed("pillow_heif"):
+        raise ImageError(_missing("HEIC", "pillow-heif", "heif"))
+    extras.require("pillow_heif", extra="heif").register_heif_opener()
+    return ("HEIF",)
+
+
+def read_raw(path: str | os.PathLike, max_pixels: int) -> Picture | None:
+    """Develops a RAW file, upright, with the camera's white balance; 8 bits.
+
+    Returns:
+        `Picture`, or `None` if the file holds something else.
+
+    Raises:
+        ImageError: without rawpy, or for a damaged file; `TooLarge` for `max_pixels`.
+    """
+    if reason := lacking(path):
+        raise ImageError(reason)
+    rawpy: Any = extras.require("rawpy", extra="raw")
+    try:
+        with rawpy.imread(os.fspath(path)) as raw:
+            height, width = raw.sizes.height, raw.sizes.width
+            if height * width > max_pixels:
+                raise TooLarge(
+                    f"{height}x{width} pixels are more than the limit of {max_pixels}"
+                )
+            pixels = np.ascontiguousarray(raw.postprocess(use_camera_wb=True))
+    except rawpy.LibRawFileUnsupportedError:
+        return None
+    except rawpy.LibRawError as error:
+        raise ImageError(f"the RAW file is damaged ({_text(error)})") from error
+    return Picture(pixels, notes=("the metadata of RAW files is not kept",))
+
+
+def _text(error):
+    """LibRaw's messages are bytes."""
+    with contextlib.suppress(AttributeError, IndexError):
+        return error.args[0].decode()
+    return str(error)

@@ -1,0 +1,114 @@
+"""Uploads: bodies of requests that arrive, so that slow clients hold nobody up.
+
+They take none of the places for calls. If there are too many at once, the slowest of
+the client that has most of them gives way.
+"""
+
+import asyncio
+import time
+from typing import Any
+
+from tfderain.serving.refusal import Refusal, too_large
+
+PATIENCE = 1.0  # seconds that an upload may take before it can be asked to give way
+
+
+class Upload:
+    """One body on its way.
+
+    Attributes:
+        client: address of the other side.
+        size: bytes that have come.
+    """
+
+    def __init__(self, client: str):
+        self.client = client
+        self.size = 0
+        self.gave_way = False
+        self._began = time.monotonic()
+        self._timeout: asyncio.Timeout | None = None
+
+    @property
+    def seconds(self) -> float:
+        """Since its beginning."""
+        return time.monotonic() - self._began
+
+    def within(self, seconds: float) -> asyncio.Timeout:
+        """The time for it, to be entered once."""
+        self._timeout = asyncio.timeout(seconds)
+        return self._timeout
+
+    def end(self):
+        """Ends it as if its time were over."""
+        self.gave_way = True
+        if self._timeout:
+            self._timeout.reschedule(asyncio.get_running_loop().time())
+
+
+class Uploads:
+    """Receives bodies; of one event loop.
+
+    Args:
+        most: int. Bodies that may arrive at once.
+        size: int. Bytes of a body.
+        seconds: float. Time for a body to arrive.
+    """
+
+    def __init__(self, most: int, size: int, seconds: float):
+        self.most, self.size, self.seconds = most, size, seconds
+        self._open: set[Upload] = set()
+
+    async def receive(self, request: Any) -> bytes:
+        """Returns the body of a request.
+
+        Raises:
+            Refusal: if it is too large or too slow, there is no place for it, or the
+                client is gone.
+        """
+        upload = Upload(request.client.host if request.client else "")
+        self._make_room()
+        self._open.add(upload)
+        try:
+            async with upload.within(self.seconds):
+                return await self._read(request, upload)
+        except TimeoutError as error:
+            message = f"The request did not arrive within {self.seconds:g} s."
+            if upload.gave_way:
+                message = "The request came too slowly, and others wait."
+            raise Refusal("DEADLINE_EXCEEDED", message, 408) from error
+        finally:
+            self._open.discard(upload)
+
+    def _make_room(self):
+        if len(self._open) < self.most:
+            return
+        counts: dict[str, int] = {}
+        for upload in self._open:
+            counts[upload.client] = counts.get(upload.client, 0) + 1
+        slow = [upload for upload in self._open if upload.seconds > PATIENCE]
+        if not slow:
+            raise Refusal(
+                "RESOURCE_EXHAUSTED",
+                f"{len(self._open)} requests are arriving already; try again later.",
+            )
+        slowest = max(slow, key=lambda u: (counts[u.client], -u.size / u.seconds))
+        self._open.discard(slowest)
+        slowest.end()
+
+    async def _read(self, request, upload) -> bytes:
+        from starlette.requests import ClientDisconnect
+
+        message = f"A request must not have more than {self.size} bytes."
+        length = request.headers.get("content-length", "")
+        if length.isdecimal() and int(length) > self.size:
+            raise too_large(f"{message} Received: {length}.")
+        body = bytearray()
+        try:
+            async for chunk in request.stream():
+                body += chunk
+                upload.size = len(body)
+                if len(body) > self.size:
+                    raise too_large(message)
+        except ClientDisconnect as error:
+            raise Refusal("CANCELLED", "The client is gone.") from error
+        return bytes(body)

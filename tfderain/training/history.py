@@ -1,0 +1,63 @@
+"""History of a run: `history.csv`, a row of metrics for each epoch."""
+
+import csv
+import pathlib
+
+from tfderain import files
+
+
+def read(path: pathlib.Path) -> list[dict]:
+    """The rows of whole epochs; without a file none.
+
+    A last row that was cut off in writing is left out.
+
+    Raises:
+        ValueError: for a file that is damaged in another way.
+    """
+    if not path.exists():
+        return []
+    try:
+        text = path.read_text(encoding="utf-8")
+        if "\0" in text:  # what a file may hold that was written as the power went
+            raise ValueError("zeros in the place of text")
+        whole = text[: text.rfind("\n") + 1]
+        found = list(csv.DictReader(whole.splitlines(), strict=True, restkey="more"))
+        for row in found:
+            int(row["epoch"])
+            _ = [float(value) for value in row.values() if value != ""]
+    except (ValueError, TypeError, KeyError, csv.Error) as error:
+        raise ValueError(
+            "`history.csv` must have a row of numbers for each epoch. Move it away: "
+            "the run goes on without the rows of the epochs before. "
+            f"Received: {path} ({error})."
+        ) from error
+    return found
+
+
+def truncate(path: pathlib.Path, epochs: int):
+    """Drops rows of epochs that have to be run again, and a row cut off in writing."""
+    rows = [row for row in read(path) if int(row["epoch"]) < epochs]
+    if not rows:
+        path.unlink(missing_ok=True)
+        return
+    with files.replacing(path) as temporary, temporary.open("w", newline="") as file:
+        writer = csv.DictWriter(file, rows[0], lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def append(path: pathlib.Path, row: dict):
+    """Adds a dict to a CSV file, which it starts with a header if there is none."""
+    header = sorted(row, key=lambda name: (name != "epoch", name))
+    new = not path.exists()
+    if not new:
+        with path.open(newline="") as file:
+            header = next(csv.reader(file))
+    with path.open("a", newline="") as file:
+        # A run that was begun by an older version lacks columns, and goes on so.
+        writer = csv.DictWriter(
+            file, header, extrasaction="ignore", lineterminator="\n"
+        )
+        if new:
+            writer.writeheader()
+        writer.writerow(row)
