@@ -5,7 +5,7 @@ import os
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, PngImagePlugin
 
 from tfderain import batch, extras
 from tfderain.data.pairs import find_pairs
@@ -379,6 +379,16 @@ def scene(path, height=48, width=64):
 def read(path):
     with Image.open(path) as image:
         return np.asarray(image)
+
+
+def test_pairs_keep_the_meaning_of_their_colours(folder):
+    linear = PngImagePlugin.PngInfo()
+    linear.add(b"gAMA", (100_000).to_bytes(4, "big"))
+    Image.new("RGB", (48, 40), (90, 80, 70)).save("a.png", pnginfo=linear)
+    assert not batch.synthesize_files(["a.png"], "out").failed
+    for path in ("out/rainy/a.png", "out/clean/a.png"):
+        with Image.open(path) as image:
+            assert image.info["gamma"] == 1.0
 
 
 def test_synthesize_keeps_pairs(folder):

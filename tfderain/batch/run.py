@@ -221,7 +221,7 @@ def _make_rainy(output, seed, dark, add_weather, job, due, part) -> tuple[str, .
     latter is the picture itself unless it was made `dark`.
     """
     picture = images.read(job.source)
-    clean = images.Picture(picture.pixels, icc=picture.icc)
+    clean = images.Picture(picture.pixels, icc=picture.icc, chunks=picture.chunks)
     if job.target in due and not dark:
         _write(job.target, clean)  # as it is: also 16 bits
     # bytes, because not all names are texts
