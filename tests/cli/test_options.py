@@ -8,10 +8,11 @@ from typing import get_args
 import pytest
 import typer
 
-from tfderain import cli, export, metrics, runtime
+from tfderain import cli, convert, export, metrics, runtime
 from tfderain.analysis import features
 from tfderain.batch import plan
 from tfderain.cli import analyze, options
+from tfderain.cli import convert as convert_command
 from tfderain.data import pairs, rain
 from tfderain.evaluation import regions
 from tfderain.training import recipes
@@ -28,6 +29,7 @@ ROOT = pathlib.Path(__file__).parents[2]
         (get_args(options.Layout), pairs.LAYOUTS),
         (get_args(options.Protocol), metrics.PROTOCOLS),
         ([target.value for target in options.Target], export.TARGETS),
+        (get_args(convert_command.Network), convert.NETWORKS),
         (get_args(analyze.Variant), regions.VARIANTS),
         (get_args(analyze.Scaling), features.SCALINGS),
     ],

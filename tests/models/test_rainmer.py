@@ -2,18 +2,19 @@
 
 import keras
 import numpy as np
+import official
 import pytest
 import tensorflow as tf
-from drsformer_golden import Weights, nhwc
 from helpers import (
-    GOLDEN,
     check_config,
     check_gradients,
     images,
 )
 from keras import ops
+from official import load, nhwc
 
 from tfderain import export
+from tfderain.convert import rainmer as official_rainmer
 from tfderain.models import contrast, drsformer, rainmer
 
 # One block each way: building graphs takes most of the time of these tests.
@@ -38,10 +39,6 @@ ABLATIONS = {
 }
 
 
-def load(case):
-    return np.load(GOLDEN / f"{case}.npz", allow_pickle=False)
-
-
 def tiny(**options):
     keras.utils.set_random_seed(0)
     model = rainmer.Rainmer(**{**TINY, **options})
@@ -54,7 +51,7 @@ def golden_network(golden, **options):
         dim=8, num_blocks=(1, 1, 1, 1), filters=32, **options
     )
     network.build((None, None, None, 3))
-    Weights(golden).rainmer(network)
+    official_rainmer.place(network, official.weights(golden))
     return network
 
 
@@ -206,7 +203,8 @@ def test_contrastive_losses_of_a_step_parity():
     part = contrast.Contrast(network.encoder)
     part.key_encoder.size = None
     part.build(48)
-    Weights(golden, "disentangle.encoder_k.").encoder(part.key_encoder)
+    names = official.weights(golden, "disentangle.encoder_k.")
+    official_rainmer.place_encoder(part.key_encoder, names)
     part.follow(network.encoder, True)
     for layer, name in (
         (part.key_encoder.embed, "conv.proj"),
