@@ -42,8 +42,8 @@ PUBLIC = {
     "StructuralDissimilarity Texture check_norm distance gaussian_band patch_gram "
     "sobel_edges",
     "metrics": "PROTOCOLS PSNR PSNR_CAP SSIM channel classes functions luma psnr ssim",
-    "models": "AirNet DRSformer Derainer ERLNet Entangled JRGR MENET MODELS PRESETS "
-    "PReNet Rainmer ResUNet load register",
+    "models": "AirNet CycleGAN DRSformer Derainer ERLNet Entangled JRGR MENET MODELS "
+    "PRESETS PReNet Rainmer ResUNet load register",
     "models.layers": "ConvNorm Convolution ExpertStage MixtureOfExperts "
     "SqueezeExcitation built convolution depthwise_initializer in_few_taps "
     "mirror_indices pad_to_multiple separable",

@@ -41,7 +41,6 @@ ABLATIONS = {
     "jrgr": (
         *("no_adv_B", "no_adv_O", "no_cyc", "no_MSE"),
         *JRGR_STARTS,
-        "CycleGAN",  # Figure 9
     ),
 }
 TASKS = {
@@ -122,9 +121,6 @@ def _ablate_rainmer(config, ablation):
 def _ablate_jrgr(config, ablation):
     if ablation in JRGR_STARTS:
         return dataclasses.replace(config, strategy=ablation)
-    if ablation == "CycleGAN":
-        model_config = {**config.model_config, "translation": "image"}
-        return dataclasses.replace(config, model_config=model_config)
     lambdas = {**config.model_config.get("lambdas", {}), JRGR_LOSSES[ablation]: 0.0}
     model_config = {**config.model_config, "lambdas": lambdas}
     return dataclasses.replace(config, model_config=model_config)

@@ -179,8 +179,9 @@ def train(
     stages = [] if config.strategy is None else stages_of(config)
     if takes_photos(config) != (material.photos is not None):
         raise ValueError(
-            "JRGR is trained with real rainy photos (`photos`), other networks "
-            f"without. Received: model={config.model!r}, photos={material.photos}."
+            "JRGR and CycleGAN are trained with real rainy photos (`photos`), other "
+            f"networks without. Received: model={config.model!r}, "
+            f"photos={material.photos}."
         )
     if not stages:
         return train_stage(config, run_dir, material, verbose)

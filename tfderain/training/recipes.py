@@ -230,6 +230,19 @@ RECIPES = {
         beta_1=0.5,
         keep="last",
     ),
+    # tfderain train cyclegan_paper --data DIR --photos DIR: Zhu et al., 2017, section 4
+    # and 7.1, between the photos and the clean images of the pairs, which JRGR's paper
+    # compares with (Table 1, Figure 9).
+    "cyclegan_paper": TrainConfig(
+        model="cyclegan",
+        crop=256,
+        batch_size=1,
+        epochs=200,
+        learning_rate=2e-4,
+        schedule="linear",
+        beta_1=0.5,
+        keep="last",
+    ),
     # tfderain train rainmer --data DIR --streaks DIR --out DIR: a quarter of the
     # paper's channels. The data set's rain, synthetic rain by day and by night in one
     # mixture take the place of the paper's three data sets; with folders of real ones
