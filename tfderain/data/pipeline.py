@@ -45,6 +45,7 @@ __all__ = [
     "find_images",
     "find_mixture",
     "find_pairs",
+    "five_crop",
     "read_pair",
     "split_by_background",
     "train_dataset",
@@ -145,7 +146,7 @@ class _Set:
         rng = np.random.default_rng((self.seed, 1, number))
         rainy, clean = read_pair(self.pairs, image, self._read)
         if self.crops == "five_crop":
-            (top, left), mirrored = _five_crop(rainy.shape, self.crop, patch)
+            (top, left), mirrored = five_crop(rainy.shape, self.crop, patch)
         else:
             top = int(rng.integers(rainy.shape[0] - self.crop + 1))
             left = int(rng.integers(rainy.shape[1] - self.crop + 1))
@@ -200,11 +201,19 @@ def _order(seed: int, epoch: int, size: int) -> np.ndarray:
     return np.random.default_rng((seed, 0, epoch)).permutation(size)
 
 
-def _five_crop(shape, crop: int, patch: int):
-    """Offset and mirroring of patch 0..9: corners and centre, of image and mirror.
+def five_crop(shape: Sequence[int], crop: int, patch: int):
+    """Offset and mirroring of patch 0..9: corners and centre, then these mirrored.
 
-    A mirrored patch at the left of the mirror image is the right of the image, so the
-    same five places serve both.
+    "Four corners and the central crop plus the flipped version of these" (Fan et al.,
+    2020, arXiv:2003.09689, section IV-A).
+
+    Args:
+        shape: of the image, height and width first.
+        crop: height and width of the patch.
+        patch: 0 to 9.
+
+    Returns:
+        `((top, left), mirrored)`.
     """
     bottom, right = shape[0] - crop, shape[1] - crop
     places = (
