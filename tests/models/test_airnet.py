@@ -51,6 +51,9 @@ def test_training_step_parity():
         expected = golden[f"after/{prefix}/E_pre.backbone.1.running_mean"]
         # float32 means over 9,000 pixels
         np.testing.assert_allclose(norm.moving_mean, expected, atol=1e-5)
+        expected = golden[f"after/{prefix}/E_pre.backbone.1.running_var"]
+        # as above; of 9,000 pixels the unbiased variance
+        np.testing.assert_allclose(norm.moving_variance, expected, rtol=1e-5)
     # The newest keys stand first here, at the place of a pointer there.
     new = np.any(golden["after/queue"] != golden["w/queue"], axis=0)
     expected = golden["after/queue"].T[new]

@@ -21,11 +21,14 @@ TASKS = {
 }
 
 
-def load_case(case, tasks=None, scheme=None):
+def load_case(case, tasks=None, scheme=None, **options):
     """The golden arrays and a MENET with the authors' weights."""
     golden = official.load(case)
     model = menet.MENET(
-        channel_attention=case == "menet_ca", tasks=tasks, weighting=scheme
+        channel_attention=case == "menet_ca",
+        tasks=tasks,
+        weighting=scheme,
+        **options,
     )
     model.build((None, None, None, 3))
     official_menet.place(model.network, official.weights(golden))
@@ -95,6 +98,22 @@ def test_batch_statistics_parity(case):
         pixels = count["half" if layer.filters == 16 else "quarter"]
         expected *= (pixels - 1) / pixels
         np.testing.assert_allclose(actual, expected, rtol=2e-4)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_unbiased_moving_variance_parity(case):
+    golden, model = load_case(case, normalization="batch_unbiased")
+    model(golden["in/rain"] / 255, training=True)
+    for layer, _, norm in official_menet.convolutions_of(model.network):
+        before = golden[f"w/{norm}/moving_variance"].astype(np.float64)
+        expected = golden[f"after/{norm}/moving_variance"]
+        # The batch's own part, a hundredth of the averages, so that 1/1536 more in it
+        # is seen (of the gate's smallest maps, 24 pixels, 1/23). Rounding as above.
+        actual, expected = (
+            (np.asarray(after, np.float64) - 0.99 * before) / 0.01
+            for after in (layer.norm.moving_variance, expected)
+        )
+        np.testing.assert_allclose(actual, expected, rtol=3e-4, err_msg=norm)
 
 
 def check_step(case, golden, model, prefix, tasks):
@@ -193,7 +212,7 @@ def test_model_contract(options, tmp_path):
 
 def test_blocks():
     features = images(2, 8, 12, 8)
-    for normalization in ("batch", None):
+    for normalization in ("batch", "batch_unbiased", None):
         block = menet.ResidualBlock(8, normalization, activate=False)
         check_layer(block, features, features.shape, training=True)
         gate = menet.MENETChannelAttention(8, normalization)

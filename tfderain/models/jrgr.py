@@ -77,7 +77,8 @@ class JRGR(JointLosses, AdversarialTraining, Derainer):
             that either can be left out (Table 2).
         alpha: float. How often the clean images count in the loss of their critic,
             Eq. (4); its other term is a sum over four estimates.
-        adversary: `"least_squares"` (code) or `"log"` (paper).
+        adversary: `"least_squares"` (code), `"log_saturating"` (Eqs. (2)-(4) of the
+            paper) or `"log"`, its form that does not saturate.
         pool_size: int. Images that each critic remembers; 0 for none.
         crop: int or `(height, width)` of the training images, which the pools store.
         tasks, weighting, clip_training: of stage `"pretrain"`, see `Derainer`.

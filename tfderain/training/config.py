@@ -55,6 +55,9 @@ class TrainConfig:
             `"two_groups"` (`tfderain.optimizers.TwoGroupAdamW`: the representation
             encoder decays, all else is clipped).
         beta_1: of Adam.
+        epsilon: of Adam and AdamW; `None` for Keras's `1e-7` (`"two_groups"`: `1e-8`).
+            TensorFlow 1 and PyTorch have `1e-8`, PyTorch adds it after the correction
+            of the moments, which differs in the first steps.
         rates: dict from a network's name to its part of the learning rate (Adam), or
             `None`.
         weight_decay: of `"adamw"` and of the encoder in `"two_groups"`.
@@ -68,7 +71,8 @@ class TrainConfig:
             alone.
         pool_count, pool_size: number of rain layers (of each kind) rendered
             beforehand, and their side in pixels.
-        validation_fraction: share of the backgrounds kept for choosing the best epoch.
+        validation_fraction: share of the backgrounds kept for choosing the best epoch;
+            0 trains on all pairs, validates on none, and keeps the last epoch.
         validation_crops: patches of them, in equal parts with each kind of rain: their
             own, and (given `degrade`) synthetic, of several named kinds with `kinds`.
         keep: `"best"`, the weights of the epoch with the best validation PSNR, or
@@ -101,6 +105,7 @@ class TrainConfig:
     milestone_factor: float = 0.1
     optimizer: str = "adam"
     beta_1: float = 0.9
+    epsilon: float | None = None
     rates: dict | None = None
     weight_decay: float = 0.0
     clip_norm: float | None = None
@@ -143,6 +148,11 @@ class TrainConfig:
             raise ValueError(
                 "XLA cannot compile Winograd's convolutions; choose one. "
                 f"Received: jit={self.jit}, winograd={self.winograd}."
+            )
+        if not 0 <= self.validation_fraction < 1:
+            raise ValueError(
+                "`validation_fraction` must be in [0, 1). "
+                f"Received: validation_fraction={self.validation_fraction}."
             )
         if self.ema is not None and not 0 <= self.ema < 1:
             raise ValueError(f"`ema` must be in [0, 1). Received: ema={self.ema}.")

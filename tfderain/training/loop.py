@@ -92,7 +92,7 @@ def fit(
     config: TrainConfig,
     run_dir: str | os.PathLike,
     batches: Callable,
-    validation: tuple[np.ndarray, np.ndarray],
+    validation: tuple[np.ndarray, np.ndarray] | None,
     steps: int,
     callbacks: Sequence = (),
     verbose: str | int = "auto",
@@ -104,14 +104,14 @@ def fit(
         config: `TrainConfig`.
         run_dir: see `prepare_run`.
         batches: callable from the number of the first batch to endless batches.
-        validation: arrays `(rainy, clean)`, see `validation_patches`.
+        validation: arrays `(rainy, clean)`, see `validation_patches`, or `None`.
         steps: per epoch.
         callbacks: more of them; they run before the state is saved.
         verbose: as in `keras.Model.fit`.
 
     Returns:
         Path of `best.keras`: averaged weights of the epoch with the best validation
-        PSNR, float32, without optimizer.
+        PSNR, or of the last one (`keep`), float32, without optimizer.
 
     Raises:
         NonFiniteLoss: after `config.max_bad_steps` bad steps in a row.
@@ -177,6 +177,8 @@ def train(
         NonFiniteLoss: after `config.max_bad_steps` bad steps in a row.
     """
     stages = [] if config.strategy is None else stages_of(config)
+    if takes_photos(config) and material.photos is None:
+        material = dataclasses.replace(material, photos=photos_beside(material))
     if takes_photos(config) != (material.photos is not None):
         raise ValueError(
             "JRGR and CycleGAN are trained with real rainy photos (`photos`), other "
@@ -213,26 +215,45 @@ def train_stage(
     Returns:
         Path of the best weights, `<run_dir>/best.keras`.
     """
-    pairs, held_out = pairing.split_by_background(
-        pairing.find_mixture(material.sources),
-        config.validation_fraction,
-        config.seed,
-    )
+    pairs, held_out = pairing.find_mixture(material.sources), None
+    if config.validation_fraction:
+        pairs, held_out = pairing.split_by_background(
+            pairs, config.validation_fraction, config.seed
+        )
     run_dir = run_folder.prepare_run(config, run_dir, material.as_dict())
     pools = mixing.rain_pools(config, run_dir, material)
-    kinds = mixing.validation_kinds(held_out, config, pools)
-    validation = mixing.validation_patches(kinds, config)
-    steps = config.steps_per_epoch
-    if steps is None:
-        patches = pipeline.epoch_size(pairs, config.crops)
-        steps = max(1, patches // config.batch_size)
+    kinds = mixing.validation_kinds(held_out or pairs, config, pools)
+    if held_out is None:  # nothing to validate on: some to look at
+        few = dataclasses.replace(config, validation_crops=8)
+        validation, shown = None, mixing.validation_patches(kinds, few)
+    else:
+        validation = shown = mixing.validation_patches(kinds, config)
+    steps = config.steps_per_epoch or epoch_steps(config, pairs, material)
     with switches(config):
         model = prepared_model(config, run_dir, material, steps)
         batches = training_batches(config, pairs, material, pools)
-        callbacks = observers(config, run_dir, kinds, validation)
+        callbacks = observers(config, run_dir, kinds if validation else (), shown)
         return fit(
             model, config, run_dir, batches, validation, steps, callbacks, verbose
         )
+
+
+def photos_beside(material: Material) -> str | None:
+    """The photos of JRGR's layout: `Ot` beside `Os` and `Bs` in a source."""
+    folders = [os.path.join(source.folder, "Ot") for source in material.sources]
+    return next(filter(os.path.isdir, folders), None)
+
+
+def epoch_steps(config: TrainConfig, pairs: Any, material: Material) -> int:
+    """Steps of one epoch: all patches once, or with photos the shorter of both lists.
+
+    The authors of JRGR draw pairs and photos from two shuffled lists until one ends.
+    """
+    patches = pipeline.epoch_size(pairs, config.crops)
+    if takes_photos(config) and material.photos is not None:
+        photos = pairing.find_images(material.photos, recursive=True)
+        patches = min(patches, len(photos))
+    return max(1, patches // config.batch_size)
 
 
 def prepared_model(
@@ -270,15 +291,15 @@ def observers(
     config: TrainConfig,
     run_dir: pathlib.Path,
     kinds: Any,
-    validation: tuple[np.ndarray, np.ndarray],
+    shown: tuple[np.ndarray, np.ndarray],
 ):
     """The callbacks that watch a run: TensorBoard, pictures, scores of each kind."""
-    rainy, clean = (part[:: -(-len(part) // 8)] for part in validation)  # 8 to look at
+    rainy, clean = (part[:: -(-len(part) // 8)] for part in shown)  # 8 to look at
     watching = [
         keras.callbacks.TensorBoard(run_dir / "logs", write_graph=False),
         Pictures(run_dir / "logs", rainy, clean, max(1, config.epochs // 20)),
     ]
-    if len(kinds) == 1:
+    if len(kinds) < 2:
         return watching
     batches = mixing.batches_per_kind(config, len(kinds))
     return [KindScores(kinds, batches), *watching]  # TensorBoard shows them, too
