@@ -21,7 +21,8 @@ def normal(mean: float = 0.0):
     return keras.initializers.RandomNormal(mean, 0.02)
 
 
-class ChoiceOfStatistics:
+@keras.saving.register_keras_serializable("tfderain")
+class BatchNorm(keras.layers.BatchNormalization):
     """Batch normalisation with PyTorch's defaults, and a choice for inference.
 
     Args:
@@ -50,12 +51,7 @@ class ChoiceOfStatistics:
 
 
 @keras.saving.register_keras_serializable("tfderain")
-class BatchNorm(ChoiceOfStatistics, keras.layers.BatchNormalization):
-    __doc__ = ChoiceOfStatistics.__doc__
-
-
-@keras.saving.register_keras_serializable("tfderain")
-class UnbiasedBatchNorm(ChoiceOfStatistics, UnbiasedBatchNormalization):
+class UnbiasedBatchNorm(BatchNorm, UnbiasedBatchNormalization):
     """`BatchNorm` with PyTorch's moving variance, see `UnbiasedBatchNormalization`."""
 
 

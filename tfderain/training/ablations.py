@@ -63,9 +63,9 @@ RAINMER_PARTS = {
     "baseline": ("chromatic", "degradation", "interaction"),
 }
 
-# How the tasks of an ablation look in a recipe: as the paper prints them (squared errors
-# of 0..255 images), with the texture loss of the authors' code, or all on the scale of
-# absolute errors of [0, 1] images, where the weightings really balance three tasks.
+# How the tasks of an ablation look in a recipe: as the paper prints them (squared
+# errors of 0..255 images), with the texture loss of the authors' code, or all on the
+# scale of absolute errors of [0, 1] images, where the weightings really balance three.
 PAPER_TASKS = {
     "reconstruction": {"norm": "l2", "value_range": 255.0},
     "edge": {"norm": "l2", "value_range": 255.0},

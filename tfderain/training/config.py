@@ -35,6 +35,12 @@ class TrainConfig:
         crop: height and width of the training patches.
         crops: `"random"` or `"five_crop"` (corners, centre, and their mirror images).
         flips: mirror random patches with probability 1/2.
+        turns: `None`, or how random patches are turned instead: `"geometric"`: one of
+            the eight ways to turn and mirror a square, all alike likely (DRSformer);
+            `"either"`: mirrored left-right or upside down with probability 1/4 each,
+            never both (Rainmer).
+        whole_images: give the network with each patch the whole image that it is from,
+            resized to its `encoder_size`, as Rainmer's authors do; without `degrade`.
         batch_size: patches of one step.
         steps_per_epoch: `None` for the whole data set once.
         epochs: how often. The only field that may grow when a run goes on.
@@ -96,6 +102,8 @@ class TrainConfig:
     crop: int = 128
     crops: str = "random"
     flips: bool = True
+    turns: str | None = None
+    whole_images: bool = False
     batch_size: int = 16
     steps_per_epoch: int | None = None
     epochs: int = 100
@@ -144,6 +152,11 @@ class TrainConfig:
                 "`milestones` must be epochs in rising order, the first above 0. "
                 f"Received: milestones={self.milestones}."
             )
+        if self.whole_images and (self.model != "rainmer" or self.degrade is not None):
+            raise ValueError(
+                "`whole_images` are for a Rainmer on the rain of its data sets. "
+                f"Received: model={self.model!r}, degrade={self.degrade}."
+            )
         if self.winograd and self.jit:
             raise ValueError(
                 "XLA cannot compile Winograd's convolutions; choose one. "
@@ -162,6 +175,7 @@ CHOICES = {
     "model": tuple(models.MODELS),
     "inputs": ("rainy", "clean"),
     "crops": ("random", "five_crop"),
+    "turns": (None, "geometric", "either"),
     "schedule": (
         "constant",
         "steps",

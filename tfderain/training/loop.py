@@ -278,7 +278,9 @@ def training_batches(config: TrainConfig, pairs: Any, material: Material, pools:
         if takes_photos(config) and material.photos is not None:
             photos = pairing.find_images(material.photos, recursive=True)
             return pipeline.unpaired_dataset(pairs, photos, *sizes, **options)
-        options["crops"] = config.crops
+        options |= {"crops": config.crops, "turns": config.turns}
+        if config.whole_images:
+            options["whole"] = config.model_config.get("encoder_size", 128)
         made = pipeline.train_dataset(pairs, *sizes, **options)
         if config.inputs == "clean":
             made = made.map(lambda rainy, clean: (clean, clean))

@@ -296,10 +296,14 @@ RECIPES = {
     ),
     # tfderain train rainmer_paper --data RAIN13K --data GT-RAIN --data GTAV-BALANCE:
     # 300,000 steps of two batches each (configs/rainmer_resize_alpha.yaml), the data
-    # sets mixed by image. Patches are mirrored left-right only, the authors' also
-    # upside down.
+    # sets mixed by image. The encoder sees whole images; masks are the authors', each
+    # on the map of the one before, ties by lowest index. The small `rainmer` has
+    # DRSformer's masks, which do not depend on the order of ties.
     "rainmer_paper": TrainConfig(
         model="rainmer",
+        model_config={"cumulative": True},
+        turns="either",
+        whole_images=True,
         optimizer="two_groups",
         weight_decay=0.01,
         crop=128,
@@ -354,9 +358,11 @@ RECIPES = {
         degrade=DAY_AND_NIGHT,
     ),
     # tfderain train drsformer_paper --data DIR: Options/Deraining.yml, 300,000 steps;
-    # the authors used four GPUs with 8 patches in all.
+    # the authors used four GPUs with 8 patches in all, turned and mirrored (geometric
+    # augmentation). Its masks start from the same scores; ties are all kept.
     "drsformer_paper": TrainConfig(
         model="drsformer",
+        turns="geometric",
         optimizer="adamw",
         weight_decay=1e-4,
         crop=128,
