@@ -43,9 +43,9 @@ PUBLIC = {
     "StructuralDissimilarity Texture check_norm distance gaussian_band patch_gram "
     "sobel_edges",
     "metrics": "PROTOCOLS PSNR PSNR_CAP SSIM channel classes functions luma psnr ssim",
-    "models": "AirNet DRSformer Derainer ERLNet Entangled JRGR MENET MODELS PRESETS "
-    "PReNet Rainmer ResUNet adversarial airnet base contrast drsformer entanglement "
-    "erlnet jrgr jrgr_losses layers load loading menet prenet rain_generator rainmer "
+    "models": "AirNet CycleGAN DRSformer Derainer ERLNet Entangled JRGR MENET MODELS "
+    "PRESETS PReNet Rainmer ResUNet adversarial airnet base contrast cyclegan "
+    "drsformer entanglement erlnet jrgr jrgr_losses layers load loading menet prenet rain_generator rainmer "
     "register representation resunet sparse stages translators winograd",
     "models.layers": "ConvNorm Convolution ExpertStage MixtureOfExperts "
     "SqueezeExcitation built convolution depthwise_initializer in_few_taps "

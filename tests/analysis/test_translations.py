@@ -41,12 +41,20 @@ def test_figure_6(model, tmp_path):
 
 
 def test_figure_9(model, tmp_path):
-    other = models.JRGR(**SMALL_JRGR, translation="image", stage="deploy")
-    given = images(40, 44, 3), images(40, 44, 3, seed=1)
-    made = translations.figure_9([model, other], *given, tmp_path / "nine.png")
+    other = models.CycleGAN(filters=2, num_blocks=1, stage="deploy")
+    synthetic, real = images(40, 44, 3), images(40, 44, 3, seed=1)
+    path = tmp_path / "nine.png"
+    made = translations.figure_9([other, model], synthetic, real, path)
     assert len(made) == 2
-    with Image.open(tmp_path / "nine.png") as picture:
-        assert picture.size == (6 * 44 + 5 * 8, 2 * 40 + 8)
+    derained = np.asarray(other(synthetic[None]))
+    rained = np.asarray(other.rain_on(derained))[0]
+    with Image.open(path) as picture:
+        assert picture.size == (5 * 44 + 4 * 8, 2 * 40 + 8)
+        last = np.asarray(picture)[:40, -44:]
+    # CycleGAN's row comes first; rounded to 255 levels
+    np.testing.assert_allclose(last / 255, rained, atol=0.51 / 255)
+    with pytest.raises(ValueError, match="Received: MENET"):
+        translations.figure_9([models.MENET(1, filters=8)], synthetic, real, path)
 
 
 def test_rain_layers_and_their_places(model, tmp_path):

@@ -8,12 +8,13 @@ from typing import get_args
 import pytest
 import typer
 
-from tfderain import cli, export, metrics, runtime
+from tfderain import cli, convert, export, metrics, runtime
 from tfderain.analysis import features
 from tfderain.batch import plan
-from tfderain.cli import analyze, options
+from tfderain.cli import analyze, evaluate, options
+from tfderain.cli import convert as convert_command
 from tfderain.data import pairs, rain
-from tfderain.evaluation import regions
+from tfderain.evaluation import regions, scores
 from tfderain.training import recipes
 
 ROOT = pathlib.Path(__file__).parents[2]
@@ -28,6 +29,8 @@ ROOT = pathlib.Path(__file__).parents[2]
         (get_args(options.Layout), pairs.LAYOUTS),
         (get_args(options.Protocol), metrics.PROTOCOLS),
         ([target.value for target in options.Target], export.TARGETS),
+        (get_args(convert_command.Network), convert.NETWORKS),
+        (get_args(evaluate.Patches), scores.PATCHES),
         (get_args(analyze.Variant), regions.VARIANTS),
         (get_args(analyze.Scaling), features.SCALINGS),
     ],

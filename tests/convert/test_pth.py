@@ -11,6 +11,7 @@ import pytest
 from helpers import images
 
 from tfderain.convert import pth
+from tfderain.convert.weights import Weights
 
 ARRAYS = {
     "conv.weight": images(4, 3, 2),
@@ -46,7 +47,7 @@ def test_checkpoint_of_a_training(tmp_path):
     arrays = {"weight": ARRAYS["conv.weight"]}
     tensors = pth.read(pth_files.write_zip(tmp_path / "net.pth", arrays, code))
     assert list(tensors) == ["state_dict.module.weight"]
-    own = pth.chosen(tensors, {"weight": (4, 3, 2)})
+    own = Weights.find(tensors, "weight")
     np.testing.assert_array_equal(own["weight"], ARRAYS["conv.weight"])
 
 
@@ -158,20 +159,3 @@ def test_storage_sizes_that_lie(tmp_path):
     path.write_bytes(content[:place] + struct.pack("<q", 2**60) + content[place + 8 :])
     with pytest.raises(ValueError, match="whole PyTorch file"):
         pth.read(path)
-
-
-def test_chosen_says_what_does_not_fit():
-    tensors = {"net.a": images(2), "net.b": images(3), "net.n.num_batches_tracked": 1}
-    shapes = {"a": (2,), "b": (3,)}
-    assert list(pth.chosen(tensors, shapes)) == ["a", "b"]
-    for wrong, reason in [
-        ({"a": (2,), "c": (3,)}, "it has no c"),
-        ({"c": (2,)}, "it has no c"),
-        ({"a": (2,), "b": (4,)}, r"b has shape \(3,\), not \(4,\)"),
-        ({"a": (2,)}, "it also has b"),
-    ]:
-        with pytest.raises(ValueError, match=reason):
-            pth.chosen(tensors, wrong)
-    tensors["net.a"][0] = np.nan
-    with pytest.raises(ValueError, match="a is not finite"):
-        pth.chosen(tensors, shapes)

@@ -506,3 +506,46 @@ def test_sources_that_do_not_fit_are_refused(tmp_path, pairs):
     sources = pipeline.Source.each([tmp_path, tmp_path], weights=[1, None])
     with pytest.raises(ValueError, match=r"weights=\(1.0, None\)"):
         pipeline.find_mixture(sources)
+
+
+def test_patches_are_turned_all_eight_ways(tmp_path):
+    picture = np.arange(8 * 8 * 3, dtype=np.uint8).reshape(8, 8, 3)
+    for folder, image in (("rainy", picture), ("clean", 255 - picture)):
+        (tmp_path / folder).mkdir()
+        Image.fromarray(image).save(tmp_path / folder / "1.png")
+    pairs = pipeline.find_pairs(tmp_path)
+    square = picture / np.float32(255)
+    turns = [np.rot90(square, n) for n in range(4)]
+    for kind, images, shares in (
+        ("geometric", [*turns, *(t[:, ::-1] for t in turns)], [1 / 8] * 8),
+        ("either", [square, square[:, ::-1], square[::-1]], [1 / 2, 1 / 4, 1 / 4]),
+    ):
+        counts = np.zeros(len(images))
+        sampler = pipeline.PatchSampler(pairs, 8, 1, 0, turns=kind)
+        for number in range(200):
+            rainy, clean = sampler.sample(number)
+            np.testing.assert_allclose(rainy + clean, 1, atol=1e-6)  # float32
+            counts += [np.array_equal(rainy, image) for image in images]
+        assert counts.sum() == 200
+        # at most five standard deviations of 200 draws
+        np.testing.assert_allclose(counts / 200, shares, atol=5 * (0.25 / 200) ** 0.5)
+    with pytest.raises(ValueError, match="turns='all'"):
+        pipeline.PatchSampler(pairs, 8, 1, 0, turns="all")
+
+
+def test_whole_images_come_with_their_patches(pairs):
+    batches = pipeline.train_dataset(pairs, 10, 2, seed=0, whole=16)
+    (rainy, whole), (clean, whole_clean) = next(iter(batches))
+    assert rainy.shape == clean.shape == (2, 10, 10, 3)
+    assert whole.shape == whole_clean.shape == (2, 16, 16, 3)
+    found = [pipeline.read_pair(pairs, index) for index in range(len(pairs))]
+    for images, side in ((whole, 0), (whole_clean, 1)):
+        import tensorflow as tf  # whose bilinear resize is the oracle; float32
+
+        expected = [
+            tf.image.resize(pair[side] / np.float32(255), (16, 16)) for pair in found
+        ]
+        for image in images:
+            assert any(np.allclose(image, one, atol=1e-5) for one in expected)
+    with pytest.raises(ValueError, match="not degraded"):
+        pipeline.PatchSampler(pairs, 10, 2, 0, degrade=print, whole=16)

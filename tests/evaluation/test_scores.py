@@ -273,3 +273,77 @@ def test_evaluation_leaves_tensorflow_unloaded(pairs):
         "assert not {'keras', 'tensorflow'} & {*sys.modules, *result.versions}"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.fixture
+def graded(tmp_path):
+    """A pair whose columns and rows all differ."""
+    rng = np.random.default_rng(0)
+    clean = rng.integers(60, 120, (*SIZE, 3), dtype=np.uint8)
+    rainy = clean + rng.integers(0, 40, (SIZE[0], SIZE[1], 1), dtype=np.uint8)
+    for folder, image in (("input", rainy), ("target", clean)):
+        (tmp_path / folder).mkdir()
+        Image.fromarray(image).save(tmp_path / folder / "1.png")
+    files = [(str(tmp_path / folder / "1.png"),) for folder in ("input", "target")]
+    return Pairs(*files), rainy, clean
+
+
+def five_crops(image, side):
+    """Corners and centre, "plus the flipped version of these"."""
+    height, width = image.shape[:2]
+    bottom, right = height - side, width - side
+    corners = [(0, 0), (0, right), (bottom, 0), (bottom, right)]
+    corners.append((bottom // 2, right // 2))
+    crops = [image[top : top + side, left : left + side] for top, left in corners]
+    return [*crops, *(np.flip(crop, 1) for crop in crops)]
+
+
+class Seen:
+    """A model that keeps what it is given and leaves it as it is."""
+
+    def __init__(self):
+        self.images = []
+
+    def derain(self, image):
+        self.images.append(image.copy())
+        return image
+
+
+def test_patches_are_derained_and_scored_one_by_one(graded, tmp_path):
+    pairs, rainy, clean = graded
+    model, side = Seen(), 11  # SSIM's window
+    settings = {"patches": "five_crop", "patch": side}
+    result = evaluation.evaluate(model, pairs, "rgb_gaussian", **settings)
+    assert result.count == 10 and result.rows[3].name == "1.png patch 3"
+    wanted = [np.float64(part) for part in five_crops(rainy, side)]
+    np.testing.assert_array_equal(model.images, wanted)
+    squares = [
+        np.mean((given - np.float64(best)) ** 2)
+        for given, best in zip(wanted, five_crops(clean, side), strict=True)
+    ]
+    psnr = [10 * np.log10(255**2 / square) for square in squares]
+    assert [row.psnr for row in result.rows] == pytest.approx(psnr, **CLOSE)
+    assert result.means["psnr"] == pytest.approx(np.mean(psnr), **CLOSE)
+    described = {"selection": "five_crop", "side": 11, "per_image": 10}
+    assert result.as_dict()["patches"] == described
+    assert result.table().startswith("Seen, rgb_gaussian, 10 patches of ")
+    assert (
+        "five_crop 11x11" in result.table() and "mean of 10 patches" in result.table()
+    )
+    path = tmp_path / "scores.json"
+    result.to_json(path)
+    assert evaluation.Result.from_json(path) == result
+    folder = evaluation.evaluate(tmp_path / "input", pairs, "rgb_gaussian", **settings)
+    assert [row.psnr for row in folder.rows] == [row.psnr for row in result.rows]
+
+
+def test_patches_that_cannot_be(graded, tmp_path):
+    pairs, *_ = graded
+    for settings, message in (
+        ({"patches": "ten"}, "one of .* Received: patches='ten'"),
+        ({"patches": "five_crop", "patch": 13}, "crop=13, 1 file .*smaller"),
+        ({"patches": "five_crop", "patch": 0}, "at least 1. Received: patch=0"),
+        ({"patches": "five_crop", "patch": 4, "save_images": tmp_path}, "not saved"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            evaluation.evaluate(Seen(), pairs, "rgb_gaussian", **settings)

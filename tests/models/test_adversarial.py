@@ -5,7 +5,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfderain.models.adversarial import ImagePool, PatchCritic, adversarial_loss
+from tfderain.models.adversarial import (
+    ImagePool,
+    PatchCritic,
+    adversarial_loss,
+    generator_loss,
+)
 
 FORMS = {"least_squares": "lsgan", "log": "vanilla"}
 
@@ -33,6 +38,21 @@ def test_losses_of_the_authors(critic, form, real):
     loss = adversarial_loss(golden["out/y"], real, form)
     expected = golden[f"out/loss_{FORMS[form]}_{'real' if real else 'fake'}"]
     np.testing.assert_allclose(loss, expected, rtol=1e-5)  # float32
+
+
+def test_what_generators_minimise():
+    logits = np.array([[-3.0, 0.5], [2.0, 8.0]], "float32").reshape(2, 2, 1, 1)
+    seen_as_real = 1 / (1 + np.exp(-np.float64(logits)))
+    for form, expected in (
+        ("least_squares", np.mean((logits - 1) ** 2)),
+        ("log", np.mean(-np.log(seen_as_real))),
+        ("log_saturating", np.mean(np.log(1 - seen_as_real))),  # Eqs. (2)-(4) of JRGR
+    ):
+        # float32
+        np.testing.assert_allclose(generator_loss(logits, form), expected, rtol=1e-5)
+    for real in (True, False):  # critics do not differ
+        both = [adversarial_loss(logits, real, f) for f in ("log", "log_saturating")]
+        np.testing.assert_array_equal(*both)
 
 
 def test_critic_is_a_layer():

@@ -2,21 +2,23 @@
 
 import keras
 import numpy as np
+import official
 import pytest
-from drsformer_golden import Weights, nhwc
-from helpers import GOLDEN, check_config, check_gradients, check_layer, images
+from helpers import check_config, check_gradients, check_layer, images
+from official import nhwc
 
+from tfderain.convert import airnet as official_airnet
 from tfderain.models import airnet, contrast
 
 TINY = {"filters": (4, 6, 8), "queue": 12}
 
 
 def golden_model():
-    golden = np.load(GOLDEN / "airnet_encoder.npz", allow_pickle=False)
+    golden = official.load("airnet_encoder")
     model = airnet.AirNet(filters=(8, 16, 32), queue=16)
     model.build((None, None, None, 3))
     for encoder, prefix in ((model.encoder, "q"), (model.key_encoder, "k")):
-        Weights(golden, f"{prefix}/").airnet(encoder)
+        official_airnet.place_encoder(encoder, official.weights(golden, f"{prefix}/"))
     model.queue.assign(golden["w/queue"].T)
     return golden, model
 
@@ -49,6 +51,9 @@ def test_training_step_parity():
         expected = golden[f"after/{prefix}/E_pre.backbone.1.running_mean"]
         # float32 means over 9,000 pixels
         np.testing.assert_allclose(norm.moving_mean, expected, atol=1e-5)
+        expected = golden[f"after/{prefix}/E_pre.backbone.1.running_var"]
+        # as above; of 9,000 pixels the unbiased variance
+        np.testing.assert_allclose(norm.moving_variance, expected, rtol=1e-5)
     # The newest keys stand first here, at the place of a pointer there.
     new = np.any(golden["after/queue"] != golden["w/queue"], axis=0)
     expected = golden["after/queue"].T[new]

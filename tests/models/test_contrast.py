@@ -3,8 +3,8 @@
 import keras
 import numpy as np
 import pytest
-from drsformer_golden import nhwc
 from helpers import GOLDEN, check_config, images
+from official import nhwc
 from scipy import ndimage
 
 from tfderain.models import contrast, rainmer, representation

@@ -2,25 +2,21 @@
 
 import keras
 import numpy as np
+import official
 import pytest
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
-from drsformer_golden import Weights, nhwc
 from helpers import (
-    GOLDEN,
     check_config,
     check_gradients,
     check_layer,
     check_training,
     images,
 )
+from official import load, nhwc
 
 from tfderain import export
+from tfderain.convert import drsformer as official_drsformer
 from tfderain.models import drsformer, layers, sparse
-
-
-def load(case):
-    return np.load(GOLDEN / f"{case}.npz", allow_pickle=False)
-
 
 # Mixture of experts
 
@@ -30,7 +26,7 @@ def test_mixture_of_experts_parity():
     features = nhwc(golden["in/x"])
     mixture = layers.MixtureOfExperts()
     mixture.build(features.shape)
-    Weights(golden).experts(mixture)
+    official_drsformer.place_experts(mixture, official.weights(golden))
     # stated with the golden data; float32 sums in another order
     np.testing.assert_allclose(mixture(features), nhwc(golden["out/y"]), atol=1e-5)
     # a softmax: weights in (0, 1)
@@ -99,7 +95,7 @@ def test_block_parity(case):
     features = nhwc(golden["in/x"])
     block = sparse.SparseBlock(num_heads=2)
     block.build(features.shape)
-    Weights(golden).block(block)
+    official_drsformer.place_block(block, official.weights(golden))
     # all stated with the golden data; float32 sums in another order
     tolerance = {"atol": 5e-5}
     actual = block.attention(block.attention_norm(features))
@@ -170,7 +166,7 @@ def test_network_parity():
     golden = load("drsformer_net")
     network = drsformer.DRSformerNetwork(dim=8, num_blocks=(1, 1, 1, 1))
     network.build((None, None, None, 3))
-    Weights(golden).network(network)
+    official_drsformer.place(network, official.weights(golden))
     rainy = nhwc(golden["in/x"])
     features = network.shallow(rainy)
     # stated with the golden data; float32 sums in another order

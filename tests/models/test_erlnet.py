@@ -15,6 +15,7 @@ ABLATIONS = {
     "clgd": {"entanglement": "clgd"},
     "mlgd": {"entanglement": "mlgd"},
     "direct": {"entanglement": "mlgd", "stage": "direct"},
+    "transitions": {"entanglement": "mlgd", "compression": 0.5},
 }
 
 
@@ -52,6 +53,19 @@ def test_a_dense_block_convolves_the_concatenation_of_all_maps_before():
         found = block(features, training=training)
         # float32 sums over up to 117 products in another order
         np.testing.assert_allclose(found, wanted, atol=1e-5)
+
+
+def test_the_published_widths_make_225_channels():
+    encoder = erlnet.DenseEncoder(**erlnet.PUBLISHED_WIDTHS)
+    shapes = [tuple(f.shape) for f in encoder(images(1, 16, 24, 3))]
+    # 7 layers of 16 after 120, and then after half of what came before, rounded down
+    assert [shape[-1] for shape in shapes] == [232, 228, 226, 225]
+    assert shapes[-1] == (1, 2, 3, 225)
+    kinds = [layer.kernel.shape for layer in encoder.transitions]
+    assert kinds == [(1, 1, 232, 116), (1, 1, 228, 114), (1, 1, 226, 113)]
+    assert encoder.compute_output_shape((1, 16, 24, 3)) == shapes
+    with pytest.raises(ValueError, match="Received: compression=0"):
+        erlnet.DenseEncoder(compression=0)
 
 
 def test_the_middle_layer_has_224_channels_at_an_eighth_of_the_size():

@@ -2,11 +2,13 @@
 
 import keras
 import numpy as np
+import official
 import pytest
 import tensorflow as tf
-from helpers import GOLDEN, check_layer, check_model, images
+from helpers import check_layer, check_model, images
 
 from tfderain import losses, weighting
+from tfderain.convert import menet as official_menet
 from tfderain.models import menet
 
 CASES = ("menet_noca", "menet_ca")
@@ -19,41 +21,18 @@ TASKS = {
 }
 
 
-def load_case(case, tasks=None, scheme=None):
+def load_case(case, tasks=None, scheme=None, **options):
     """The golden arrays and a MENET with the authors' weights."""
-    golden = np.load(GOLDEN / f"{case}.npz", allow_pickle=False)
+    golden = official.load(case)
     model = menet.MENET(
-        channel_attention=case == "menet_ca", tasks=tasks, weighting=scheme
+        channel_attention=case == "menet_ca",
+        tasks=tasks,
+        weighting=scheme,
+        **options,
     )
     model.build((None, None, None, 3))
-    for layer, name, norm in conv_norms(model.network):
-        layer.convolution.kernel.assign(golden[f"w/{name}/kernel"])
-        for weight in layer.norm.weights:
-            weight.assign(golden[f"w/{norm}/{weight.name}"])
-    model.network.residual.kernel.assign(golden["w/derain/layer5/layer5_conv/kernel"])
+    official_menet.place(model.network, official.weights(golden))
     return golden, model
-
-
-def conv_norms(network):
-    """`(layer, name of its kernel, name of its batch normalisation)` in their code."""
-    main = [(network.encode_half, "layer1"), (network.encode_quarter, "layer2")]
-    for index, block in enumerate(network.blocks):
-        main += [(block.first, f"res_{index}_a"), (block.second, f"res_{index}_b")]
-    main += [(network.decode_quarter, "layer3"), (network.decode_half, "layer4")]
-    yield from numbered(main, "derain")
-    if network.attention is not None:
-        gate = network.attention
-        layers = [gate.squeeze_1, gate.layer_1, gate.squeeze_2, gate.layer_2]
-        names = ["squeeze_1", "layer_1", "squeeze_2", "layer_2", "excitation_1"]
-        pairs = zip([*layers, gate.excitation], names, strict=True)
-        yield from numbered(pairs, "derain/ca")
-
-
-def numbered(pairs, scope):
-    for index, (layer, name) in enumerate(pairs):
-        suffix = f"_{index}" if index else ""
-        norm = f"{scope}/batch_normalization{suffix}"
-        yield layer, f"{scope}/{name}/{name}_conv", norm
 
 
 @pytest.mark.parametrize(
@@ -96,7 +75,7 @@ def test_batch_statistics_parity(case):
         before = golden[f"w/{norm}/{name}"].astype(np.float64)
         return (np.asarray(after, np.float64) - 0.99 * before) / 0.01
 
-    for layer, _, norm in conv_norms(model.network):
+    for layer, _, norm in official_menet.convolutions_of(model.network):
         if norm.startswith("derain/ca"):
             continue
         actual, expected = (
@@ -119,6 +98,22 @@ def test_batch_statistics_parity(case):
         pixels = count["half" if layer.filters == 16 else "quarter"]
         expected *= (pixels - 1) / pixels
         np.testing.assert_allclose(actual, expected, rtol=2e-4)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_unbiased_moving_variance_parity(case):
+    golden, model = load_case(case, normalization="batch_unbiased")
+    model(golden["in/rain"] / 255, training=True)
+    for layer, _, norm in official_menet.convolutions_of(model.network):
+        before = golden[f"w/{norm}/moving_variance"].astype(np.float64)
+        expected = golden[f"after/{norm}/moving_variance"]
+        # The batch's own part, a hundredth of the averages, so that 1/1536 more in it
+        # is seen (of the gate's smallest maps, 24 pixels, 1/23). Rounding as above.
+        actual, expected = (
+            (np.asarray(after, np.float64) - 0.99 * before) / 0.01
+            for after in (layer.norm.moving_variance, expected)
+        )
+        np.testing.assert_allclose(actual, expected, rtol=3e-4, err_msg=norm)
 
 
 def check_step(case, golden, model, prefix, tasks):
@@ -218,7 +213,7 @@ def test_model_contract(options, tmp_path):
 
 def test_blocks():
     features = images(2, 8, 12, 8)
-    for normalization in ("batch", None):
+    for normalization in ("batch", "batch_unbiased", None):
         block = menet.ResidualBlock(8, normalization, activate=False)
         check_layer(block, features, features.shape, training=True)
         gate = menet.MENETChannelAttention(8, normalization)

@@ -1,32 +1,23 @@
 """PReNet against the authors' code: golden data of csdwren/PReNet at 6d908d1e3c7f."""
 
 import numpy as np
+import official
 import pytest
-from drsformer_golden import Weights, nhwc
-from helpers import GOLDEN, check_config, check_model, images
+from helpers import check_config, check_model, images
+from official import nhwc
 
 from tfderain import losses, models, training
+from tfderain.convert import prenet as official_prenet
 from tfderain.models import prenet
 from tfderain.optimizers import GroupAdam
 
 
 def load_golden():
     """The golden arrays and a PReNet with the authors' (random) weights."""
-    golden = np.load(GOLDEN / "prenet.npz", allow_pickle=False)
+    golden = official.load("prenet")
     model = prenet.PReNet()
     model.build((None, None, None, 3))
-    network, weights = model.network, Weights(golden)
-    weights.convolution(network.enter, "conv0.0")
-    for index, (first, second) in enumerate(network.blocks, start=1):
-        weights.convolution(first, f"res_conv{index}.0")
-        weights.convolution(second, f"res_conv{index}.2")
-    gates = [f"conv_{gate}.0" for gate in "ifgo"]
-    kernels = [weights[f"{gate}.weight"] for gate in gates]
-    network.gates.kernel.assign(np.concatenate(kernels).transpose(2, 3, 1, 0))
-    network.gates.bias.assign(
-        np.concatenate([weights[f"{gate}.bias"] for gate in gates])
-    )
-    weights.convolution(network.leave, "conv.0")
+    official_prenet.place(model.network, official.weights(golden))
     return golden, model
 
 

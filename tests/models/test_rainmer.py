@@ -2,18 +2,19 @@
 
 import keras
 import numpy as np
+import official
 import pytest
 import tensorflow as tf
-from drsformer_golden import Weights, nhwc
 from helpers import (
-    GOLDEN,
     check_config,
     check_gradients,
     images,
 )
 from keras import ops
+from official import load, nhwc
 
 from tfderain import export
+from tfderain.convert import rainmer as official_rainmer
 from tfderain.models import contrast, drsformer, rainmer
 
 # One block each way: building graphs takes most of the time of these tests.
@@ -38,10 +39,6 @@ ABLATIONS = {
 }
 
 
-def load(case):
-    return np.load(GOLDEN / f"{case}.npz", allow_pickle=False)
-
-
 def tiny(**options):
     keras.utils.set_random_seed(0)
     model = rainmer.Rainmer(**{**TINY, **options})
@@ -54,7 +51,7 @@ def golden_network(golden, **options):
         dim=8, num_blocks=(1, 1, 1, 1), filters=32, **options
     )
     network.build((None, None, None, 3))
-    Weights(golden).rainmer(network)
+    official_rainmer.place(network, official.weights(golden))
     return network
 
 
@@ -186,6 +183,31 @@ def test_training_continues_from_a_file(tmp_path):
         np.testing.assert_allclose(mine, theirs, atol=1e-5)
 
 
+def test_the_encoder_may_see_whole_images():
+    """As the authors train: patches to derain, representations of the whole image."""
+    model = tiny()
+    rainy, clean = images(2, 16, 32, 3), images(2, 16, 32, 3, seed=1)
+    wholes = [images(2, 16, 16, 3, seed=seed) for seed in (2, 3)]  # the encoder's size
+    data = (rainy, wholes[0]), (clean, wholes[1])
+    derained, losses = model.compute_losses(*data, training=True)
+    vectors = model.network.vectors(model.network.encoder(wholes[0]))
+    expected = model.network.restore(rainy, vectors)
+    # the same operations
+    np.testing.assert_allclose(derained, expected, atol=1e-6)
+    _, of_patches = model.compute_losses(rainy, clean, training=True)
+    assert losses["contrast_detail"] != of_patches["contrast_detail"]
+    model.compile(optimizer=keras.optimizers.SGD(0.01), run_eagerly=True)
+    found = model.train_step(data)
+    assert np.isfinite(float(found["loss"]))
+    # the archive holds the rain of whole images, in steps of 1/255
+    rain = np.clip(wholes[0] - wholes[1], 0, 1)
+    kept = model.contrast.archive["rain"].numpy()[:2] / 255
+    np.testing.assert_allclose(kept, rain, atol=0.51 / 255)
+    baseline = tiny(**ABLATIONS["baseline"])
+    derained, _ = baseline.compute_losses(*data, training=True)
+    np.testing.assert_allclose(derained, baseline.network(rainy), atol=1e-6)
+
+
 @pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
 def test_half_precision(policy):
     model = tiny(dtype=policy)
@@ -207,7 +229,8 @@ def test_contrastive_losses_of_a_step_parity():
     part = contrast.Contrast(network.encoder)
     part.key_encoder.size = None
     part.build(48)
-    Weights(golden, "disentangle.encoder_k.").encoder(part.key_encoder)
+    names = official.weights(golden, "disentangle.encoder_k.")
+    official_rainmer.place_encoder(part.key_encoder, names)
     part.follow(network.encoder, True)
     for layer, name in (
         (part.key_encoder.embed, "conv.proj"),

@@ -1,17 +1,19 @@
 """Rainmer's encoder against the authors' code: golden data of Schizophreni/Rainmer."""
 
 import numpy as np
-from drsformer_golden import Weights, nhwc
-from helpers import GOLDEN, check_config, check_layer, images
+import official
+from helpers import check_config, check_layer, images
+from official import nhwc
 
+from tfderain.convert import rainmer
 from tfderain.models import representation
 
 
 def test_encoder_parity():
-    golden = np.load(GOLDEN / "rainmer_encoder.npz", allow_pickle=False)
+    golden = official.load("rainmer_encoder")
     encoder = representation.RepresentationEncoder(8, 32, size=None)
     encoder.build((None, None, None, 3))
-    Weights(golden).encoder(encoder)
+    rainmer.place_encoder(encoder, official.weights(golden))
     rainy = nhwc(golden["in/x"])
     made = encoder(rainy)
     # all stated with the golden data; float32 sums in another order

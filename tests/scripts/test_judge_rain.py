@@ -4,11 +4,11 @@ import importlib.util
 from pathlib import Path
 
 import numpy as np
+import official
 import pth_files
 import pytest
 from PIL import Image
 
-from tfderain.convert import prenet
 from tfderain.data import editors, lines
 
 ROOT = Path(__file__).parents[2]
@@ -26,7 +26,8 @@ def script():
 def folder(tmp_path_factory):
     """Weights of a PReNet that changes nothing, clean pictures, and pairs."""
     folder, rng = tmp_path_factory.mktemp("judge"), np.random.default_rng(0)
-    idle = {name: np.zeros(shape, "f4") for name, shape in prenet.NAMES.items()}
+    tensors = official.tensors(official.load("prenet"))
+    idle = {name: np.zeros_like(tensor) for name, tensor in tensors.items()}
     pth_files.write_bare(folder / "net.pth", idle)
     for part in ("clean", "pairs/rainy", "pairs/clean"):
         (folder / part).mkdir(parents=True)

@@ -16,7 +16,7 @@ def test_paper_ablation_builds_the_papers_network_and_losses():
     assert isinstance(model.weighting, weighting.GradientBalance)
     kinds = [type(loss) for loss in model.tasks.values()]
     assert kinds == [losses.Reconstruction, losses.Edge, losses.Texture]
-    assert model.tasks["texture"].mode == "scalar"
+    assert model.tasks["texture"].mode == "gram"  # Eq. (7)
     assert {loss.value_range for loss in model.tasks.values()} == {255.0}
 
 

@@ -17,7 +17,8 @@ from short_runs import (
 )
 
 from tfderain import models, training
-from tfderain.training import ablations, recipes, strategies
+from tfderain.data import pairs
+from tfderain.training import ablations, loop, recipes, strategies
 
 TINY = [
     'model_config={"variant": "paper", "filters": 2, "num_levels": 1, "residual": true,'
@@ -113,8 +114,8 @@ def test_an_interrupted_run_equals_an_uninterrupted_one(run_dir, data):
 @pytest.mark.parametrize("recipe", ["jrgr", "jrgr_paper", "jrgr_code"])
 def test_rows_of_table_2(recipe, ablation):
     config = training.resolve(recipe, ablation)
-    pairs = strategies.stages_of(config)
-    stages = {stage.name: settings for stage, settings in pairs}
+    found = strategies.stages_of(config)
+    stages = {stage.name: settings for stage, settings in found}
     assert ("pretrain" in stages) == (ablation != "Init-1")
     joint = stages["joint"]
     assert (joint.rates or {}) == {
@@ -125,8 +126,7 @@ def test_rows_of_table_2(recipe, ablation):
     zero = {name for name, weight in lambdas.items() if not weight}
     left_out = ablations.JRGR_LOSSES.get(ablation)
     assert zero == ({left_out} if left_out else set())
-    assert ("translation" in joint.model_config) == (ablation == "CycleGAN")
-    assert pairs[0][0].folder == (
+    assert found[0][0].folder == (
         "joint-Init-1" if ablation == "Init-1" else "pretrained"
     )
 
@@ -137,13 +137,35 @@ def test_the_recipe_of_the_paper():
     ))  # fmt: skip
     assert (first.epochs, second.epochs, second.batch_size) == (100, 200, 16)
     assert first.learning_rate == second.learning_rate == 1e-4
-    assert second.crop == 256 and second.model_config["adversary"] == "log"
+    assert second.crop == 256 and second.model_config["adversary"] == "log_saturating"
+
+
+def test_the_authors_layout_brings_its_photos(tmp_path):
+    write_pairs(tmp_path / "made", count=4, size=(32, 40))
+    photos = write_pairs(tmp_path / "others", count=3, size=(32, 40)) / "rainy"
+    root = tmp_path / "train"
+    root.mkdir()
+    for folder, name in ((photos, "Ot"), (photos.parent / "clean", "Bt")):
+        folder.rename(root / name)
+    for name, theirs in (("rainy", "Os"), ("clean", "Bs")):
+        (tmp_path / "made" / name).rename(root / theirs)
+    read = material(root)
+    assert loop.photos_beside(read) == str(root / "Ot")
+    found = pairs.find_mixture(read.sources)
+    assert [path.split("/")[-2] for path in found.parts[0].rainy] == ["Os"] * 4
+    assert [path.split("/")[-2] for path in found.parts[0].clean] == ["Bs"] * 4
+    read = dataclasses.replace(read, photos=root / "Ot")
+    # the shorter list ends the epoch: 3 photos, 4 pairs
+    config = dataclasses.replace(training.resolve("jrgr_paper"), batch_size=1)
+    assert loop.epoch_steps(config, found, read) == 3
+    assert loop.epoch_steps(training.resolve("prenet_paper"), found, read) == 1
+    assert loop.photos_beside(material(tmp_path / "made")) is None
 
 
 def test_real_photos_are_asked_for(data, tmp_path):
-    pairs = dataclasses.replace(data, photos=None)
+    alone = dataclasses.replace(data, photos=None)
     with pytest.raises(ValueError, match="Received: model='jrgr', photos=None"):
-        training.train(tiny(), tmp_path, pairs)
+        training.train(tiny(), tmp_path, alone)
     with pytest.raises(ValueError, match="model='menet', photos="):
         training.train(training.resolve("smoke"), tmp_path, data)
     with pytest.raises(ValueError, match="strategy='MA_D'"):

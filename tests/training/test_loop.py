@@ -61,6 +61,27 @@ def test_run_folder(run):
     assert names == {state["checkpoint"], state["best"]}
 
 
+def test_all_pairs_train_where_none_validates(data, tmp_path):
+    """Also of one background, which cannot be split; the last epoch is kept."""
+    one = write_pairs(tmp_path / "one", count=1)
+    config = smoke("epochs=2", "validation_fraction=0", "degrade=none", "ema=none")
+    run_dir = tmp_path / "run"
+    best = training.train(config, run_dir, material(one), verbose=0)
+    rows = read_history(run_dir)
+    assert len(rows) == 2 and not any(name.startswith("val_") for name in rows[0])
+    state = json.loads((run_dir / "state.json").read_text())
+    assert (state["best"], state["best_score"]) == ("best-00002.keras", None)
+    trained, kept = (
+        stored_weights(path)
+        for path in (run_dir / "checkpoints" / state["checkpoint"], best)
+    )
+    for name, value in kept.items():
+        if name.startswith("network/"):
+            np.testing.assert_array_equal(value, trained[name], err_msg=name)
+    with pytest.raises(ValueError, match="two different backgrounds"):
+        training.train(smoke(), tmp_path / "other", material(one), verbose=0)
+
+
 def test_best_weights_score_what_the_history_says(run, data):
     run_dir, config = run
     model = models.load(run_dir)

@@ -1,5 +1,6 @@
 """Rainmer's recipes: schedule, optimizer, ablations, and a run that goes on."""
 
+import dataclasses
 import json
 import pathlib
 import runpy
@@ -62,6 +63,14 @@ def test_paper_recipe_has_the_authors_schedule():
     hold = training.learning_rate(training.resolve("drsformer_paper"), 1000)
     for step, expected in {0: 3e-4, 91_999: 3e-4, 300_000: 1e-6}.items():
         assert float(hold(step)) == pytest.approx(expected, rel=1e-4), step
+
+
+def test_papers_train_as_their_authors():
+    rainmer, drsformer = map(training.resolve, ("rainmer_paper", "drsformer_paper"))
+    assert rainmer.model_config["cumulative"] and rainmer.whole_images
+    assert (rainmer.turns, drsformer.turns) == ("either", "geometric")
+    with pytest.raises(ValueError, match="model='rainmer', degrade={}"):
+        dataclasses.replace(rainmer, degrade={})
 
 
 def test_recipe_reaches_the_optimizers():

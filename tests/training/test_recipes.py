@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from unittest import mock
 
 import pytest
 
@@ -27,7 +28,7 @@ def test_the_ablations_are_the_rows_of_the_tables():
     assert set(training.ABLATIONS["menet"]) == set(TABLES)
 
 
-@pytest.mark.parametrize("recipe", ["menet", "menet_paper"])
+@pytest.mark.parametrize("recipe", ["menet", "menet_paper", "menet_code"])
 @pytest.mark.parametrize("ablation", TABLES)
 def test_ablation(recipe, ablation):
     tasks, balance, attention, blocks = TABLES[ablation]
@@ -39,15 +40,34 @@ def test_ablation(recipe, ablation):
     assert chosen["weighting"] == balance
     assert chosen["channel_attention"] is attention
     assert chosen["num_blocks"] == blocks
-    assert chosen["normalization"] == ("batch" if recipe == "menet_paper" else None)
+    normalization = None if recipe == "menet" else "batch_unbiased"
+    assert chosen["normalization"] == normalization
+    if "texture" in chosen["tasks"]:
+        modes = {"menet_paper": "gram", "menet_code": "scalar", "menet": "normalized"}
+        assert chosen["tasks"]["texture"]["mode"] == modes[recipe]
 
 
-def test_paper_recipe_has_the_schedule_of_the_paper():
-    config = training.resolve("menet_paper")
+PAPERS = [name for name in training.RECIPES if name.endswith(("_paper", "_code"))]
+
+
+@pytest.mark.parametrize("recipe", PAPERS)
+def test_papers_train_on_all_pairs_and_keep_the_last_epoch(recipe):
+    config = training.resolve(recipe)
+    assert (config.validation_fraction, config.keep) == (0.0, "last")
+    model = mock.Mock(outer_layers=())
+    training.compile_model(model, config, 10)
+    # of TensorFlow 1 and of PyTorch
+    assert model.compile.call_args.kwargs["optimizer"].epsilon == 1e-8
+
+
+@pytest.mark.parametrize("recipe, last", [("menet_paper", 1e-4), ("menet_code", 1e-5)])
+def test_paper_recipe_has_the_schedule_of_the_paper(recipe, last):
+    """The paper divides the rate at epoch 40, its code at 80 as well."""
+    config = training.resolve(recipe)
     assert (config.crop, config.crops, config.batch_size) == (224, "five_crop", 20)
     assert (config.epochs, config.learning_rate) == (100, 1e-3)
     rate = training.learning_rate(config, steps_per_epoch=10)
-    steps = {0: 1e-3, 399: 1e-3, 400: 1e-4, 799: 1e-4, 800: 1e-5, 999: 1e-5}
+    steps = {0: 1e-3, 399: 1e-3, 400: 1e-4, 799: 1e-4, 800: last, 999: last}
     for step, expected in steps.items():
         # the schedule is in float32
         assert float(rate(step)) == pytest.approx(expected, rel=1e-6), step
@@ -70,6 +90,7 @@ def test_paper_recipe_has_the_schedule_of_the_paper():
         (("menet", None, ["milestones=[30, 20]"]), "rising order"),
         (("menet", None, ["milestones=30"]), "type list"),
         (("menet", None, ["ema=1"]), "ema=1.0"),
+        (("menet", None, ["validation_fraction=1"]), "validation_fraction=1.0"),
     ],
 )
 def test_resolve_names_what_is_wrong(arguments, message):

@@ -65,13 +65,10 @@ def figure_6(
     from tfderain.models import jrgr
 
     jrgr.check_networks(model)
-    synthetic, real = common(images.to_float(synthetic), images.to_float(real))
-    made = {
-        name: np.asarray(image)[0]
-        for name, image in model.pictures(synthetic[None], real[None]).items()
-    }
+    made = _pictures(model, synthetic, real)
     if path is not None:
-        inputs = {"real": real, "synthetic": synthetic}
+        both = common(images.to_float(synthetic), images.to_float(real))
+        inputs = {"synthetic": both[0], "real": both[1]}
         rows = [
             (inputs[domain], *(made[name] for name in names))
             for domain, names in PICTURES.items()
@@ -80,30 +77,48 @@ def figure_6(
     return made
 
 
+def _pictures(model, synthetic, real):
+    """What `model.pictures` makes of the middles of two images."""
+    both = common(images.to_float(synthetic), images.to_float(real))
+    made = model.pictures(*(image[None] for image in both))
+    return {name: np.asarray(image)[0] for name, image in made.items()}
+
+
 def figure_9(
     models: Sequence[Any],
     synthetic: np.ndarray,
     real: np.ndarray,
     path: str | os.PathLike,
 ):
-    """Rain made by several models, such as JRGR and CycleGAN, one row each.
+    """Rain made by several models, such as CycleGAN and JRGR, one row each.
+
+    CycleGAN translates the derained image as a whole, JRGR the layer of rain alone.
 
     Args:
-        models: sequence of `JRGR`, also with `translation="image"`.
+        models: sequence of `JRGR` and `CycleGAN`.
         synthetic, real: see `figure_6`.
-        path: the picture to write; each row holds the real image, derained, with
-            synthetic rain, then the synthetic image, derained, with real rain.
+        path: the picture to write; each row holds the real image, derained, then the
+            synthetic image, derained, with real rain.
 
     Returns:
-        List of what `figure_6` returns.
+        List of what `pictures` of each model returns, see `figure_6`.
+
+    Raises:
+        ValueError: for a model that makes no rain.
     """
-    made = [figure_6(model, synthetic, real) for model in models]
+    from tfderain.models import CycleGAN
+
+    made = []
+    for model in models:
+        if isinstance(model, CycleGAN):
+            made.append(_pictures(model, synthetic, real))
+        else:
+            made.append(figure_6(model, synthetic, real))
     synthetic, real = common(images.to_float(synthetic), images.to_float(real))
     rows = [
         (
             real,
             one["real_derained"],
-            one["made_synthetic_rainy"],
             synthetic,
             one["synthetic_derained"],
             one["made_real_rainy"],

@@ -186,7 +186,8 @@ def features(
 @app.command(short_help="What JRGR makes of rain: Figures 6, 8 and 9 of its paper.")
 def jrgr(
     models: Annotated[
-        list[str], Argument(metavar="MODEL...", help="Presets or run folders of JRGR.")
+        list[str],
+        Argument(metavar="MODEL...", help="JRGR: presets or run folders; or CycleGAN."),
     ],
     synthetic: Annotated[
         Path, Option(metavar="PATH", exists=True, help="Picture, or folder of them.")
@@ -206,8 +207,8 @@ def jrgr(
     \b
     tfderain analyze jrgr jrgr --synthetic s.png --real r.jpg --out figure_6.png
     tfderain analyze jrgr jrgr --figure layers --synthetic s/ --real r/ --out 8.png
-    tfderain analyze jrgr jrgr runs/jrgr-CycleGAN/joint-proposed-CycleGAN \\
-        --figure comparison --synthetic s.png --real r.jpg --out figure_9.png
+    tfderain analyze jrgr runs/cyclegan_paper jrgr --figure comparison \\
+        --synthetic s.png --real r.jpg --out figure_9.png
     """
     refuse_existing(overwrite, out)
     if len(models) > 1 and figure != "comparison":

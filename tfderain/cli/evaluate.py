@@ -1,7 +1,7 @@
 """Measuring commands: `tfderain evaluate` and `tfderain bench`."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from typer import Argument, Option
 
@@ -9,6 +9,7 @@ from tfderain import reports
 from tfderain.cli import console, options
 from tfderain.cli.options import count, refuse_existing, restorer, show
 
+Patches = Literal["five_crop"]
 Subjects = Annotated[
     list[str],
     Argument(
@@ -29,6 +30,11 @@ def evaluate(
     identity: Annotated[
         bool, Option("--identity", help="Give it the clean images: any harm?")
     ] = False,
+    patches: Annotated[
+        Patches | None,
+        Option(help="Score patches, not images: corners and centre, these mirrored."),
+    ] = None,
+    patch: Annotated[int, count("Side of the patches.", "--patch")] = 224,
     out: Annotated[
         Path | None,
         options.out("DIR", "Write the derained images (of one model and one --data)."),
@@ -46,6 +52,8 @@ def evaluate(
     tfderain evaluate menet --data Rain100L --json scores.json
     tfderain evaluate runs/mine --data GT-Rain --layout scenes --protocol rgb_gaussian
     tfderain evaluate menet runs/mine --data Rain100L --data Rain100H
+    tfderain evaluate runs/menet_paper --data Rain100H --protocol rgb_gaussian \\
+        --patches five_crop --patch 224
     """
     refuse_existing(overwrite, json)
     folders = options.each_folder(data, layout, pattern)
@@ -59,8 +67,9 @@ def evaluate(
     opened = {name: options.restorer_or_images(name, runtime) for name in models}
     score = score_one if len(opened) * len(sets) == 1 else score_several
     with console.Progress("evaluate") as progress:
-        saved = {"save_images": out, "overwrite": overwrite} if out else {}
-        result = score(opened, sets, protocol, progress, identity=identity, **saved)
+        more: dict = {"identity": identity, "patches": patches, "patch": patch}
+        more |= {"save_images": out, "overwrite": overwrite} if out else {}
+        result = score(opened, sets, protocol, progress, **more)
     show(result, json)
 
 

@@ -17,6 +17,7 @@ import tfderain
 from tfderain.cli import (
     analyze,
     console,
+    convert,
     data,
     evaluate,
     export,
@@ -44,6 +45,7 @@ app.command(short_help="Train a recipe, or go on with a stopped run.")(train.tra
 app.command(short_help="Score models on rainy/clean pairs.")(evaluate.evaluate)
 app.command(short_help="Time models on one image.")(evaluate.bench)
 app.command(short_help="Write a SavedModel or a LiteRT file.")(export.export)
+app.command(short_help="Turn the authors' weights into a model.")(convert.convert)
 app.command(short_help="Answer REST and gRPC as TensorFlow Serving does.")(serve.serve)
 app.command("list", short_help="List the presets: size, scores, terms.")(
     export.list_presets

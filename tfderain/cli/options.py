@@ -21,7 +21,11 @@ Layout = Literal[
     "auto", "folders", "flat", "scenes", "left_clean", "left_rainy", "clean"
 ]
 Protocol = Literal[
-    "matlab_y_uint8", "matlab_y_float", "opencv_y_uniform", "rgb_gaussian"
+    "matlab_y_uint8",
+    "matlab_y_float",
+    "rainmer_y_float",
+    "opencv_y_uniform",
+    "rgb_gaussian",
 ]
 
 

@@ -7,6 +7,8 @@ model = tfderain.models.load("prenet.keras")
 
 Files are read, never executed, and PyTorch is not needed: see `tfderain.convert.pth`.
 From the `.keras` file on, all forms are open: `tfderain export`, `serve`, `evaluate`.
+The authors' names and layouts stand in a file for each network, and are the mapping by
+which the golden tests compare the networks with the authors' code.
 """
 
 import importlib
@@ -15,18 +17,25 @@ import pathlib
 
 from tfderain import files
 
-# Network to the module that knows its authors' names: `NAMES`, `place`.
-NETWORKS = {"prenet": "tfderain.convert.prenet"}
+# Network to the module that knows its authors' names: `load`, `ARGUMENTS`.
+NETWORKS = {
+    name: f"tfderain.convert.{name}"
+    for name in ("airnet", "drsformer", "jrgr", "menet", "prenet", "rainmer")
+}
 
 __all__ = ["NETWORKS", "convert", "load"]
 
 
-def convert(network: str, weights: str | os.PathLike, out: str | os.PathLike):
+def convert(
+    network: str,
+    weights: str | os.PathLike,
+    out: str | os.PathLike,
+    arguments: dict | None = None,
+):
     """Writes the network with the authors' weights as a `.keras` file.
 
     Args:
-        network: a key of `NETWORKS`.
-        weights: path of the authors' file.
+        network, weights, arguments: see `load`.
         out: path of the file to write, with the suffix `.keras`. It appears whole or
             not at all.
 
@@ -40,45 +49,51 @@ def convert(network: str, weights: str | os.PathLike, out: str | os.PathLike):
     out = pathlib.Path(out)
     if out.suffix != ".keras":
         raise ValueError(f"`out` must end with .keras. Received: out={out}.")
-    model = load(network, weights)
+    model = load(network, weights, arguments)
     with files.replacing(out) as temporary:
         model.save(temporary)
     return out
 
 
-def load(network: str, weights: str | os.PathLike):
+def load(network: str, weights: str | os.PathLike, arguments: dict | None = None):
     """Builds the network with the authors' weights.
 
     Args:
         network: a key of `NETWORKS`.
-        weights: path of the authors' file.
+        weights: path of the authors' file; of JRGR also the folder with a file for each
+            of its networks; of MENET the prefix of a checkpoint's files.
+        arguments: constructor arguments that the weights do not tell, `ARGUMENTS` of
+            the network's module: `stages` of PReNet, `statistics` of JRGR, `cumulative`
+            and `encoder_size` of Rainmer. Sizes are read from the file.
 
     Returns:
-        A built `tfderain.models.Derainer`.
+        A built `tfderain.models.Derainer`; of AirNet its encoder, a
+        `tfderain.models.AirNet`.
 
     Raises:
-        ValueError: for an unknown network, for a file that is not one of tensors only,
-            or that holds the weights of another network.
+        ValueError: for an unknown network or argument, for a file that is not one of
+            tensors only, or that holds the weights of another network.
         OSError: when the file cannot be read.
     """
-    from tfderain import models
-    from tfderain.convert import pth
+    from tfderain.convert.weights import Unfit
 
     if network not in NETWORKS:
         raise ValueError(
             f"`network` must be one of {', '.join(sorted(NETWORKS))}. "
             f"Received: network={network!r}."
         )
-    tensors = pth.read(weights)
-    official = importlib.import_module(NETWORKS[network])
+    official, arguments = importlib.import_module(NETWORKS[network]), arguments or {}
+    unknown = sorted(arguments.keys() - official.ARGUMENTS.keys())
+    if unknown:
+        known = ", ".join(official.ARGUMENTS) or "none"
+        raise ValueError(
+            f"`arguments` of {network} must be among {known}: the others are read from "
+            f"the file. Received: {', '.join(unknown)}."
+        )
     try:
-        tensors = pth.chosen(tensors, official.NAMES)
-    except ValueError as error:
+        return official.load(weights, {**official.ARGUMENTS, **arguments})
+    except Unfit as error:
         raise ValueError(
             f"`weights` must hold the weights of {network}: {error}. "
             f"Received: weights={weights}."
         ) from None
-    model = models.MODELS[network]()
-    model.build((None, None, None, 3))
-    official.place(model, tensors)
-    return model

@@ -107,45 +107,6 @@ def read(path: str | os.PathLike):
     return tensors
 
 
-def chosen(tensors: dict[str, np.ndarray], shapes: dict[str, tuple[int, ...]]):
-    """The float32 tensors of one network among those of a file.
-
-    Names may stand below others (`state_dict.`, `module.`), as in checkpoints of whole
-    trainings and of several GPUs. Batch normalisation's counters are overlooked.
-
-    Args:
-        tensors: dict from names to arrays, see `read`.
-        shapes: dict from the network's names to their shapes.
-
-    Returns:
-        dict from the keys of `shapes` to float32 arrays.
-
-    Raises:
-        ValueError: saying what is missing, too much, of another shape or not finite.
-    """
-    first = next(iter(shapes))
-    ends = [name for name in tensors if f".{name}".endswith(f".{first}")]
-    if not ends:
-        raise ValueError(f"it has no {first}")
-    prefix = min(ends, key=len).removesuffix(first)
-    own = {
-        name.removeprefix(prefix): array
-        for name, array in tensors.items()
-        if name.startswith(prefix) and not name.endswith(".num_batches_tracked")
-    }
-    for name, shape in shapes.items():
-        if name not in own:
-            raise ValueError(f"it has no {name}")
-        if own[name].shape != tuple(shape):
-            raise ValueError(f"{name} has shape {own[name].shape}, not {tuple(shape)}")
-        if not np.all(np.isfinite(own[name])):
-            raise ValueError(f"{name} is not finite")
-    more = sorted(own.keys() - shapes.keys())
-    if more:
-        raise ValueError(f"it also has {more[0]}")
-    return {name: own[name].astype(np.float32) for name in shapes}
-
-
 def _rebuild_tensor(storage, offset, shape, strides, *more):
     return _Tensor(storage, offset, tuple(shape), tuple(strides))
 

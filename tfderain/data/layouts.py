@@ -25,6 +25,7 @@ FOLDERS = (  # names of the rainy and of the clean folder, any case
     ("snowy", "gt"),
     ("rainy_image", "ground_truth"),
     ("rainy", "norain"),
+    ("os", "bs"),  # JRGR's, beside photos in "ot"
 )
 NAMES = (  # within two folders, in the order they are tried; the last is many to one
     "*:*",

@@ -45,6 +45,7 @@ __all__ = [
     "find_images",
     "find_mixture",
     "find_pairs",
+    "five_crop",
     "read_pair",
     "split_by_background",
     "train_dataset",
@@ -76,6 +77,11 @@ class PatchSampler:
             four corners and the centre of each image and of its mirror image, ten per
             epoch (MENET's recipe).
         flips: mirror random patches with probability 1/2; `"five_crop"` mirrors anyway.
+        turns: `None`, or one of `TURNS`, instead of `flips`: `"geometric"`: one of the
+            eight ways to turn and mirror a square; `"either"`: mirrored left-right or
+            upside down with probability 1/4 each.
+        whole: `None`, or the side of a square to which the whole images are resized
+            that the patches are from; batches then have four arrays, see `batch`.
         degrade: `None` or a callable `(rainy, clean, seed)` to `(rainy, clean)`, arrays
             of float32 `(crop, crop, 3)` in [0, 1]; its results are clipped to that.
         cache: keep the decoded images in memory (height x width x 3 bytes each).
@@ -94,7 +100,15 @@ class PatchSampler:
         flips: bool = True,
         degrade: Degrade | None = None,
         cache: bool = True,
+        turns: str | None = None,
+        whole: int | None = None,
     ):
+        if turns not in (None, *TURNS):
+            raise ValueError(
+                f"`turns` must be None or one of {tuple(TURNS)}. Received: {turns=}."
+            )
+        if whole and degrade is not None:
+            raise ValueError("Whole images are not degraded. Received: degrade.")
         if crops not in PATCHES_PER_IMAGE:
             raise ValueError(
                 f"`crops` must be one of {tuple(PATCHES_PER_IMAGE)}. "
@@ -111,21 +125,23 @@ class PatchSampler:
             states = np.random.SeedSequence(seed).generate_state(len(pairs.parts))
             seeds = tuple(int(state) for state in states)
         self.sets = [
-            _Set(part, crop, own, crops, flips, degrade, cache)
+            _Set(part, crop, own, crops, flips, degrade, cache, turns, whole)
             for part, own in zip(pairs.parts, seeds, strict=True)
         ]
         self.seed, self.batch_size = seed, batch_size
         self.ends = np.cumsum(pairs.shares)[:-1]
 
-    def batch(self, index: int) -> tuple[np.ndarray, np.ndarray]:
-        """Rainy and clean patches, float32 `(batch_size, crop, crop, 3)` in [0, 1]."""
+    def batch(self, index: int) -> tuple[np.ndarray, ...]:
+        """Rainy and clean patches, float32 `(batch_size, crop, crop, 3)` in [0, 1].
+
+        With `whole` also the rainy and clean images, `(batch_size, whole, whole, 3)`.
+        """
         first = int(index) * self.batch_size
         samples = [self.sample(first + k) for k in range(self.batch_size)]
-        rainy, clean = zip(*samples, strict=True)
-        return np.stack(rainy), np.stack(clean)
+        return tuple(np.stack(parts) for parts in zip(*samples, strict=True))
 
-    def sample(self, number: int) -> tuple[np.ndarray, np.ndarray]:
-        """Sample `number` of the stream: two float32 patches in [0, 1]."""
+    def sample(self, number: int) -> tuple[np.ndarray, ...]:
+        """Sample `number` of the stream: two float32 patches in [0, 1], see `batch`."""
         # domain 2: `_Set` and `_order` use 1 and 0
         draw = np.random.default_rng((self.seed, 2, number)).random()
         return self.sets[int(np.searchsorted(self.ends, draw))].sample(number)
@@ -134,8 +150,9 @@ class PatchSampler:
 class _Set:
     """The samples of one set of pairs; arguments are those of `PatchSampler`."""
 
-    def __init__(self, pairs, crop, seed, crops, flips, degrade, cache):
+    def __init__(self, pairs, crop, seed, crops, flips, degrade, cache, turns, whole):
         check(pairs, crop)
+        self.turns, self.whole = turns, whole
         self.pairs, self.crop, self.seed = pairs, crop, seed
         self.crops, self.flips, self.degrade = crops, flips, degrade
         self.patches = epoch_size(pairs, crops)
@@ -148,16 +165,23 @@ class _Set:
         rng = np.random.default_rng((self.seed, 1, number))
         rainy, clean = read_pair(self.pairs, image, self._read)
         if self.crops == "five_crop":
-            (top, left), mirrored = _five_crop(rainy.shape, self.crop, patch)
+            (top, left), mirrored = five_crop(rainy.shape, self.crop, patch)
         else:
             top = int(rng.integers(rainy.shape[0] - self.crop + 1))
             left = int(rng.integers(rainy.shape[1] - self.crop + 1))
-            mirrored = self.flips and bool(rng.integers(2))
+            mirrored = self.flips and not self.turns and bool(rng.integers(2))
+        wholes = ()
+        if self.whole:
+            wholes = tuple(resized(image, self.whole) for image in (rainy, clean))
         alone = rainy is clean  # a clean picture, which `degrade` may rain on
         rainy = self._cut(rainy, top, left, mirrored)
         clean = rainy if alone else self._cut(clean, top, left, mirrored)
+        if self.turns:
+            turn = TURNS[self.turns](rng)
+            rainy, clean = turned(rainy, turn), rainy if alone else turned(clean, turn)
+            clean = rainy if alone else clean
         if self.degrade is None:
-            return rainy, clean
+            return rainy, clean, *wholes
         rainy, clean = self.degrade(rainy, clean, int(rng.integers(2**31)))
         return np.clip(rainy, 0, 1), np.clip(clean, 0, 1)
 
@@ -172,6 +196,42 @@ class _Set:
         if path not in self._cache:
             self._cache[path] = images.read_rgb(path)
         return self._cache[path]
+
+
+# How patches are turned, by name: `(quarter turns, mirrored)` drawn from a generator.
+TURNS: dict = {
+    "geometric": lambda rng: divmod(int(rng.integers(8)), 2),
+    "either": lambda rng: ((0, 0), (0, 0), (0, 1), (2, 1))[int(rng.integers(4))],
+}
+
+
+def turned(image: np.ndarray, turn: tuple[int, int]):
+    """A square image, mirrored left-right if asked to, after so many quarter turns."""
+    image = np.rot90(image, turn[0])
+    return np.ascontiguousarray(image[:, ::-1] if turn[1] else image)
+
+
+def resized(image: np.ndarray, side: int):
+    """A whole image as float32 `(side, side, 3)` in [0, 1], whatever its sides.
+
+    Bilinear between the two nearest pixels, without a filter before, as OpenCV and
+    `keras.ops.image.resize` have it and Rainmer's encoder sees images.
+
+    Args:
+        image: uint8 `(height, width, 3)`.
+        side: int.
+    """
+    image = images.to_float(image)
+    for axis in (0, 1):
+        size = image.shape[axis]
+        place = np.clip((np.arange(side) + 0.5) * size / side - 0.5, 0, size - 1)
+        first = np.minimum(place.astype(int), max(size - 2, 0))
+        shape = [1, 1, 1]
+        shape[axis] = side
+        share = (place - first).astype("float32").reshape(shape)
+        second = np.minimum(first + 1, size - 1)
+        image = (1 - share) * image.take(first, axis) + share * image.take(second, axis)
+    return image
 
 
 def _centre(image: np.ndarray, crop: int | None) -> np.ndarray:
@@ -205,11 +265,19 @@ def _order(seed: int, epoch: int, size: int) -> np.ndarray:
     return np.random.default_rng((seed, 0, epoch)).permutation(size)
 
 
-def _five_crop(shape, crop: int, patch: int):
-    """Offset and mirroring of patch 0..9: corners and centre, of image and mirror.
+def five_crop(shape: Sequence[int], crop: int, patch: int):
+    """Offset and mirroring of patch 0..9: corners and centre, then these mirrored.
 
-    A mirrored patch at the left of the mirror image is the right of the image, so the
-    same five places serve both.
+    "Four corners and the central crop plus the flipped version of these" (Fan et al.,
+    2020, arXiv:2003.09689, section IV-A).
+
+    Args:
+        shape: of the image, height and width first.
+        crop: height and width of the patch.
+        patch: 0 to 9.
+
+    Returns:
+        `((top, left), mirrored)`.
     """
     bottom, right = shape[0] - crop, shape[1] - crop
     places = (
@@ -232,6 +300,8 @@ def train_dataset(
     flips: bool = True,
     degrade: Degrade | None = None,
     cache: bool = True,
+    turns: str | None = None,
+    whole: int | None = None,
 ):
     """Endless batches `(rainy, clean)` for `model.fit(..., steps_per_epoch=...)`.
 
@@ -239,18 +309,25 @@ def train_dataset(
         start: number of the first batch; a training that goes on after `k` steps passes
             `k` and sees exactly what it would have seen without the interruption.
         pairs: `Pairs`, or a `Mixture` of several sets of them.
-        crop, batch_size, seed, crops, flips, degrade, cache: see `PatchSampler`.
+        crop, batch_size, seed, crops, flips, degrade, cache, turns, whole: see
+            `PatchSampler`.
 
     Returns:
-        A `tf.data.Dataset` of float32 tensors `(batch_size, crop, crop, 3)` in [0, 1].
+        A `tf.data.Dataset` of float32 tensors `(batch_size, crop, crop, 3)` in [0, 1];
+        with `whole` of `((rainy, whole rainy), (clean, whole clean))`.
 
     Raises:
         ValueError: for unreadable, unequal or too small images, all of them named.
     """
     options = {"crops": crops, "flips": flips, "degrade": degrade, "cache": cache}
+    options |= {"turns": turns, "whole": whole}
     sampler = PatchSampler(pairs, crop, batch_size, seed, **options)
     shape = (batch_size, crop, crop, 3)
-    return _stream(sampler.batch, start, (shape, shape))
+    if not whole:
+        return _stream(sampler.batch, start, (shape, shape))
+    side = (batch_size, whole, whole, 3)
+    made = _stream(sampler.batch, start, (shape, shape, side, side))
+    return made.map(lambda rainy, clean, *both: ((rainy, both[0]), (clean, both[1])))
 
 
 def _stream(batch: Callable, start: int, shapes):

@@ -332,6 +332,8 @@ def compare(
     progress: reports.Progress | None = None,
     *,
     identity: bool = False,
+    patches: str | None = None,
+    patch: int = 224,
 ) -> Comparison:
     """Scores every model on every data set.
 
@@ -343,6 +345,7 @@ def compare(
         protocol: one of `metrics.PROTOCOLS`.
         progress: called with `(done, total)`, in images over all, or `None`.
         identity: give the models the clean images.
+        patches, patch: see `scores.evaluate`.
 
     Raises:
         ValueError: there is no model or no data set; else as `scores.evaluate`.
@@ -353,7 +356,7 @@ def compare(
             f"Received: models={len(models)}, data={len(data)}."
         )
     for name, pairs in data.items():  # all of it before the first, which may take hours
-        subjects.check(pairs)
+        subjects.check(pairs, patch if patches else 1)
         for model in models.values():
             subjects.derainer(_for_data(model, name, data), pairs)
     total = len(models) * sum(map(len, data.values()))
@@ -368,6 +371,8 @@ def compare(
                 groups=scores.scenes_of(pairs),
                 identity=identity,
                 name=model_name,
+                patches=patches,
+                patch=patch,
             )
             results.setdefault(model_name, {})[data_name] = result
             done += len(pairs)

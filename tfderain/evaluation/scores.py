@@ -31,11 +31,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from tfderain import images, metrics, reports
 from tfderain.data import pipeline
 from tfderain.evaluation import subjects
 from tfderain.files import distinct, stem
 
+PATCHES = ("five_crop",)
 SCORES = ("psnr", "ssim", "input_psnr", "input_ssim")
 
 
@@ -72,6 +75,8 @@ class Result(reports.Report):
         rows: one `Row` per image.
         versions: of Python, tfderain, NumPy and of the libraries that ran the model.
         identity: whether the model was given clean images ("does it harm them?").
+        patches: `None` for whole images, or what was scored instead: `selection`,
+            `side` in pixels, and number `per_image`; then there is a row for each.
     """
 
     model: str
@@ -80,10 +85,11 @@ class Result(reports.Report):
     rows: tuple[Row, ...]
     versions: dict[str, str]
     identity: bool = False
+    patches: dict | None = None
 
     @property
     def count(self) -> int:
-        """Number of images."""
+        """Number of images, or of patches."""
         return len(self.rows)
 
     @property
@@ -115,6 +121,7 @@ class Result(reports.Report):
             "model": self.model,
             "protocol": self.protocol,
             "identity": self.identity,
+            "patches": self.patches,
             "data": self.data,
             "count": self.count,
             "means": self.means,
@@ -128,7 +135,8 @@ class Result(reports.Report):
         """Makes a result of what `as_dict` returned."""
         rows = tuple(Row(**row) for row in content["rows"])
         names = ("model", "protocol", "data", "versions", "identity")
-        return cls(rows=rows, **{name: content[name] for name in names})
+        known = {name: content[name] for name in names}
+        return cls(rows=rows, patches=content.get("patches"), **known)
 
     @classmethod
     def from_json(cls, path: str | os.PathLike) -> "Result":
@@ -142,10 +150,13 @@ class Result(reports.Report):
         given = "clean" if self.identity else "rainy"
         titles = [f"{given} psnr_{channel}", "derained", "gain"]
         titles += [f"{given} ssim_{channel}", "derained", "gain", "seconds"]
-        over = f"{len(self.groups)} groups" if self.groups else f"{self.count} images"
+        what = "patches" if self.patches else "images"
+        over = f"{len(self.groups)} groups" if self.groups else f"{self.count} {what}"
         means = [(f"mean of {name}", group) for name, group in self.groups.items()]
         means.append((f"mean of {over}", self.means))
-        about = f"{self.model}, {self.protocol}, {self.count} images of {self.data}"
+        about = f"{self.model}, {self.protocol}, {self.count} {what} of {self.data}"
+        if self.patches:
+            about += ", {selection} {side}x{side}".format(**self.patches)
         about += ", clean images given" if self.identity else ""
         rows = [(row.name, *_cells(dataclasses.asdict(row))) for row in self.rows]
         feet = [(name, *_cells(scores)) for name, scores in means]
@@ -163,8 +174,18 @@ def evaluate(
     identity: bool = False,
     name: str | None = None,
     overwrite: bool = False,
+    patches: str | None = None,
+    patch: int = 224,
 ) -> Result:
     """Derains each rainy image and scores it against its clean image.
+
+    MENET's Tables I and II are scored on patches, not on images: 224x224, the corners
+    and the centre of each image and these mirrored, in RGB (section IV-A of Fan et
+    al., 2020, https://arxiv.org/abs/2003.09689, and heavy/ of the authors' code):
+
+    ```python
+    evaluation.evaluate(model, pairs, "rgb_gaussian", patches="five_crop", patch=224)
+    ```
 
     Args:
         model: has a method `derain` (a `runtime.Restorer`, a `models.Derainer`) or is a
@@ -181,28 +202,38 @@ def evaluate(
             it does to a photo without rain.
         name: name of the model in the result; by default its own `name` or class name.
         overwrite: allow `save_images` to replace existing files.
+        patches: `None` for whole images, or one of `PATCHES`: each patch is derained
+            and scored by itself. Derained images of a folder are cut afterwards.
+        patch: height and width of the patches.
 
     Raises:
-        ValueError: for no pairs, files that cannot be read or differ in size (they are
-            named, all that the headers show before the first image is derained), a
-            model whose output is not of the input's shape, or an unknown protocol.
+        ValueError: for no pairs, files that cannot be read, differ in size or are
+            smaller than a patch (they are named, all that the headers show before the
+            first image is derained), a model whose output is not of the input's shape,
+            an unknown protocol or selection, or patches with `save_images`.
         FileExistsError: an image to be saved exists.
     """
     metrics.channel(protocol)
     _check_identity(identity, model)
+    _check_patches(patches, patch, save_images)
     scenes = _check_groups(pairs, groups)
-    names = subjects.check(pairs)
+    names = subjects.check(pairs, patch if patches else 1)
     derain = subjects.derainer(model, pairs)
     targets = _targets(names, save_images, overwrite)
     rows = []
     for index in reports.tracked(range(len(names)), progress):
         rainy, clean = subjects.read_pair(pairs, index)
         given = clean if identity else rainy
-        derained, seconds = derain(index, given)
-        scores = _scores(given, derained, clean, protocol)
-        rows.append(Row(names[index], **scores, seconds=seconds, group=scenes[index]))
-        if targets:
-            _save(targets[index], derained)
+        for part, cut in _parts(given.shape, patches, patch):
+            # A folder's images are whole: they are cut, and what a model gives is not.
+            whole = isinstance(model, (str, os.PathLike))
+            derained, seconds = derain(index, given if whole else cut(given))
+            derained = cut(derained) if whole else derained
+            scores = _scores(cut(given), derained, cut(clean), protocol)
+            name_of_row, group = names[index] + part, scenes[index]
+            rows.append(Row(name_of_row, **scores, seconds=seconds, group=group))
+            if targets:
+                _save(targets[index], derained)
     return Result(
         model=name or subjects.name_of(model),
         protocol=protocol,
@@ -210,7 +241,45 @@ def evaluate(
         rows=tuple(rows),
         versions=reports.versions(),
         identity=identity,
+        patches=_described(patches, patch),
     )
+
+
+def _parts(shape, patches, side):
+    """`(end of the row's name, function that cuts)` of each part of an image."""
+    if patches is None:
+        return [("", lambda image: image)]
+
+    def cutter(number):
+        (top, left), mirrored = pipeline.five_crop(shape, side, number)
+
+        def cut(image):
+            part = image[top : top + side, left : left + side]
+            return np.ascontiguousarray(part[:, ::-1] if mirrored else part)
+
+        return cut
+
+    count = pipeline.PATCHES_PER_IMAGE[patches]
+    return [(f" patch {number}", cutter(number)) for number in range(count)]
+
+
+def _described(patches, side):
+    """What a `Result` says of its patches."""
+    if patches is None:
+        return None
+    count = pipeline.PATCHES_PER_IMAGE[patches]
+    return {"selection": patches, "side": side, "per_image": count}
+
+
+def _check_patches(patches, side, save_images):
+    if patches is not None and patches not in PATCHES:
+        raise ValueError(f"`patches` must be one of {PATCHES}. Received: {patches=}.")
+    if patches and side < 1:
+        raise ValueError(f"`patch` must be at least 1. Received: patch={side}.")
+    if patches and save_images is not None:
+        raise ValueError(
+            f"Patches are scored and not saved. Received: {patches=}, {save_images=}."
+        )
 
 
 def find_scenes(folder: str | os.PathLike):

@@ -25,18 +25,23 @@ from tfderain.data import pipeline
 from tfderain.files import stem
 
 
-def check(pairs: pipeline.Pairs) -> list[str]:
+def check(pairs: pipeline.Pairs, least: int = 1) -> list[str]:
     """Looks at all file headers and returns the name of each pair.
+
+    Args:
+        pairs: the pairs to look at.
+        least: the least height and width allowed.
 
     Returns:
         What `names_of` returns.
 
     Raises:
-        ValueError: for no pairs, or files that cannot be read or differ in size.
+        ValueError: for no pairs, or files that cannot be read, differ in size or are
+            too small.
     """
     if not len(pairs):
         raise ValueError("There must be at least one pair. Received: pairs=0.")
-    pipeline.check(pairs)
+    pipeline.check(pairs, least)
     return names_of(pairs)
 
 

@@ -16,6 +16,7 @@ from tfderain import lazy, presets
 MODELS = lazy.Registry(
     __name__,
     {
+        "cyclegan": "cyclegan:CycleGAN",
         "drsformer": "drsformer:DRSformer",
         "erlnet": "erlnet:ERLNet",
         "jrgr": "jrgr:JRGR",

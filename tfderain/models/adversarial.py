@@ -7,7 +7,7 @@ from keras import ops
 
 from tfderain.models.translators import instance_norm, normal
 
-ADVERSARIES = ("least_squares", "log")
+ADVERSARIES = ("least_squares", "log", "log_saturating")
 
 
 @keras.saving.register_keras_serializable("tfderain")
@@ -72,9 +72,10 @@ def adversarial_loss(logits: Any, real: bool, form: str = "least_squares"):
     Args:
         logits: of a `PatchCritic`.
         real: bool. What the answer should be.
-        form: `"least_squares"` (Mao et al., 2017, arXiv:1611.04076) or `"log"`: binary
-            cross-entropy on logits; for a generator, `real=True` on what it made is
-            the form that does not saturate (Goodfellow et al., 2014).
+        form: `"least_squares"` (Mao et al., 2017, arXiv:1611.04076), `"log"` or
+            `"log_saturating"`: binary cross-entropy on logits; for a generator,
+            `real=True` on what it made is the form that does not saturate (Goodfellow
+            et al., 2014).
 
     Returns:
         A scalar, the mean over all patches.
@@ -82,6 +83,23 @@ def adversarial_loss(logits: Any, real: bool, form: str = "least_squares"):
     if form == "least_squares":
         return ops.mean(ops.square(logits - (1.0 if real else 0.0)))
     return ops.mean(ops.softplus(-logits if real else logits))
+
+
+def generator_loss(logits: Any, form: str = "least_squares"):
+    """What a generator minimises: how well the critic sees through what it made.
+
+    Args:
+        logits: of a `PatchCritic`, on what the generator made.
+        form: see `adversarial_loss`; `"log_saturating"` is `log(1 - D)` as Goodfellow
+            et al. and Eqs. (2)-(4) of JRGR's paper print it. Its gradient vanishes
+            where the critic is sure, so it trains worse.
+
+    Returns:
+        A scalar, the mean over all patches.
+    """
+    if form == "log_saturating":
+        return -ops.mean(ops.softplus(logits))  # log(1 - sigmoid(logits))
+    return adversarial_loss(logits, True, form)
 
 
 @keras.saving.register_keras_serializable("tfderain")

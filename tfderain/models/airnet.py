@@ -24,7 +24,7 @@ from keras import ops
 from tfderain.models.base import take_over
 from tfderain.models.contrast import cross_entropy, unit
 from tfderain.models.entanglement import twin
-from tfderain.models.layers import built
+from tfderain.models.layers import UnbiasedBatchNormalization, built
 
 SLOPE = 0.1  # of the leaky ReLUs
 
@@ -63,7 +63,7 @@ class NormalizedResidualBlock(keras.layers.Layer):
                 name=name,
             )
             convolution.build(shape)
-            norm = keras.layers.BatchNormalization(
+            norm = UnbiasedBatchNormalization(
                 momentum=0.9,  # PyTorch's defaults
                 epsilon=1e-5,
                 dtype=self.dtype_policy,

@@ -36,7 +36,8 @@ class DRSformerNetwork(keras.layers.Layer):
         num_blocks: four ints, blocks per size, the smallest size last.
         num_heads: four ints.
         expansion: see `MixedScaleFeedForward`.
-        num_stages, variant: see `MixtureOfExperts`.
+        num_stages, variant: see `MixtureOfExperts`. With `num_stages=0` there are no
+            mixtures, as the authors have it for Rain200L and SPA-Data.
         cumulative: see `SparseChannelAttention`.
         patch: int. Squares of `patch**2` pixels become channels before the first
             convolution and pixels again after the last (ours): the whole network
@@ -81,9 +82,7 @@ class DRSformerNetwork(keras.layers.Layer):
         dim, dtype = self.dim, self.dtype_policy
         colors = 3 * self.patch**2
         self.embed = built(convolution(dim, "embed", dtype), colors)
-        self.compensate = built(
-            MixtureOfExperts(**self.experts, dtype=dtype, name="compensate"), dim
-        )
+        self.compensate = self.mixture("compensate", dim)
         # Flat lists: in files of trained weights the blocks have their number in them.
         self.encoder_blocks = [
             block
@@ -108,12 +107,17 @@ class DRSformerNetwork(keras.layers.Layer):
             built(pointwise(dim * 2**i, f"reduce_{i}", dtype), dim * 2 ** (i + 1))
             for i in (2, 1)
         ]
-        self.refine = built(
-            MixtureOfExperts(**self.experts, dtype=dtype, name="refine"), 2 * dim
-        )
+        self.refine = self.mixture("refine", 2 * dim)
         self.output_convolution = built(
             convolution(colors, "output", dtype, gain=1e-2), 2 * dim
         )
+
+    def mixture(self, name, channels) -> Any:
+        """A mixture of experts, or `None` where there are none."""
+        if not self.experts["num_stages"]:
+            return None
+        experts = MixtureOfExperts(**self.experts, dtype=self.dtype_policy, name=name)
+        return built(experts, channels)
 
     def blocks(self, part, level, channels):
         """The blocks of one size; `part` is `"encoder"` or `"decoder"`."""
@@ -151,12 +155,15 @@ class DRSformerNetwork(keras.layers.Layer):
                 features = self.reductions[step](features)
             for block in blocks:
                 features = block(features, prompts) if prompts else block(features)
-        rain = self.output_convolution(self.refine(features))
+        if self.refine is not None:
+            features = self.refine(features)
+        rain = self.output_convolution(features)
         return rainy + ops.cast(self.to_pixels(rain), "float32")
 
     def shallow(self, rainy):
         """Features of the full size before the first block."""
-        return self.compensate(self.embed(self.to_patches(rainy)))
+        features = self.embed(self.to_patches(rainy))
+        return features if self.compensate is None else self.compensate(features)
 
     def to_patches(self, images):
         """`(n, h, w, c)` to `(n, h / patch, w / patch, c * patch**2)`."""

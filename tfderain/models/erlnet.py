@@ -15,6 +15,10 @@ from keras import ops
 from tfderain.models.entanglement import Entangled
 from tfderain.models.layers import SqueezeExcitation
 
+# What the published plots of the middle layer's 225 feature maps tell: growth 16, seven
+# layers, and 113 channels before them. With a transition that halves the channels
+# before each 2x step, a stem of 120 to 127 channels makes exactly these.
+PUBLISHED_WIDTHS = {"stem": 120, "growth": 16, "num_layers": 7, "compression": 0.5}
 SLOPE = 0.1  # of the leaky ReLUs, as in AFR-Net
 
 
@@ -158,11 +162,14 @@ class DenseEncoder(keras.layers.Layer):
 
     A stem of 32 channels and three layers of growth 16 per level, without compression,
     make 80, 128, 176 and 224 channels: next to the 225 that the published feature maps
-    of the middle layer show (all from growth 16, three 2x steps).
+    of the middle layer show (all from growth 16, three 2x steps). `PUBLISHED_WIDTHS`
+    makes exactly 225 in the way that those maps suggest, with transitions.
 
     Args:
         stem: int. Channels of the first convolution.
         growth, num_layers: see `DenseBlock`.
+        compression: `None`, or the share of a level's channels that a transition (leaky
+            ReLU and 1x1 convolution) keeps before the next 2x step, rounded down.
         levels: int. Sizes, each half of the one before.
         **kwargs: `name`, `dtype` and the other `keras.layers.Layer` options.
 
@@ -170,8 +177,16 @@ class DenseEncoder(keras.layers.Layer):
     of `levels` feature maps before activation, the middle layer last.
     """
 
-    def __init__(self, stem=32, growth=16, num_layers=3, levels=4, **kwargs):
+    def __init__(
+        self, stem=32, growth=16, num_layers=3, levels=4, compression=None, **kwargs
+    ):
         super().__init__(**kwargs)
+        if compression is not None and not 0 < compression <= 1:
+            raise ValueError(
+                "`compression` must be None or in (0, 1]. "
+                f"Received: compression={compression}."
+            )
+        self.compression = compression
         self.stem_filters = stem
         self.growth = growth
         self.num_layers = num_layers
@@ -179,23 +194,39 @@ class DenseEncoder(keras.layers.Layer):
 
     def channels(self, level):
         """Of the feature map of a level, counted from 0."""
-        return self.stem_filters + (level + 1) * self.num_layers * self.growth
+        return self.entering(level) + self.num_layers * self.growth
+
+    def entering(self, level):
+        """Channels that enter the dense block of a level."""
+        if level == 0:
+            return self.stem_filters
+        before = self.channels(level - 1)
+        return before if self.compression is None else int(before * self.compression)
 
     def build(self, input_shape):
         dtype = self.dtype_policy
         self.stem = convolution(self.stem_filters, "stem", dtype=dtype)
         self.stem.build(input_shape)
-        self.blocks = []
+        self.blocks, self.transitions = [], []
         for level in range(self.levels):
+            if level and self.compression is not None:
+                layer = convolution(
+                    self.entering(level), f"transition_{level}", 1, dtype
+                )
+                layer.build((None, None, None, self.channels(level - 1)))
+                self.transitions.append(layer)
             block = DenseBlock(
                 self.num_layers, self.growth, name=f"block_{level}", dtype=dtype
             )
-            block.build((None, None, None, self.channels(level - 1)))
+            block.build((None, None, None, self.entering(level)))
             self.blocks.append(block)
 
     def call(self, rainy, training=False):
         features, outputs = self.stem(rainy), []
         for level, block in enumerate(self.blocks):
+            if level and self.transitions:
+                transition = self.transitions[level - 1]
+                features = transition(ops.leaky_relu(features, SLOPE))
             if level:
                 features = _halve(features, training)
             features = block(features, training=training)
@@ -219,6 +250,7 @@ class DenseEncoder(keras.layers.Layer):
             "growth": self.growth,
             "num_layers": self.num_layers,
             "levels": self.levels,
+            "compression": self.compression,
         }
 
 
@@ -307,7 +339,8 @@ class ERLNet(Entangled):
     """ERL-Net, and with `entanglement=None` its base network MEMD.
 
     Args:
-        stem, growth, num_layers, levels: see `DenseEncoder`.
+        stem, growth, num_layers, levels, compression: see `DenseEncoder`; together
+            `PUBLISHED_WIDTHS` makes what the published feature maps show.
         skip, fusion: see `DenseDecoder`: MEMD-- (neither), MEMD- (skips), MEMD (both).
         entanglement: `None`, `"clgd"` or `"mlgd"`, see `EntangledNetwork`.
         stage, feature_weight, tasks, weighting: see `Entangled`.
@@ -328,6 +361,7 @@ class ERLNet(Entangled):
         skip=True,
         fusion=True,
         entanglement=None,
+        compression=None,
         **kwargs,
     ):
         if entanglement == "mlgd" and not skip:
@@ -337,7 +371,8 @@ class ERLNet(Entangled):
             )
         dtype = keras.dtype_policies.get(kwargs.pop("dtype", None))
         dense = {"growth": growth, "num_layers": num_layers, "dtype": dtype}
-        encoder = DenseEncoder(stem, levels=levels, name="main_encoder", **dense)
+        sizes = {"levels": levels, "compression": compression}
+        encoder = DenseEncoder(stem, name="main_encoder", **sizes, **dense)
         decoder = DenseDecoder(skip=skip, fusion=fusion, name="decoder", **dense)
         super().__init__(
             encoder,
@@ -355,6 +390,7 @@ class ERLNet(Entangled):
             "skip": skip,
             "fusion": fusion,
             "entanglement": entanglement,
+            "compression": compression,
         }
 
     @property

@@ -50,7 +50,6 @@ STRATEGIES = {
     "Init-1": {},
 }
 VARIANTS = ("code", "paper")
-TRANSLATIONS = ("rain", "image")
 REMOVAL = ("derain_synthetic", "derain_real")
 GENERATION = ("make_rain_synthetic", "make_rain_real")
 
@@ -69,9 +68,6 @@ class JRGR(JointLosses, AdversarialTraining, Derainer):
         normalization, statistics, residual: of all four networks, see
             `tfderain.models.translators.Translator`. The paper has batch
             normalisation and no residual.
-        translation: what the generation networks translate. `"rain"`: the rain layer
-            alone, put on the derained image; `"image"`: the derained image as a whole,
-            which is CycleGAN (Figure 9).
         stage: which networks there are, and what `train_step` does. `"pretrain"`:
             `derain_real` alone, trained on pairs by `tasks`; `"joint"`: all, trained
             together; `"deploy"`: the four networks without critics and pools.
@@ -82,7 +78,8 @@ class JRGR(JointLosses, AdversarialTraining, Derainer):
             that either can be left out (Table 2).
         alpha: float. How often the clean images count in the loss of their critic,
             Eq. (4); its other term is a sum over four estimates.
-        adversary: `"least_squares"` (code) or `"log"` (paper).
+        adversary: `"least_squares"` (code), `"log_saturating"` (Eqs. (2)-(4) of the
+            paper) or `"log"`, its form that does not saturate.
         pool_size: int. Images that each critic remembers; 0 for none.
         crop: int or `(height, width)` of the training images, which the pools store.
         tasks, weighting, clip_training: of stage `"pretrain"`, see `Derainer`.
@@ -110,17 +107,13 @@ class JRGR(JointLosses, AdversarialTraining, Derainer):
         rates = STRATEGIES[strategy]
         lambdas = model_config.get("lambdas", {})
         left_out = [f"no_{name}" for name, weight in lambdas.items() if not weight]
-        if model_config.get("translation", "rain") == "image":
-            left_out.append("CycleGAN")
         arguments = {**model_config, "stage": "joint", "start": list(rates)}
         folder = "-".join(["joint", strategy, *left_out])
         joint = Stage(folder, "joint", arguments, {"rates": {**rates} or None})
         if not rates:
             return [joint]
         alike = {  # for all ways to go on
-            name: value
-            for name, value in model_config.items()
-            if name not in ("lambdas", "translation")
+            name: value for name, value in model_config.items() if name != "lambdas"
         }
         pretrain = Stage("pretrained", "pretrain", {**alike, "stage": "pretrain"})
         return [pretrain, joint]
@@ -145,7 +138,6 @@ class JRGR(JointLosses, AdversarialTraining, Derainer):
         normalization="batch",
         statistics="moving",
         residual=False,
-        translation="rain",
         stage="joint",
         start=REMOVAL,
         lambdas=None,
@@ -158,7 +150,7 @@ class JRGR(JointLosses, AdversarialTraining, Derainer):
         clip_training=False,
         **kwargs,
     ):
-        check_arguments(variant, translation, stage, adversary, lambdas or (), start)
+        check_arguments(variant, stage, adversary, lambdas or (), start)
         if tasks is None:
             tasks = {"reconstruction": Reconstruction("l2", value_range=2.0)}
         super().__init__(
@@ -169,7 +161,7 @@ class JRGR(JointLosses, AdversarialTraining, Derainer):
             clip_training=clip_training,
             **kwargs,
         )
-        self.variant, self.translation, self.stage = variant, translation, stage
+        self.variant, self.stage = variant, stage
         self.num_blocks, self.critic_filters = num_blocks, critic_filters
         self.start = tuple(start)
         self.lambdas = {**LAMBDAS, **(lambdas or {})}
@@ -305,8 +297,6 @@ class JRGR(JointLosses, AdversarialTraining, Derainer):
 
     def _put_rain(self, translate, clean, rain, training=False):
         """Clean images with rain of the other domain; all in [-1, 1]."""
-        if self.translation == "image":
-            return translate(clean, training=training)
         return clean + translate(rain, training=training)
 
     def pictures(self, synthetic, real):
@@ -357,14 +347,12 @@ class JRGR(JointLosses, AdversarialTraining, Derainer):
             Built `RainGenerator`: copies of `derain_synthetic` and `make_rain_real`.
 
         Raises:
-            ValueError: for another stage than `"joint"` and `"deploy"`, or for
-                `translation="image"`.
+            ValueError: for another stage than `"joint"` and `"deploy"`.
         """
-        if self.stage == "pretrain" or self.translation == "image":
+        if self.stage == "pretrain":
             raise ValueError(
-                "Only a JRGR that translates rain, after joint training, has a rain "
-                f"generator. Received: stage={self.stage!r}, "
-                f"translation={self.translation!r}."
+                "Only a JRGR after joint training has a rain generator. "
+                f"Received: stage={self.stage!r}."
             )
         parts = [self.derain_synthetic, self.make_rain_real]
         copies = [type(part).from_config(part.get_config()) for part in parts]
@@ -390,7 +378,6 @@ class JRGR(JointLosses, AdversarialTraining, Derainer):
             **super().get_config(),
             **{name: unet[name] for name in names},
             "variant": self.variant,
-            "translation": self.translation,
             "num_blocks": self.num_blocks,
             "critic_filters": self.critic_filters,
             "stage": self.stage,
@@ -401,6 +388,12 @@ class JRGR(JointLosses, AdversarialTraining, Derainer):
             "pool_size": self.pool_size,
             "crop": self.crop if isinstance(self.crop, int) else list(self.crop),
         }
+
+    @classmethod
+    def from_config(cls, config):
+        # Files from before `CycleGAN` was a network of its own have the entry.
+        config = {n: v for n, v in config.items() if (n, v) != ("translation", "rain")}
+        return super().from_config(config)
 
 
 def check_networks(model: Any):
@@ -415,7 +408,6 @@ def check_networks(model: Any):
 
 def check_arguments(
     variant: str,
-    translation: str,
     stage: str,
     adversary: str,
     lambdas: Iterable[str],
@@ -424,7 +416,6 @@ def check_arguments(
     """Raises `ValueError` for a name that JRGR does not know."""
     for name, value, allowed in (
         ("variant", variant, VARIANTS),
-        ("translation", translation, TRANSLATIONS),
         ("stage", stage, STAGES),
         ("adversary", adversary, ADVERSARIES),
         *(("lambdas", name, tuple(LAMBDAS)) for name in lambdas),

@@ -5,7 +5,7 @@ from typing import Any
 
 from keras import ops
 
-from tfderain.models.adversarial import adversarial_loss
+from tfderain.models.adversarial import adversarial_loss, generator_loss
 
 # Of the code as the authors ran it (train_list.py): mse 40, adv 4, cyc 40. The paper
 # prints adv 10, cyc 1, mse 10, which is the same ratio with two of them exchanged.
@@ -91,7 +91,7 @@ class JointLosses:
             strict=True,
         )
         adversarial = {
-            f"adversarial_{name}": adversarial_loss(logits, True, self.adversary)
+            f"adversarial_{name}": generator_loss(logits, self.adversary)
             for critic, names in judged
             for name, logits in zip(
                 names, self._ask(critic, [made[name] for name in names]), strict=True

@@ -71,6 +71,41 @@ class Convolution(keras.layers.Conv2D):
 
 
 @keras.saving.register_keras_serializable("tfderain")
+class UnbiasedBatchNormalization(keras.layers.BatchNormalization):
+    """Batch normalisation whose moving variance is the unbiased one.
+
+    TensorFlow 1 and PyTorch put N / (N - 1) times the variance of the N pixels of a
+    batch into the moving variance; Keras 3 puts the variance itself. All of them
+    normalise with the latter in training.
+
+    Args:
+        **kwargs: see `keras.layers.BatchNormalization`.
+    """
+
+    def call(self, inputs, training=None, mask=None):
+        before = self.moving_variance + 0.0  # a copy of the value
+        outputs = super().call(inputs, training=training, mask=mask)
+        if training and self.trainable:
+            shape = ops.shape(inputs)
+            count = ops.cast(shape[0] * shape[1] * shape[2], "float32")
+            if self.synchronized:
+                count = count * replicas()
+            share = self.moving_variance - self.momentum * before
+            more = share / ops.maximum(count - 1.0, 1.0)
+            self.moving_variance.assign_add(more)
+        return outputs
+
+
+def replicas():
+    """How many devices share a batch; 1 on backends without TensorFlow's strategies."""
+    if keras.backend.backend() != "tensorflow":
+        return 1
+    import tensorflow as tf
+
+    return tf.distribute.get_strategy().num_replicas_in_sync
+
+
+@keras.saving.register_keras_serializable("tfderain")
 class ConvNorm(keras.layers.Layer):
     """A convolution without bias and batch normalisation, or one with bias.
 
@@ -78,8 +113,9 @@ class ConvNorm(keras.layers.Layer):
         filters: int. Channels made.
         kernel_size: int. Side of the kernel. Defaults to `3`.
         normalization: `"batch"` (batch normalisation with TensorFlow 1's defaults:
-            momentum 0.99, epsilon 1e-3; synchronised over replicas) or `None` (the
-            convolution has a bias instead).
+            momentum 0.99, epsilon 1e-3; synchronised over replicas),
+            `"batch_unbiased"` (the same with TensorFlow 1's moving variance, see
+            `UnbiasedBatchNormalization`) or `None` (the convolution has a bias).
         gain: float. Scale of the variance-scaling initialisation (fan-in,
             truncated normal). Defaults to `1.0`.
         **kwargs: `name`, `dtype` and the other `keras.layers.Layer` options.
@@ -94,9 +130,9 @@ class ConvNorm(keras.layers.Layer):
         self, filters, kernel_size=3, normalization="batch", gain=1.0, **kwargs
     ):
         super().__init__(**kwargs)
-        if normalization not in ("batch", None):
+        if normalization not in ("batch", "batch_unbiased", None):
             raise ValueError(
-                '`normalization` must be "batch" or None. '
+                '`normalization` must be "batch", "batch_unbiased" or None. '
                 f"Received: normalization={normalization!r}."
             )
         self.filters = filters
@@ -116,8 +152,14 @@ class ConvNorm(keras.layers.Layer):
         )
         self.convolution.build(input_shape)
         self.norm = None
-        if self.normalization == "batch":
-            self.norm = keras.layers.BatchNormalization(
+        if self.normalization is not None:
+            unbiased = self.normalization == "batch_unbiased"
+            kind = (
+                UnbiasedBatchNormalization
+                if unbiased
+                else keras.layers.BatchNormalization
+            )
+            self.norm = kind(
                 # Elsewhere Keras refuses the argument; one device needs no sync.
                 synchronized=keras.backend.backend() == "tensorflow",
                 dtype=self.dtype_policy,

@@ -280,7 +280,8 @@ class MENET(Derainer):
         channel_attention: bool. Defaults to `False`. The gate is a mean over the
             image, so tiles give slightly other results than the whole.
         filters: int. Channels at a quarter of the size. Defaults to `64`.
-        normalization: `"batch"` as the authors, or `None`. Defaults to `"batch"`.
+        normalization: `"batch"` as the authors, also `"batch_unbiased"`, or `None`, see
+            `ConvNorm`. Defaults to `"batch"`.
         value_range: float. Scale of the images inside the network: `255.0` as the
             authors (without scaling of 8-bit images), or `1.0`. Defaults to `255.0`.
         tasks: dict from task name to loss. Defaults to the reconstruction loss L_p.

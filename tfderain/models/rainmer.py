@@ -8,9 +8,10 @@ An encoder, trained by contrast, places each image on two unit spheres: its colo
 its details with their degradation. Both prompt the decoder of a sparse transformer.
 
 Differences: independent top-k masks as in DRSformer (the published loop depends on the
-order of ties); the encoder sees the padded image, in training the patch, since training
-data are patches; mirror padding; smaller forms for CPUs (`patch`, `encoder_size`). One
-device only: the archives and the key encoder are not kept alike on several replicas.
+order of ties) unless `cumulative`; the encoder sees the padded image, in training the
+patch, or with batches `((rainy, whole rainy), (clean, whole clean))` the whole image as
+the authors have it; mirror padding; smaller forms for CPUs (`patch`, `encoder_size`).
+Several replicas share archives and key encoder (`tests/models/test_rainmer.py`).
 """
 
 import math
@@ -284,6 +285,11 @@ class RainmerNetwork(DRSformerNetwork):
         return self.interaction(self.encoder.locate(rainy), features)
 
 
+def with_whole(images: Any):
+    """`(patches, whole images)` of a batch, which may be of patches alone."""
+    return images if isinstance(images, (tuple, list)) else (images, images)
+
+
 def contrastive_terms(chromatic: bool, degradation: bool):
     """Names of the losses of the views that there are."""
     terms = {"contrast_chromatic": chromatic, "contrast_detail": degradation}
@@ -403,16 +409,20 @@ class Rainmer(SparseTransformer):
             self.contrast.start_from(self.network.encoder)
 
     def forward_losses(self, rainy, clean, training):
-        if self.contrast is None:
+        (rainy, whole), (clean, whole_clean) = map(with_whole, (rainy, clean))
+        alone = self.contrast is None and whole is rainy
+        if self.network.encoder is None or alone:
             return super().forward_losses(rainy, clean, training)
         rainy, clean = (ops.cast(x, "float32") for x in (rainy, clean))
         padded = pad_to_multiple(rainy, self.stride)
-        representations = self.network.represent(padded)
+        seen = self.seen(whole, whole_clean)
+        representations = self.network.represent(seen[0])
         vectors = self.network.vectors(representations)
         derained = self.network.restore(padded, vectors)
         derained = self.finish(derained, rainy, training)
         task_losses = self.task_losses(clean, derained)
-        seen = self.seen(rainy, clean)
+        if self.contrast is None:
+            return derained, task_losses
         everyone = self.gather_batch(self.contrast.entries(*seen))
         task_losses |= self.contrast(
             *seen, representations, everyone, training=training
@@ -438,19 +448,23 @@ class Rainmer(SparseTransformer):
 
     def seen(self, *images):
         """Images at the size of the encoder."""
-        images = [pad_to_multiple(x, self.stride) for x in images]
+        images = [pad_to_multiple(ops.cast(x, "float32"), self.stride) for x in images]
         return [self.network.encoder.resize(x) for x in images]
 
     def train_step(self, data):
         results = super().train_step(data)
         if self.contrast is not None:
-            rainy, clean = (ops.cast(x, "float32") for x in data)
+            rainy, clean = (with_whole(images)[1] for images in data)
             finite = ops.equal(self.bad_steps_in_a_row, 0)
             entries = self.contrast.entries(*self.seen(rainy, clean))
             self.contrast.remember(self.gather_batch(entries), finite)
             # The authors move it at the start of the next step: the same.
             self.contrast.follow(self.network.encoder, finite)
         return results
+
+    def track(self, rainy, clean, derained, losses, finite):
+        rainy, clean = (with_whole(images)[0] for images in (rainy, clean))
+        return super().track(rainy, clean, derained, losses, finite)
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, **kwargs):
         if self.contrast is not None:

@@ -10,7 +10,9 @@ from typing import Any
 import keras
 from keras import ops
 
-NORMALIZATIONS = ("batch", "instance", None)
+from tfderain.models.layers import UnbiasedBatchNormalization
+
+NORMALIZATIONS = ("batch", "batch_unbiased", "instance", None)
 STATISTICS = ("moving", "image")
 
 
@@ -22,9 +24,6 @@ def normal(mean: float = 0.0):
 @keras.saving.register_keras_serializable("tfderain")
 class BatchNorm(keras.layers.BatchNormalization):
     """Batch normalisation with PyTorch's defaults, and a choice for inference.
-
-    PyTorch puts the unbiased variance N / (N - 1) into the moving variance, Keras the
-    biased one: with N pixels in a batch they differ by that factor.
 
     Args:
         statistics: `"moving"` (moving averages from training), or `"image"`: every
@@ -51,12 +50,18 @@ class BatchNorm(keras.layers.BatchNormalization):
         return {**super().get_config(), "statistics": self.statistics}
 
 
+@keras.saving.register_keras_serializable("tfderain")
+class UnbiasedBatchNorm(BatchNorm, UnbiasedBatchNormalization):
+    """`BatchNorm` with PyTorch's moving variance, see `UnbiasedBatchNormalization`."""
+
+
 class Translator(keras.layers.Layer):
     """What both networks share: options, normalised convolutions, the last step.
 
     Args:
         filters: int. Channels of the first convolution.
-        normalization: `"batch"`, `"instance"` (each image by itself, without scale
+        normalization: `"batch"`, `"batch_unbiased"` (the moving variance as PyTorch
+            keeps it), `"instance"` (each image by itself, without scale
             and offset) or `None` (then convolutions have a bias).
         statistics: of batch normalisation outside training, see `BatchNorm`.
         residual: bool. `False`: the result is `tanh` of the last convolution, as in
@@ -94,7 +99,8 @@ class Translator(keras.layers.Layer):
     def global_operations(self):
         """Whether a pixel of the result depends on the whole image."""
         return self.normalization == "instance" or (
-            self.normalization == "batch" and self.statistics == "image"
+            self.normalization in ("batch", "batch_unbiased")
+            and self.statistics == "image"
         )
 
     def convolution(self, channels, *arguments, up=False, bias=False, **options):
@@ -115,8 +121,9 @@ class Translator(keras.layers.Layer):
 
     def norm(self, name, channels):
         """A built normalisation, or one that does nothing."""
-        if self.normalization == "batch":
-            layer = BatchNorm(self.statistics, dtype=self.dtype_policy, name=name)
+        if self.normalization in ("batch", "batch_unbiased"):
+            kind = BatchNorm if self.normalization == "batch" else UnbiasedBatchNorm
+            layer = kind(self.statistics, dtype=self.dtype_policy, name=name)
         elif self.normalization == "instance":
             layer = instance_norm(dtype=self.dtype_policy, name=name)
         else:

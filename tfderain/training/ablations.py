@@ -41,7 +41,6 @@ ABLATIONS = {
     "jrgr": (
         *("no_adv_B", "no_adv_O", "no_cyc", "no_MSE"),
         *JRGR_STARTS,
-        "CycleGAN",  # Figure 9
     ),
 }
 TASKS = {
@@ -64,15 +63,16 @@ RAINMER_PARTS = {
     "baseline": ("chromatic", "degradation", "interaction"),
 }
 
-# How the tasks of an ablation look in a recipe: as the authors' code has them (squared
-# errors of 0..255 images), or all on the scale of absolute errors of [0, 1] images,
-# where the weightings really balance three tasks.
+# How the tasks of an ablation look in a recipe: as the paper prints them (squared
+# errors of 0..255 images), with the texture loss of the authors' code, or all on the
+# scale of absolute errors of [0, 1] images, where the weightings really balance three.
 PAPER_TASKS = {
     "reconstruction": {"norm": "l2", "value_range": 255.0},
     "edge": {"norm": "l2", "value_range": 255.0},
-    "texture": {"mode": "scalar", "value_range": 255.0},
+    "texture": {"mode": "gram", "value_range": 255.0},
     "perceptual": {"value_range": 255.0},
 }
+CODE_TEXTURE = {"mode": "scalar", "value_range": 255.0}
 UNIT_TASKS = {
     "reconstruction": {"norm": "l1", "value_range": 1.0},
     # Sobel filters answer 8 to a slope of 1 per pixel: an eighth of it is the slope.
@@ -91,8 +91,9 @@ def ablate(config: TrainConfig, ablation: str) -> TrainConfig:
     """A recipe changed to a row of the tables of its network's paper.
 
     Args:
-        config: a recipe. MENET keeps the form of each loss (`menet_paper`: 0..255 and
-            squares, else [0, 1] and absolute values), ERL-Net its widths.
+        config: a recipe. MENET keeps the form of each loss (`menet_paper` and
+            `menet_code`: 0..255 and squares, with their own texture loss; else [0, 1]
+            and absolute values), ERL-Net its widths.
         ablation: one of `ABLATIONS[config.model]`, for example `"LpLeLt+GB+CA"`.
 
     Raises:
@@ -122,9 +123,6 @@ def _ablate_rainmer(config, ablation):
 def _ablate_jrgr(config, ablation):
     if ablation in JRGR_STARTS:
         return dataclasses.replace(config, strategy=ablation)
-    if ablation == "CycleGAN":
-        model_config = {**config.model_config, "translation": "image"}
-        return dataclasses.replace(config, model_config=model_config)
     lambdas = {**config.model_config.get("lambdas", {}), JRGR_LOSSES[ablation]: 0.0}
     model_config = {**config.model_config, "lambdas": lambdas}
     return dataclasses.replace(config, model_config=model_config)
@@ -149,6 +147,8 @@ def _ablate_menet(config, ablation):
     losses, *rest = ablation.split("+")
     parts = [f"L{part}" for part in losses.split("L")[1:]]
     forms = PAPER_TASKS if config.model_config["value_range"] == 255.0 else UNIT_TASKS
+    own = config.model_config.get("tasks", {})
+    forms = {**forms, **({"texture": own["texture"]} if "texture" in own else {})}
     tasks = tasks_of(forms, *(TASKS[part] for part in parts))
     fixed = {
         # In proportion to the reconstruction loss, as in the paper.

@@ -47,18 +47,19 @@ def compile_model(model: Any, config: TrainConfig, steps_per_epoch: int):
         options = {"clip": config.clip_norm or float("inf")}
     if config.accumulate > 1:
         options["gradient_accumulation_steps"] = config.accumulate
+    adam = {} if config.epsilon is None else {"epsilon": config.epsilon}
     classes = {
         "adam": functools.partial(
-            optimizers.GroupAdam, rates=config.rates, beta_1=config.beta_1
+            optimizers.GroupAdam, rates=config.rates, beta_1=config.beta_1, **adam
         ),
         "muon": functools.partial(
             optimizers.ConvMuon, exclude_layers=list(model.outer_layers)
         ),
         "adamw": functools.partial(
-            keras.optimizers.AdamW, weight_decay=config.weight_decay
+            keras.optimizers.AdamW, weight_decay=config.weight_decay, **adam
         ),
         "two_groups": functools.partial(
-            optimizers.TwoGroupAdamW, weight_decay=config.weight_decay
+            optimizers.TwoGroupAdamW, weight_decay=config.weight_decay, **adam
         ),
     }
     optimizer = classes[config.optimizer](

@@ -35,6 +35,12 @@ class TrainConfig:
         crop: height and width of the training patches.
         crops: `"random"` or `"five_crop"` (corners, centre, and their mirror images).
         flips: mirror random patches with probability 1/2.
+        turns: `None`, or how random patches are turned instead: `"geometric"`: one of
+            the eight ways to turn and mirror a square, all alike likely (DRSformer);
+            `"either"`: mirrored left-right or upside down with probability 1/4 each,
+            never both (Rainmer).
+        whole_images: give the network with each patch the whole image that it is from,
+            resized to its `encoder_size`, as Rainmer's authors do; without `degrade`.
         batch_size: patches of one step.
         steps_per_epoch: `None` for the whole data set once.
         epochs: how often. The only field that may grow when a run goes on.
@@ -55,6 +61,9 @@ class TrainConfig:
             `"two_groups"` (`tfderain.optimizers.TwoGroupAdamW`: the representation
             encoder decays, all else is clipped).
         beta_1: of Adam.
+        epsilon: of Adam and AdamW; `None` for Keras's `1e-7` (`"two_groups"`: `1e-8`).
+            TensorFlow 1 and PyTorch have `1e-8`, PyTorch adds it after the correction
+            of the moments, which differs in the first steps.
         rates: dict from a network's name to its part of the learning rate (Adam), or
             `None`.
         weight_decay: of `"adamw"` and of the encoder in `"two_groups"`.
@@ -68,7 +77,8 @@ class TrainConfig:
             that differ; `None` for the data set's own rain alone.
         pool_count, pool_size: number of rain layers (of each kind) rendered
             beforehand, and their side in pixels.
-        validation_fraction: share of the backgrounds kept for choosing the best epoch.
+        validation_fraction: share of the backgrounds kept for choosing the best epoch;
+            0 trains on all pairs, validates on none, and keeps the last epoch.
         validation_crops: patches of them, in equal parts with each kind of rain: their
             own, and (given `degrade`) synthetic, of several named kinds with `kinds`.
         keep: `"best"`, the weights of the epoch with the best validation PSNR, or
@@ -92,6 +102,8 @@ class TrainConfig:
     crop: int = 128
     crops: str = "random"
     flips: bool = True
+    turns: str | None = None
+    whole_images: bool = False
     batch_size: int = 16
     steps_per_epoch: int | None = None
     epochs: int = 100
@@ -101,6 +113,7 @@ class TrainConfig:
     milestone_factor: float = 0.1
     optimizer: str = "adam"
     beta_1: float = 0.9
+    epsilon: float | None = None
     rates: dict | None = None
     weight_decay: float = 0.0
     clip_norm: float | None = None
@@ -139,10 +152,20 @@ class TrainConfig:
                 "`milestones` must be epochs in rising order, the first above 0. "
                 f"Received: milestones={self.milestones}."
             )
+        if self.whole_images and (self.model != "rainmer" or self.degrade is not None):
+            raise ValueError(
+                "`whole_images` are for a Rainmer on the rain of its data sets. "
+                f"Received: model={self.model!r}, degrade={self.degrade}."
+            )
         if self.winograd and self.jit:
             raise ValueError(
                 "XLA cannot compile Winograd's convolutions; choose one. "
                 f"Received: jit={self.jit}, winograd={self.winograd}."
+            )
+        if not 0 <= self.validation_fraction < 1:
+            raise ValueError(
+                "`validation_fraction` must be in [0, 1). "
+                f"Received: validation_fraction={self.validation_fraction}."
             )
         if self.ema is not None and not 0 <= self.ema < 1:
             raise ValueError(f"`ema` must be in [0, 1). Received: ema={self.ema}.")
@@ -152,6 +175,7 @@ CHOICES = {
     "model": tuple(models.MODELS),
     "inputs": ("rainy", "clean"),
     "crops": ("random", "five_crop"),
+    "turns": (None, "geometric", "either"),
     "schedule": (
         "constant",
         "steps",

@@ -152,9 +152,13 @@ def split(config: TrainConfig, material: Material, data: Any, before: dict | Non
             than this file, `None` for a new run.
 
     Returns:
-        Training and validation pairs, and for each source a dict with the names of the
-        rainy files for `validation` and of those `left_out`, for `data.json`.
+        Training and validation pairs (`None` without a validation fraction), and for
+        each source a dict with the names of the rainy files for `validation` and of
+        those `left_out`, for `data.json`.
     """
+    if not config.validation_fraction:
+        nothing = [{"validation": [], "left_out": []} for _ in material.sources]
+        return data, None, nothing
     names = [
         _below(source.folder, part.rainy)
         for source, part in zip(material.sources, data.parts, strict=True)

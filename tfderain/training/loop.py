@@ -93,7 +93,7 @@ def fit(
     config: TrainConfig,
     run_dir: str | os.PathLike,
     batches: Callable[[int], Any],
-    validation: tuple[np.ndarray, np.ndarray],
+    validation: tuple[np.ndarray, np.ndarray] | None,
     steps: int,
     callbacks: Sequence[keras.callbacks.Callback] = (),
     verbose: str | int = "auto",
@@ -105,14 +105,14 @@ def fit(
         config: `TrainConfig`.
         run_dir: see `prepare_run`.
         batches: callable from the number of the first batch to endless batches.
-        validation: arrays `(rainy, clean)`, see `validation_patches`.
+        validation: arrays `(rainy, clean)`, see `validation_patches`, or `None`.
         steps: per epoch.
         callbacks: more of them; they run before the state is saved.
         verbose: as in `keras.Model.fit`.
 
     Returns:
         Path of `best.keras`: averaged weights of the epoch with the best validation
-        PSNR, float32, without optimizer.
+        PSNR, or of the last one (`keep`), float32, without optimizer.
 
     Raises:
         NonFiniteLoss: after `config.max_bad_steps` bad steps in a row.
@@ -182,10 +182,13 @@ def train(
     """
     checking.check(config)
     stages = [] if config.strategy is None else stages_of(config)
+    if takes_photos(config) and material.photos is None:
+        material = dataclasses.replace(material, photos=photos_beside(material))
     if takes_photos(config) != (material.photos is not None):
         raise ValueError(
-            "JRGR is trained with real rainy photos (`photos`), other networks "
-            f"without. Received: model={config.model!r}, photos={material.photos}."
+            "JRGR and CycleGAN are trained with real rainy photos (`photos`), other "
+            f"networks without. Received: model={config.model!r}, "
+            f"photos={material.photos}."
         )
     if not stages:
         return train_stage(config, run_dir, material, verbose, say)
@@ -236,19 +239,37 @@ def _train_on(data, config, run_dir, material, verbose, say):
         source |= lists
     run_dir = run_folder.prepare_run(config, run_dir, about, reads)
     pools = mixing.rain_pools(config, run_dir, material)
-    kinds = mixing.validation_kinds(held_out, config, pools)
-    validation = mixing.validation_patches(kinds, config)
-    steps = config.steps_per_epoch
-    if steps is None:
-        patches = pipeline.epoch_size(pairs, config.crops)
-        steps = max(1, patches // config.batch_size)
+    kinds = mixing.validation_kinds(held_out or pairs, config, pools)
+    if held_out is None:  # nothing to validate on: some to look at
+        few = dataclasses.replace(config, validation_crops=8)
+        validation, shown = None, mixing.validation_patches(kinds, few)
+    else:
+        validation = shown = mixing.validation_patches(kinds, config)
+    steps = config.steps_per_epoch or epoch_steps(config, pairs, material)
     with switches(config):
         model = prepared_model(config, run_dir, material, steps)
         batches = training_batches(config, pairs, material, pools)
-        callbacks = observers(config, run_dir, kinds, validation)
+        callbacks = observers(config, run_dir, kinds if validation else (), shown)
         return fit(
             model, config, run_dir, batches, validation, steps, callbacks, verbose
         )
+
+
+def photos_beside(material: Material) -> str | None:
+    """The photos of JRGR's layout: `Ot` beside `Os` and `Bs` in a source."""
+    folders = [os.path.join(source.folder, "Ot") for source in material.sources]
+    return next(filter(os.path.isdir, folders), None)
+
+
+def epoch_steps(config: TrainConfig, pairs: Any, material: Material) -> int:
+    """Steps of one epoch: all patches once, or with photos the shorter of both lists.
+
+    The authors of JRGR draw pairs and photos from two shuffled lists until one ends.
+    """
+    patches = pipeline.epoch_size(pairs, config.crops)
+    if takes_photos(config):
+        patches = min(patches, len(photos_of(material)))
+    return max(1, patches // config.batch_size)
 
 
 def prepared_model(
@@ -278,7 +299,9 @@ def training_batches(
         if takes_photos(config):
             photos = photos_of(material)
             return pipeline.unpaired_dataset(pairs, photos, *sizes, **options)
-        options["crops"] = config.crops
+        options |= {"crops": config.crops, "turns": config.turns}
+        if config.whole_images:
+            options["whole"] = config.model_config.get("encoder_size", 128)
         made = pipeline.train_dataset(pairs, *sizes, **options)
         if config.inputs == "clean":
             made = made.map(lambda rainy, clean: (clean, clean))
@@ -307,15 +330,15 @@ def observers(
     config: TrainConfig,
     run_dir: pathlib.Path,
     kinds: Collection[str],
-    validation: tuple[np.ndarray, np.ndarray],
+    shown: tuple[np.ndarray, np.ndarray],
 ):
     """The callbacks that watch a run: TensorBoard, pictures, scores of each kind."""
-    rainy, clean = (part[:: -(-len(part) // 8)] for part in validation)  # 8 to look at
+    rainy, clean = (part[:: -(-len(part) // 8)] for part in shown)  # 8 to look at
     watching = [
         keras.callbacks.TensorBoard(run_dir / "logs", write_graph=False),
         Pictures(run_dir / "logs", rainy, clean, max(1, config.epochs // 20)),
     ]
-    if len(kinds) == 1:
+    if len(kinds) < 2:
         return watching
     batches = mixing.batches_per_kind(config, len(kinds))
     return [KindScores(kinds, batches), *watching]  # TensorBoard shows them, too

@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from tfderain.presets import FORMS
 from tfderain.training.ablations import (
     ABLATIONS,
+    CODE_TEXTURE,
     PAPER_TASKS,
     UNIT_TASKS,
     ablate,
@@ -38,6 +39,26 @@ DAY_AND_NIGHT = {
     "heavy_share": 0.35,
     "light_share": 0.35,
 }
+
+# What the papers' experiments have in common: trained on all pairs, the last epoch kept
+# (none of them chooses by validation), the epsilon of TensorFlow 1 and PyTorch.
+PAPER: dict = {"validation_fraction": 0.0, "keep": "last", "epsilon": 1e-8}
+
+MENET_PAPER = TrainConfig(
+    model_config={
+        "normalization": "batch_unbiased",
+        "value_range": 255.0,
+        "tasks": tasks_of(PAPER_TASKS, "reconstruction", "edge", "texture"),
+        "weighting": "LB",
+    },
+    crop=224,
+    crops="five_crop",
+    batch_size=20,
+    epochs=100,
+    schedule="steps",
+    milestones=[40],
+    **PAPER,
+)
 
 RESUNET = TrainConfig(
     model="resunet",
@@ -98,20 +119,20 @@ RECIPES = {
             "light_share": 0.25,
         },
     ),
-    # tfderain train menet_paper --ablation LpLeLt+GB+CA --data DIR: schedule and
-    # patches of the paper and its authors' code. Without `--ablation`: LpLeLt+LB.
-    "menet_paper": TrainConfig(
+    # tfderain train menet_paper --ablation LpLeLt+GB+CA --data DIR: section IV as
+    # printed, with the texture loss of Eq. (7); tables are scored by `tfderain evaluate
+    # --patches five_crop --protocol rgb_gaussian`. Without `--ablation`: LpLeLt+LB.
+    "menet_paper": MENET_PAPER,
+    # tfderain train menet_code --ablation LpLeLt+GB+CA --data DIR: as the authors' code
+    # runs. Its texture loss compares one number an image, near 1e13 on 0..255 images,
+    # so that GB and LB give it exactly no weight: (1, 0, 1). The rate falls twice.
+    "menet_code": dataclasses.replace(
+        MENET_PAPER,
         model_config={
-            "normalization": "batch",
-            "value_range": 255.0,
-            "tasks": tasks_of(PAPER_TASKS, "reconstruction", "edge", "texture"),
-            "weighting": "LB",
+            **MENET_PAPER.model_config,
+            "tasks": {**MENET_PAPER.model_config["tasks"], "texture": CODE_TEXTURE},
         },
-        crop=224,
-        crops="five_crop",
-        batch_size=20,
-        epochs=100,
-        schedule="steps",
+        milestones=[40, 80],
     ),
     # tfderain train erlnet --data DIR --streaks DIR --out DIR: ERL-Net at a quarter of
     # the paper's width, all stages of MA_D.
@@ -154,6 +175,7 @@ RECIPES = {
         epochs=400,
         learning_rate=4e-4,
         schedule="plateau",
+        **PAPER,
     ),
     # tfderain train jrgr --data DIR --photos DIR --streaks DIR: the shipped preset.
     "jrgr": TrainConfig(
@@ -191,12 +213,14 @@ RECIPES = {
         keep="last",
     ),
     # tfderain train jrgr_paper --data DIR --photos DIR: section 3.3; weights of the
-    # losses as printed.
+    # losses as printed, and Eqs. (2)-(4) as printed: log(1 - D) for the generators.
+    # DIR may be a folder {Os,Bs,Ot} of the authors' layout, without --photos.
     "jrgr_paper": TrainConfig(
         model="jrgr",
         model_config={
             "variant": "paper",
-            "adversary": "log",
+            "adversary": "log_saturating",
+            "normalization": "batch_unbiased",
             "lambdas": {
                 "adversarial_clean": 10.0,
                 "adversarial_rainy": 10.0,
@@ -213,12 +237,16 @@ RECIPES = {
         learning_rate=1e-4,
         schedule="linear",
         beta_1=0.5,
-        keep="last",
+        **PAPER,
     ),
     # tfderain train jrgr_code --data DIR --photos DIR: as the authors really ran it.
     "jrgr_code": TrainConfig(
         model="jrgr",
-        model_config={"variant": "code", "lambdas": {"mse": 50.0}},
+        model_config={
+            "variant": "code",
+            "lambdas": {"mse": 50.0},
+            "normalization": "batch_unbiased",
+        },
         strategy="proposed",
         stages={"pretrain": {"epochs": 200}},
         crop=256,
@@ -228,7 +256,20 @@ RECIPES = {
         learning_rate=1e-4,
         schedule="linear",
         beta_1=0.5,
-        keep="last",
+        **PAPER,
+    ),
+    # tfderain train cyclegan_paper --data DIR --photos DIR: Zhu et al., 2017, section 4
+    # and 7.1, between the photos and the clean images of the pairs, which JRGR's paper
+    # compares with (Table 1, Figure 9).
+    "cyclegan_paper": TrainConfig(
+        model="cyclegan",
+        crop=256,
+        batch_size=1,
+        epochs=200,
+        learning_rate=2e-4,
+        schedule="linear",
+        beta_1=0.5,
+        **PAPER,
     ),
     # tfderain train rainmer --data DIR --streaks DIR --out DIR: a quarter of the
     # paper's channels. The data set's rain, synthetic rain by day and by night in one
@@ -255,10 +296,14 @@ RECIPES = {
     ),
     # tfderain train rainmer_paper --data RAIN13K --data GT-RAIN --data GTAV-BALANCE:
     # 300,000 steps of two batches each (configs/rainmer_resize_alpha.yaml), the data
-    # sets mixed by image. Patches are mirrored left-right only, the authors' also
-    # upside down.
+    # sets mixed by image. The encoder sees whole images; masks are the authors', each
+    # on the map of the one before, ties by lowest index. The small `rainmer` has
+    # DRSformer's masks, which do not depend on the order of ties.
     "rainmer_paper": TrainConfig(
         model="rainmer",
+        model_config={"cumulative": True},
+        turns="either",
+        whole_images=True,
         optimizer="two_groups",
         weight_decay=0.01,
         crop=128,
@@ -270,6 +315,7 @@ RECIPES = {
         schedule="cycles",
         clip_norm=0.01,
         seed=100,
+        **PAPER,
     ),
     # tfderain train all_in_one --data DIR --streaks DIR: one small Rainmer for rain,
     # drops on the lens and snow. With AllWeather: --data DIR --set degrade=none.
@@ -312,9 +358,11 @@ RECIPES = {
         degrade=DAY_AND_NIGHT,
     ),
     # tfderain train drsformer_paper --data DIR: Options/Deraining.yml, 300,000 steps;
-    # the authors used four GPUs with 8 patches in all.
+    # the authors used four GPUs with 8 patches in all, turned and mirrored (geometric
+    # augmentation). Its masks start from the same scores; ties are all kept.
     "drsformer_paper": TrainConfig(
         model="drsformer",
+        turns="geometric",
         optimizer="adamw",
         weight_decay=1e-4,
         crop=128,
@@ -325,6 +373,7 @@ RECIPES = {
         schedule="hold",
         clip_norm=0.01,
         seed=100,
+        **PAPER,
     ),
     # tfderain train resunet --data PAIRS --data PHOTOS --layout auto --layout clean
     # --streaks DIR --layers RAINTRAINH --out DIR; photos without rain, see `Material`
@@ -351,6 +400,7 @@ RECIPES = {
         schedule="steps",
         milestones=[30, 50, 80],
         milestone_factor=0.2,
+        **PAPER,
     ),
     # tfderain train smoke --data DIR: seconds; proves that data, training, checkpoints
     # and logs work together.

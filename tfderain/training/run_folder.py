@@ -382,8 +382,8 @@ class RunState(keras.callbacks.Callback):
         name = f"epoch-{epoch + 1:05d}.keras"
         self.model.save(self.run_dir / "checkpoints" / name)
         state = {**self.state, "epoch": epoch + 1, "checkpoint": name}
-        score = float(logs[SCORE])
-        last = self.config.keep == "last"
+        score = float(logs[SCORE]) if SCORE in logs else None  # not validated
+        last = self.config.keep == "last" or score is None
         if state["best"] is None or last or score > state["best_score"]:
             state |= {"best": f"best-{epoch + 1:05d}.keras", "best_score": score}
             self.save_shipped(self.run_dir / "checkpoints" / state["best"])
