@@ -181,12 +181,13 @@ def examples(
         ]
     derainers = [subjects.derainer(one, pairs) for one in both]
     rows = []
-    for kind, chosen in drawing.hard_and_easy(*results, images).items():
+    before, after = results
+    for kind, chosen in drawing.hard_and_easy(before, after, images).items():
         for index in chosen:
             rainy, clean = subjects.read_pair(pairs, index)
             rows.append((rainy, *(d(index, rainy)[0] for d in derainers), clean))
-            before, after = (result.rows[index] for result in results)
-            print(f"{kind}: {after.name} {before.psnr:.2f} -> {after.psnr:.2f} dB")
+            psnr = " -> ".join(f"{one.rows[index].psnr:.2f}" for one in results)
+            print(f"{kind}: {after.rows[index].name} {psnr} dB")
     drawing.draw(rows, options.make_folder(out), crop)
     print(out)
 
@@ -214,8 +215,8 @@ def gradients(
     from tfderain import images
     from tfderain.analysis import examples as drawing
 
-    both = [images.read_rgb(path) for path in (rainy, clean)]
-    drawing.gradient_maps(*both, options.make_folder(out))
+    pair = images.read_rgb(rainy), images.read_rgb(clean)
+    drawing.gradient_maps(pair[0], pair[1], options.make_folder(out))
     print(out)
 
 
