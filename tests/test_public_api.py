@@ -8,12 +8,12 @@ import pytest
 import tfderain
 
 PUBLIC = {
-    "analysis": "Correlations before_after charts feature_maps features "
+    "analysis": "Correlations before_after charts examples feature_maps features "
     "improvement_bars relations score_distributions task_weights translations",
     "analysis.relations": "COUNT NEIGHBOURS Relations SEED SIZE draw_scores "
     "draw_sphere embed rainy_pairs relate score sphere",
-    "analysis.translations": "LAYERS PICTURES centre common draw_layers figure_6 "
-    "figure_9 rain_layers tsne",
+    "analysis.translations": "LAYERS PICTURES centre common draw_layers figure_10 "
+    "figure_6 figure_7 figure_9 rain_layers tsne",
     "batch": "Summary derain_files plan rainmaking run synthesize_files",
     "batch.rainmaking": "RainMaker cut make_real",
     "benchmarks": "fresh_process profiling timing",
@@ -48,8 +48,9 @@ PUBLIC = {
     "drsformer entanglement erlnet jrgr jrgr_losses layers load loading menet prenet rain_generator rainmer "
     "register representation resunet sparse stages translators winograd",
     "models.layers": "ConvNorm Convolution ExpertStage MixtureOfExperts "
-    "SqueezeExcitation built convolution depthwise_initializer in_few_taps "
-    "mirror_indices pad_to_multiple separable",
+    "SqueezeExcitation UnbiasedBatchNormalization built convolution "
+    "depthwise_initializer in_few_taps mirror_indices pad_to_multiple replicas "
+    "separable",
     "models.winograd": "FLAGS LANES compiled convolve operations suits use",
     "optimizers": "ConvMuon CosineCycles GroupAdam LinearDecay StableDecay "
     "TwoGroupAdamW",

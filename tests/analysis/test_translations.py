@@ -57,6 +57,32 @@ def test_figure_9(model, tmp_path):
         translations.figure_9([models.MENET(1, filters=8)], synthetic, real, path)
 
 
+def test_figure_7(model, tmp_path):
+    synthetic = [images(24, 32, 3), images(40, 28, 3, seed=1)]
+    made = translations.figure_7(model, synthetic, tmp_path / "seven.png")
+    for image, rainy in zip(synthetic, made, strict=True):
+        rain = image - np.asarray(model.pictures(image[None], image[None])[
+            "synthetic_derained"
+        ])[0]  # fmt: skip
+        assert rainy.shape == image.shape and not np.allclose(rainy, image - rain)
+    with Image.open(tmp_path / "seven.png") as picture:
+        assert picture.size == (2 * 32 + 8, 24 + 8 + 40)
+
+
+def test_figure_10(model, tmp_path):
+    backgrounds, photos = [images(20, 30, 3), images(24, 16, 3)], [images(18, 26, 3)]
+    path = tmp_path / "ten.png"
+    translations.figure_10([model, model], backgrounds, photos, path)
+    with Image.open(path) as picture:
+        assert picture.size == (3 * 26 + 2 * 8, 20 + 8 + 18)
+        pixels = np.asarray(picture)
+    # rounded to 255 levels
+    derained = pixels[28:46, 34:60] / 255
+    np.testing.assert_allclose(derained, model.derain(photos[0]), atol=0.51 / 255)
+    with pytest.raises(ValueError, match="2 models, 1 backgrounds"):
+        translations.figure_10([model, model], backgrounds[:1], photos, path)
+
+
 def test_rain_layers_and_their_places(model, tmp_path):
     synthetic = [images(40, 52, 3, seed=n) for n in range(5)]
     real = [0.5 * images(44, 40, 3, seed=n) for n in range(4)]
@@ -106,7 +132,12 @@ def test_commands(saved, tmp_path, capsys):
     assert run(*given, *folders, "--out", out / "8.png") == 0
     files = (photo, "--real", photo, "--figure", "comparison", "--out", out / "9.png")
     assert run("analyze", "jrgr", saved, saved, "--synthetic", *files) == 0
-    assert {path.name for path in out.iterdir()} == {"6.png", "8.png", "9.png"}
+    folders = (pairs / "clean", "--real", pairs / "rainy", "--figure")
+    assert run(*given, *folders, "rain", "--out", out / "7.png") == 0
+    three = ("analyze", "jrgr", saved, saved, saved, "--synthetic")
+    assert run(*three, *folders, "sets", "--out", out / "10.png") == 0
+    made = {f"{number}.png" for number in (6, 7, 8, 9, 10)}
+    assert {path.name for path in out.iterdir()} == made
     made = ("synthesize", pairs / "clean", "--out", tmp_path / "made", "--model", saved)
     assert run(*made, "--style", "real", "--photos", pairs / "rainy") == 0
     assert len(list((tmp_path / "made" / "rainy").iterdir())) == 3
@@ -121,7 +152,7 @@ def test_wrong_usage_ends_with_2(saved, tmp_path, capsys):
     assert "There must be a picture. Received" in capsys.readouterr().err
     given = ("--synthetic", photo, "--real", photo, *out)
     assert run("analyze", "jrgr", saved, saved, *given) == 2
-    assert "Only --figure comparison takes several" in capsys.readouterr().err
+    assert "Only --figure comparison and sets take several" in capsys.readouterr().err
     made = (
         "synthesize",
         pairs / "clean",

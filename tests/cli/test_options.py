@@ -78,7 +78,7 @@ def texts():
     """The source, the documents, the scripts and the cards."""
     yield from (ROOT / "tfderain").rglob("*.py")
     yield from (ROOT / "scripts").glob("*.py")
-    yield from (ROOT / "docs").glob("*.md")
+    yield from (ROOT / "docs").rglob("*.md")
     yield from (ROOT / "savedmodels").glob("*/card.json")
     yield from (ROOT / name for name in ("README.md", "Makefile", "web/README.md"))
 

@@ -1,7 +1,8 @@
 """Analysis: pictures and numbers about results, training runs and data sets.
 
-Modules: `charts` (scores, improvements, task weights), `features` (maps of an entangled
-network), `relations` (of data sets, as an encoder sees them), `translations` (JRGR's).
+Modules: `charts` (scores, improvements, task weights), `examples` (hard and easy
+images, gradient maps), `features` (maps of an entangled network), `relations` (of data
+sets, as an encoder sees them), `translations` (JRGR's).
 """
 
 from tfderain import lazy
@@ -15,6 +16,7 @@ __getattr__, __dir__, __all__ = lazy.face(
             "score_distributions",
             "task_weights",
         ),
+        "examples": (),
         "features": ("Correlations", "feature_maps"),
         "relations": (),
         "translations": (),

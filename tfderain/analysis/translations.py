@@ -129,6 +129,58 @@ def figure_9(
     return made
 
 
+def figure_7(
+    model: Any, synthetic: Sequence[np.ndarray], path: str | os.PathLike | None = None
+):
+    """Real rain that a model makes of synthetic rain, a row for each image.
+
+    Args:
+        model: `tfderain.models.JRGR` with all four networks, or a `CycleGAN`.
+        synthetic: rainy images `(height, width, 3)`, float in [0, 1] or uint8.
+        path: the picture to write, each image before and after; `None` writes none.
+
+    Returns:
+        List of float32 arrays like the images.
+    """
+    from tfderain.models import CycleGAN, jrgr
+
+    if not isinstance(model, CycleGAN):
+        jrgr.check_networks(model)
+    made = [_pictures(model, x, x)["made_real_rainy"] for x in synthetic]
+    if path is not None:
+        images.before_after(list(zip(synthetic, made, strict=True)), path)
+    return made
+
+
+def figure_10(
+    models: Sequence,
+    backgrounds: Sequence[np.ndarray],
+    photos: Sequence[np.ndarray],
+    path: str | os.PathLike,
+):
+    """What networks trained on different data sets make of the same photos.
+
+    Args:
+        models: anything with a method `derain`, one trained on each data set.
+        backgrounds: one image of each data set, in the order of the models, `(height,
+            width, 3)`, float in [0, 1] or uint8.
+        photos: rainy images.
+        path: the picture to write: the backgrounds in a row, cut to a common size, then
+            a row for each photo: itself, and derained by each model.
+
+    Raises:
+        ValueError: unless there is one background for each model.
+    """
+    if len(models) != len(backgrounds):
+        raise ValueError(
+            "There must be one background for each model. "
+            f"Received: {len(models)} models, {len(backgrounds)} backgrounds."
+        )
+    rows = [tuple(common(*map(images.to_float, backgrounds)))]
+    rows += [(photo, *(model.derain(photo) for model in models)) for photo in photos]
+    images.before_after(rows, path)
+
+
 def rain_layers(
     model: Any,
     synthetic: Sequence[np.ndarray],

@@ -11,7 +11,7 @@ from tfderain.cli.options import refuse_existing, show
 
 Variant = Literal["paper", "code"]
 Scaling = Literal["own", "common"]
-Figure = Literal["translations", "layers", "comparison"]
+Figure = Literal["translations", "layers", "comparison", "rain", "sets"]
 
 app = typer.Typer(help="Draw pictures of scores, training runs, regions and features.")
 
@@ -144,6 +144,84 @@ def regions(
     show(result, json)
 
 
+@app.command(short_help="The hard and the easy images that improve most, with crops.")
+def examples(
+    reference: Annotated[
+        str, Argument(metavar="REFERENCE", help="Model, or folder of derained images.")
+    ],
+    model: Annotated[
+        str, Argument(metavar="MODEL", help="The same, to compare with it.")
+    ],
+    data: options.Data,
+    out: options.Picture,
+    images: Annotated[int, options.count("Of each kind.", "--images")] = 2,
+    crop: Annotated[int, options.count("Side of the enlarged part.", "--crop")] = 64,
+    protocol: options.ProtocolName = "matlab_y_float",
+    runtime: options.RuntimeName = None,
+    layout: options.LayoutName = "auto",
+    pattern: options.Pattern = None,
+    limit: options.Limit = None,
+    overwrite: options.Overwrite = False,
+):
+    """The hard and the easy images that a model improves most, and a part of each.
+
+    Hard images are those where the reference's PSNR is below its mean. Each row: rainy,
+    reference, model, clean; below it the part that improved most, enlarged.
+
+    \b
+    tfderain analyze examples before.keras after.keras --data Rain100H --out 4.png
+    """
+    refuse_existing(overwrite, out)
+    from tfderain.analysis import examples as drawing
+    from tfderain.evaluation import scores, subjects
+
+    pairs = options.pairs(data, layout, pattern, limit)
+    both = [options.restorer_or_images(name, runtime) for name in (reference, model)]
+    with console.Progress("examples") as progress:
+        results = [
+            scores.evaluate(one, pairs, protocol, progress=progress) for one in both
+        ]
+    derainers = [subjects.derainer(one, pairs) for one in both]
+    rows = []
+    before, after = results
+    for kind, chosen in drawing.hard_and_easy(before, after, images).items():
+        for index in chosen:
+            rainy, clean = subjects.read_pair(pairs, index)
+            rows.append((rainy, *(d(index, rainy)[0] for d in derainers), clean))
+            psnr = " -> ".join(f"{one.rows[index].psnr:.2f}" for one in results)
+            print(f"{kind}: {after.rows[index].name} {psnr} dB")
+    drawing.draw(rows, options.make_folder(out), crop)
+    print(out)
+
+
+@app.command(short_help="Gradient maps of a rainy and a clean picture.")
+def gradients(
+    rainy: Annotated[
+        Path, Argument(metavar="RAINY", exists=True, dir_okay=False, help="Picture.")
+    ],
+    clean: Annotated[
+        Path,
+        Argument(metavar="CLEAN", exists=True, dir_okay=False, help="Its clean one."),
+    ],
+    out: options.Picture,
+    overwrite: options.Overwrite = False,
+):
+    """Gradients along y and x of a rainy picture and its clean one, and their length.
+
+    They are what MENET's edge loss compares (Figure 7 of its paper).
+
+    \b
+    tfderain analyze gradients rain-001.png norain-001.png --out gradients.png
+    """
+    refuse_existing(overwrite, out)
+    from tfderain import images
+    from tfderain.analysis import examples as drawing
+
+    pair = images.read_rgb(rainy), images.read_rgb(clean)
+    drawing.gradient_maps(pair[0], pair[1], options.make_folder(out))
+    print(out)
+
+
 @app.command(short_help="Feature maps of an entangled network's branches.")
 def features(
     model: options.Model,
@@ -183,7 +261,7 @@ def features(
     print(out)
 
 
-@app.command(short_help="What JRGR makes of rain: Figures 6, 8 and 9 of its paper.")
+@app.command(short_help="What JRGR makes of rain: Figures 6 to 10 of its paper.")
 def jrgr(
     models: Annotated[
         list[str],
@@ -198,7 +276,11 @@ def jrgr(
     out: options.Picture,
     figure: Annotated[
         Figure,
-        Option(help="Figure 6; t-SNE of rain layers, Figure 8; several models, 9."),
+        Option(
+            help="Figure 6; t-SNE of rain layers, 8; several models, 9; rain made "
+            "real, 7; models of several data sets, whose clean pictures are in "
+            "--synthetic, 10."
+        ),
     ] = "translations",
     overwrite: options.Overwrite = False,
 ):
@@ -211,9 +293,9 @@ def jrgr(
         --synthetic s.png --real r.jpg --out figure_9.png
     """
     refuse_existing(overwrite, out)
-    if len(models) > 1 and figure != "comparison":
+    if len(models) > 1 and figure not in ("comparison", "sets"):
         raise ValueError(
-            "Only --figure comparison takes several models. "
+            "Only --figure comparison and sets take several models. "
             f"Received: {', '.join(models)}."
         )
     from tfderain import images
@@ -222,12 +304,16 @@ def jrgr(
 
     loaded = [networks.load(model) for model in models]
     options.make_folder(out)
-    many = figure == "layers"
+    many = figure in ("layers", "rain", "sets")
     found = [options.pictures(path, many) for path in (synthetic, real)]
     synthetic_rainy, real_rainy = (
         [images.to_float(images.read_rgb(file)) for file in files] for files in found
     )
-    if many:
+    if figure == "rain":
+        translations.figure_7(loaded[0], synthetic_rainy, out)
+    elif figure == "sets":
+        translations.figure_10(loaded, synthetic_rainy, real_rainy, out)
+    elif many:
         layers = translations.rain_layers(loaded[0], synthetic_rainy, real_rainy)
         translations.draw_layers(translations.tsne(layers), out)
     elif figure == "comparison":
