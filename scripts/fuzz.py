@@ -22,6 +22,7 @@ import resource
 import struct
 import tempfile
 import time
+import warnings
 import zlib
 
 import hypothesis
@@ -35,6 +36,7 @@ from tfderain import batch, images, runtime, serving
 SECONDS = 20  # for one input; a machine may be busy
 MEMORY = 6 * 2**30  # bytes of address space, of which TensorFlow Serving's stubs map
 MAX_PIXELS = 100_000
+PORTION = 100  # inputs between two looks at the clock
 SUFFIXES = (".png", ".jpg", ".webp", ".tif", ".gif", ".bmp", ".ppm", ".avif")
 FORMATS = (None, "png", "jpg", "webp")
 NUMBERS = (0, 1, 0x7F, 0x80, 0xFF, 0x7FFF, 0xFFFF, 0x7FFFFFFF, 0xFFFFFFFF)
@@ -218,20 +220,25 @@ def check_picture(data, suffix, form, watch):
         watch.ends["derained"] += 1
 
 
-def run(count, seed, test, *strategies):
-    """Runs `test` on that many draws; an error is shown with the smallest input."""
-    decorated = settings(
-        max_examples=count,
-        deadline=None,
-        database=None,
-        print_blob=False,
-        phases=(Phase.generate, Phase.shrink),
-        suppress_health_check=list(HealthCheck),
-    )(given(*strategies)(test))
-    hypothesis.seed(seed)(decorated)()
+def run(count, seed, until, test, *strategies):
+    """Runs `test` on that many draws, as long as there is time.
+
+    An error is shown with the smallest input that makes it.
+    """
+    for first in range(0, count, PORTION):
+        if time.monotonic() > until:
+            return
+        decorated = settings(
+            max_examples=min(PORTION, count - first),
+            deadline=None,
+            database=None,
+            phases=(Phase.generate, Phase.shrink),
+            suppress_health_check=list(HealthCheck),
+        )(given(*strategies)(test))
+        hypothesis.seed(seed * 1_000_000 + first)(decorated)()
 
 
-def fuzz_pictures(count, seed, corpus):
+def fuzz_pictures(count, seed, until, corpus):
     """Mutated files, and mutated EXIF in whole ones."""
     seeds, block, watch = pictures(corpus), exif(), Watch()
     kinds = {"JPEG": ".jpg", "PNG": ".png", "WEBP": ".webp", "TIFF": ".tif"}
@@ -250,12 +257,14 @@ def fuzz_pictures(count, seed, corpus):
 
     forms, index = st.sampled_from(FORMATS), st.integers(0, 10_000)
     suffix = st.sampled_from(SUFFIXES)
-    run(count - count // 4, seed, file, index, mutations, suffix, forms, st.booleans())
-    run(count // 4, seed, tags, mutations, st.sampled_from(list(kinds)), forms)
+    kind = st.sampled_from(list(kinds))
+    run(count // 4, seed, until, tags, mutations, kind, forms)
+    drawn = index, mutations, suffix, forms, st.booleans()
+    run(count - count // 4, seed, until, file, *drawn)
     return watch
 
 
-def fuzz_rest(server, count, seed):
+def fuzz_rest(server, count, seed, until):
     """Mutated JSON: values that do not belong there, and bytes that are no JSON."""
     import httpx
 
@@ -297,13 +306,13 @@ def fuzz_rest(server, count, seed):
             watch.ends[answer.status_code] += 1
 
         changes = st.just([]) | mutations
-        run(count, seed, post, documents | instances, changes)
+        run(count, seed, until, post, documents | instances, changes)
         good = {"instances": [{"b64": base64.b64encode(seeds[4]).decode()}]}
         assert client.post("/v1/models/fuzz:predict", json=good).status_code == 200
     return watch
 
 
-def fuzz_grpc(server, count, seed):
+def fuzz_grpc(server, count, seed, until):
     """Mutated messages of `Predict`."""
     import grpc
 
@@ -342,7 +351,7 @@ def fuzz_grpc(server, count, seed):
                     assert code in ("INVALID_ARGUMENT", "NOT_FOUND"), error
             watch.ends[code] += 1
 
-        run(count, seed, send, st.integers(0, 10_000), mutations)
+        run(count, seed, until, send, st.integers(0, 10_000), mutations)
         call(made[4], timeout=SECONDS)
     return watch
 
@@ -354,6 +363,7 @@ def parse(arguments=None):
     parser.add_argument("--rest", type=int, default=2000)
     parser.add_argument("--grpc", type=int, default=1000)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--minutes", type=float, default=10, help="for each part")
     parser.add_argument("--corpus", help="folder of pictures to start from, too")
     return parser.parse_args(arguments)
 
@@ -375,8 +385,14 @@ def main(arguments=None):
     """Runs the command line."""
     args = parse(arguments)
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
+    warnings.simplefilter("ignore")
+
+    def settings_of(count):
+        return count, args.seed, time.monotonic() + 60 * args.minutes
+
     if args.pictures:
-        show("pictures", fuzz_pictures(args.pictures, args.seed, args.corpus))
+        made = fuzz_pictures(*settings_of(args.pictures), args.corpus)
+        show("pictures", made)
     runtime.Restorer = Halver
     options = serving.Settings(
         port=0,
@@ -389,9 +405,9 @@ def main(arguments=None):
     if args.rest or args.grpc:
         with serving.Server("menet", options) as server:
             if args.rest:
-                show("REST", fuzz_rest(server, args.rest, args.seed))
+                show("REST", fuzz_rest(server, *settings_of(args.rest)))
             if args.grpc:
-                show("gRPC", fuzz_grpc(server, args.grpc, args.seed))
+                show("gRPC", fuzz_grpc(server, *settings_of(args.grpc)))
 
 
 if __name__ == "__main__":
