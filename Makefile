@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
-.PHONY: demo test test-slow lint format web web-demo web-test clean
+.PHONY: demo test test-slow fuzz kill-test lint format web web-demo web-test clean
 
 .venv/pyvenv.cfg:
 	$(PYTHON) -m venv .venv
@@ -26,6 +26,13 @@ test: .venv/installed-dev lint
 
 test-slow: .venv/installed-dev
 	$(BIN)/python -m pytest -m slow
+
+# Minutes each. FUZZ, such as `FUZZ="--pictures 100 --seed 3"`, goes to the script.
+fuzz: .venv/installed-dev
+	$(BIN)/python scripts/fuzz.py $(FUZZ)
+
+kill-test: .venv/installed-dev
+	$(BIN)/python scripts/kill_test.py
 
 lint: .venv/installed-dev
 	$(BIN)/ruff check .

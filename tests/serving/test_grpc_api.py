@@ -245,6 +245,21 @@ def test_a_full_queue_deadlines_and_clients_that_cancel(monkeypatch):
         assert server.stop()
 
 
+def test_bytes_that_are_no_message_cost_their_own_call_only(monkeypatch):
+    made = request("slow", rainy_bytes=[encode(photo(3, 3))])
+    with (
+        slow_server(monkeypatch, queue=1, grpc_port=0) as (server, _, _),
+        grpc.insecure_channel(server.grpc_address) as channel,
+    ):
+        raw = channel.unary_unary("/tensorflow.serving.PredictionService/Predict")
+        for _ in range(30):  # more than there are places
+            with pytest.raises(grpc.RpcError, match="no PredictRequest") as error:
+                raw(made.SerializeToString()[:-1], timeout=30)
+            assert error.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+        stub = prediction_service_pb2_grpc.PredictionServiceStub(channel)
+        assert stub.Predict(made, timeout=30).model_spec.name == "slow"
+
+
 def test_slow_uploads_hold_nobody_up(monkeypatch):
     release = threading.Event()
 

@@ -48,10 +48,7 @@ def server(service: Service, address: str):
         ],
     )
     messages = protos.load()
-    predictions, models = _servicers(service, messages, grpc)
-    add = messages.prediction_service.add_PredictionServiceServicer_to_server
-    add(predictions, made)
-    messages.model_service.add_ModelServiceServicer_to_server(models, made)
+    made.add_generic_rpc_handlers(_handlers(service, messages, grpc))
     try:
         port = made.add_insecure_port(address)
     except RuntimeError as error:
@@ -59,33 +56,62 @@ def server(service: Service, address: str):
     return made, port
 
 
-def _servicers(service, messages, grpc):
-    def answering(method, call):
-        def answer(self, request, context):
+def _handlers(service, messages, grpc):
+    """What answers the methods of both services.
+
+    Messages are read here, because grpc calls those that cannot be read its own fault.
+    """
+
+    def answering(method, call, kind):
+        def answer(data, context):
             try:
                 with service.metrics.call("grpc", method):
-                    return call(service, messages, request, context)
+                    return call(service, messages, read_message(data, kind), context)
+            # Texts alone: an error that is kept here would keep this frame, and with it
+            # the stream of the call, until Python's next search for cycles. A few of
+            # them, and the connection would take no more calls.
             except Refusal as error:
-                refusal = error
+                code, message = error.code, error.message
             except Exception as error:
                 LOG.exception("A call failed.")
-                refusal = Refusal("INTERNAL", f"Internal: {type(error).__name__}")
-            context.abort(grpc.StatusCode[refusal.code], refusal.message)
+                code, message = "INTERNAL", f"Internal: {type(error).__name__}"
+            context.abort(grpc.StatusCode[code], message)
 
-        return answer
+        return grpc.unary_unary_rpc_method_handler(
+            answer, response_serializer=lambda message: message.SerializeToString()
+        )
 
-    class Predictions(messages.prediction_service.PredictionServiceServicer):
-        """TensorFlow Serving's `PredictionService`: what this server answers of it."""
+    calls = {
+        "PredictionService": {
+            "Predict": (predict, messages.predict.PredictRequest),
+            "GetModelMetadata": (
+                model_metadata,
+                messages.metadata.GetModelMetadataRequest,
+            ),
+        },
+        "ModelService": {
+            "GetModelStatus": (model_status, messages.status.GetModelStatusRequest)
+        },
+    }
+    return tuple(
+        grpc.method_handlers_generic_handler(
+            f"tensorflow.serving.{name}",
+            {method: answering(method, *call) for method, call in methods.items()},
+        )
+        for name, methods in calls.items()
+    )
 
-        Predict = answering("Predict", predict)
-        GetModelMetadata = answering("GetModelMetadata", model_metadata)
 
-    class Models(messages.model_service.ModelServiceServicer):
-        """TensorFlow Serving's `ModelService`: what this server answers of it."""
+def read_message(data: bytes, kind: Any) -> Any:
+    """Returns the message of a class that some bytes hold.
 
-        GetModelStatus = answering("GetModelStatus", model_status)
-
-    return Predictions(), Models()
+    Raises:
+        Refusal: `INVALID_ARGUMENT`, if they hold none.
+    """
+    try:
+        return kind.FromString(data)
+    except Exception as error:  # DecodeError, whose class depends on protobuf's build
+        raise invalid(f"The message is no {kind.DESCRIPTOR.name}.") from error
 
 
 def predict(service: Service, messages: Any, request: Any, context: Any):

@@ -16,7 +16,7 @@ _LOCK = threading.Lock()
 
 @functools.cache
 def load() -> types.SimpleNamespace:
-    """Returns the modules of messages and services.
+    """Returns the modules of messages.
 
     Where TensorFlow is loaded already, they are just imported. Else an empty module
     stands in for it meanwhile; a later `import tensorflow` still works.
@@ -41,9 +41,7 @@ def _import():
     from tensorflow_serving.apis import (
         get_model_metadata_pb2,
         get_model_status_pb2,
-        model_service_pb2_grpc,
         predict_pb2,
-        prediction_service_pb2_grpc,
     )
 
     return types.SimpleNamespace(
@@ -51,6 +49,4 @@ def _import():
         predict=predict_pb2,
         metadata=get_model_metadata_pb2,
         status=get_model_status_pb2,
-        model_service=model_service_pb2_grpc,
-        prediction_service=prediction_service_pb2_grpc,
     )
