@@ -45,8 +45,8 @@ PUBLIC = {
     "metrics": "PROTOCOLS PSNR PSNR_CAP SSIM channel classes functions luma psnr ssim",
     "models": "AirNet CycleGAN DRSformer Derainer ERLNet Entangled JRGR MENET MODELS "
     "PRESETS PReNet Rainmer ResUNet adversarial airnet base contrast cyclegan "
-    "drsformer entanglement erlnet jrgr jrgr_losses layers load loading menet prenet rain_generator rainmer "
-    "register representation resunet sparse stages translators winograd",
+    "drsformer entanglement erlnet jrgr jrgr_losses layers load loading menet prenet "
+    "rain_generator rainmer register representation resunet sparse stages translators winograd",
     "models.layers": "ConvNorm Convolution ExpertStage MixtureOfExperts "
     "SqueezeExcitation UnbiasedBatchNormalization built convolution "
     "depthwise_initializer in_few_taps mirror_indices pad_to_multiple replicas "
