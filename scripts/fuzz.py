@@ -258,7 +258,8 @@ def fuzz_pictures(count, seed, until, corpus):
     forms, index = st.sampled_from(FORMATS), st.integers(0, 10_000)
     suffix = st.sampled_from(SUFFIXES)
     kind = st.sampled_from(list(kinds))
-    run(count // 4, seed, until, tags, mutations, kind, forms)
+    quarter = time.monotonic() + (until - time.monotonic()) / 4
+    run(count // 4, seed, quarter, tags, mutations, kind, forms)
     drawn = index, mutations, suffix, forms, st.booleans()
     run(count - count // 4, seed, until, file, *drawn)
     return watch

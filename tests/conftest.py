@@ -17,6 +17,7 @@ tf.config.set_logical_device_configuration(
 # Files that take a minute or more begin first, so that no processor waits at the end.
 LONG = (
     "test_loop",
+    "test_resuming",
     "test_readme",
     "test_erlnet",
     "test_strategies",
