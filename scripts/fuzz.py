@@ -170,7 +170,7 @@ class Halver:
     def __init__(self, *_, **__):
         pass
 
-    def derain(self, pixels, progress=None):
+    def derain(self, pixels, progress=None, alpha=None):
         return pixels // 2 if pixels.dtype.kind == "u" else pixels / 2
 
 

@@ -39,7 +39,7 @@ BATCH = """
 import sys, time
 from tfderain import batch
 class Slow:
-    def derain(self, pixels, progress=None):
+    def derain(self, pixels, progress=None, alpha=None):
         time.sleep(0.005)
         return pixels // 2
 print("begins", flush=True)

@@ -42,7 +42,7 @@ def test_commands_have_one_exit_code_for_it(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setitem(sys.modules, package, None)
     picture(tmp_path / "a.png", size=(96, 96))
-    (tmp_path / "m.onnx").touch()
+    (tmp_path / "m.onnx").write_bytes(b"a network")
     (tmp_path / "history.csv").write_text("epoch,weight_edge\n0,1\n")
     assert console.run(cli.app, command.split()) == 1
     *_, line = capsys.readouterr().err.splitlines()
