@@ -15,7 +15,7 @@ PUBLIC = {
     "analysis.translations": "LAYERS PICTURES centre common draw_layers figure_10 "
     "figure_6 figure_7 figure_9 rain_layers tsne",
     "batch": "Summary derain_files plan rainmaking run synthesize_files",
-    "batch.rainmaking": "RainMaker cut make_real",
+    "batch.rainmaking": "BRIGHTEST FINE RainMaker STRONGEST cut make_real streak_gain",
     "benchmarks": "fresh_process profiling timing",
     "benchmarks.profiling": "CPU ELEMENT_TYPES HOST_MEMORY Profile RUNS profile "
     "read_summary",
@@ -46,7 +46,8 @@ PUBLIC = {
     "models": "AirNet CycleGAN DRSformer Derainer ERLNet Entangled JRGR MENET MODELS "
     "PRESETS PReNet Rainmer ResUNet adversarial airnet base contrast cyclegan "
     "drsformer entanglement erlnet jrgr jrgr_losses layers load loading menet prenet "
-    "rain_generator rainmer register representation resunet sparse stages translators winograd",
+    "rain_generator rainmer register representation resunet sparse stages "
+    "translators winograd",
     "models.layers": "ConvNorm Convolution ExpertStage MixtureOfExperts "
     "SqueezeExcitation UnbiasedBatchNormalization built convolution "
     "depthwise_initializer in_few_taps mirror_indices pad_to_multiple replicas "

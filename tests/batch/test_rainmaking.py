@@ -38,6 +38,49 @@ def test_rain_of_photos_is_put_on_clean_images(model, tmp_path):
     np.testing.assert_allclose(grey, rainy.mean(axis=-1), atol=1e-6)
 
 
+class Remover:
+    """Takes off what `Streaks` and haze add to a plain photo."""
+
+    def __init__(self, scene):
+        self.scene = scene
+
+    def derain(self, pixels):
+        return np.broadcast_to(self.scene, pixels.shape)
+
+
+def test_streaks_alone_are_taken_off_photos(model, tmp_path):
+    photo = np.full((120, 150, 3), 90, np.uint8)
+    photo[20:80, 40] += 50  # a streak, on haze of 40 levels
+    (tmp_path / "photos").mkdir()
+    Image.fromarray(photo).save(tmp_path / "photos" / "a.png")
+    maker = rainmaking.RainMaker(model, tmp_path / "photos", streaks_only=True)
+    maker.model = Remover(np.float32(50 / 255))
+    clean = np.full((120, 150, 3), 0.2, np.float32)
+    for seed in range(8):
+        rain = maker(clean, np.random.default_rng(seed)) - clean
+        assert np.ptp(rain, axis=-1).max() < 1e-6  # grey
+        columns = {40, 109} & set(np.nonzero(rain.max(axis=(0, 2)) > 0.15)[0])
+        assert len(columns) == 1  # one of both, for it may be mirrored
+        streak = rain[20:80, columns.pop(), 0]
+        # 50 levels, less the part of them in the blur: 3 % of a line of one pixel,
+        # 1 to 4 times as bright, and no more than fits above 0.2
+        assert streak.min() > 0.18 and streak.max() < 0.8
+        assert abs(np.median(rain)) < 1e-6  # the haze stays
+    with pytest.raises(ValueError, match="must be given"):
+        rainmaking.RainMaker(model, streaks_only=True)
+
+
+def test_many_streaks_are_brightened_less():
+    layer = np.zeros((10, 10), np.float32)
+    layer[::2] = 0.1  # standard deviation 0.05
+    gains = [rainmaking.streak_gain(layer, np.random.default_rng(i)) for i in range(50)]
+    assert min(gains) >= 1 and max(gains) == pytest.approx(1.8)
+    gains = [
+        rainmaking.streak_gain(layer / 9, np.random.default_rng(i)) for i in (0, 1)
+    ]
+    assert all(1 < gain < 4 for gain in gains)
+
+
 def test_synthetic_rain_is_translated(model):
     clean = 0.5 * images(24, 30, 3)
     rainy = rainmaking.RainMaker(model)(clean, np.random.default_rng(3))

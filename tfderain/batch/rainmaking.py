@@ -1,7 +1,7 @@
 """Rainmaking: real rain, as JRGR learned it, added to clean images for training.
 
 ```python
-maker = rainmaking.RainMaker("jrgr", photos="real/")
+maker = rainmaking.RainMaker("jrgr", photos="real/", streaks_only=True)
 rainy = maker(clean, np.random.default_rng(0))
 pairs = pairs.map(rainmaking.make_real(model))  # a tf.data.Dataset of (rainy, clean)
 ```
@@ -14,9 +14,13 @@ from typing import Any
 import numpy as np
 
 from tfderain import images
+from tfderain.data import camera, rain
 from tfderain.data import pairs as pairing
-from tfderain.data import rain
 from tfderain.runtime import tiling
+
+FINE = 12.0  # standard deviation of the blur in pixels that streaks stand out from
+BRIGHTEST = 4.0
+STRONGEST = 0.09  # standard deviation of streaks, of white: 21 dB
 
 
 class RainMaker:
@@ -30,13 +34,18 @@ class RainMaker:
         model: name of a preset, path or `tfderain.models.JRGR` after joint training.
         photos: folder of real rainy photos, or `None`.
         kind, pool: of the synthetic rain, see `tfderain.data.rain.add_rain`.
+        streaks_only: bool. Takes off the photos what is finer than `FINE` pixels and
+            brighter than its surroundings, in grey, and adds it 1 to 4 times as bright.
+            JRGR also lightens haze; a network that learns from that darkens plain
+            walls.
 
     Call: `(clean, rng)`, a float array `(height, width, 3)` in [0, 1] or greyscale
     `(height, width)` and a `numpy.random.Generator`, to a rainy image of the same
     shape.
 
     Raises:
-        ValueError: for a model that makes no rain, or a folder without photos.
+        ValueError: for a model that makes no rain, a folder without photos, or
+            `streaks_only` without a folder.
     """
 
     def __init__(
@@ -45,7 +54,13 @@ class RainMaker:
         photos: str | os.PathLike | None = None,
         kind: str = "mixed",
         pool: np.ndarray | None = None,
+        streaks_only: bool = False,
     ):
+        if streaks_only and photos is None:
+            raise ValueError(
+                "Streaks are taken off photos, which must be given. Received: "
+                f"{streaks_only=}, {photos=}."
+            )
         from tfderain import models
         from tfderain.models import jrgr
 
@@ -54,6 +69,7 @@ class RainMaker:
         jrgr.check_networks(self.model)
         self.kind = kind
         self.pool = pool
+        self.streaks_only = streaks_only
         self.photos = None
         if photos is not None:
             self.photos = pairing.find_images(photos, recursive=True)
@@ -71,7 +87,10 @@ class RainMaker:
             rainy = self._translate(colour, rng)
         else:
             layer = self.layer(self.photos[int(rng.integers(len(self.photos)))])
-            rainy = np.clip(colour + cut(layer, colour.shape[:2], rng), 0, 1)
+            part = cut(layer, colour.shape[:2], rng)
+            if self.streaks_only:
+                part = part * streak_gain(part, rng)
+            rainy = np.clip(colour + part, 0, 1)
         return rainy if clean.ndim == 3 else rainy.mean(axis=-1)
 
     def _translate(self, clean, rng):
@@ -80,9 +99,24 @@ class RainMaker:
         return np.asarray(made)[0]
 
     def _layer(self, path):
-        """The rain on a photo, float32 `(height, width, 3)`, signed."""
+        """The rain on a photo, float32 `(height, width, 3)`, signed; or its streaks."""
         pixels = images.to_rgb(images.to_float(images.read(path).pixels))
-        return pixels - self.model.derain(pixels)
+        layer = pixels - self.model.derain(pixels)
+        if not self.streaks_only:
+            return layer
+        grey = layer.mean(axis=-1, keepdims=True)
+        return np.maximum(grey - camera.blurred(grey, FINE), 0)
+
+
+def streak_gain(layer: np.ndarray, rng: np.random.Generator) -> np.float32:
+    """How much brighter streaks become: log-uniform, less where they are many.
+
+    Args:
+        layer: float32 array, not negative.
+        rng: `numpy.random.Generator`.
+    """
+    gain = np.exp(rng.uniform(0, np.log(BRIGHTEST)))
+    return np.float32(min(gain, STRONGEST / max(float(layer.std()), 1e-6)))
 
 
 def cut(layer: np.ndarray, shape: tuple[int, int], rng: np.random.Generator):

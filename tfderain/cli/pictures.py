@@ -97,11 +97,11 @@ def synthesize(
     copies: Annotated[int, count("Rainy pictures for each clean one.")] = 1,
     streaks: options.Streaks = None,
     style: Annotated[
-        Literal["synthetic", "real"],
-        Option(help="real: rain as JRGR learned it from photos."),
+        Literal["synthetic", "real", "streaks"],
+        Option(help="real: as JRGR learned it; streaks: its streaks off --photos."),
     ] = "synthetic",
     model: Annotated[
-        str, Option(metavar="MODEL", help="A JRGR, for --style real.")
+        str, Option(metavar="MODEL", help="A JRGR, for --style real and streaks.")
     ] = "jrgr",
     photos: options.Photos = None,
     recursive: options.Recursive = False,
@@ -115,14 +115,14 @@ def synthesize(
     \b
     tfderain synthesize photos/ --out pairs/ --kind heavy --seed 7 --copies 3
     tfderain synthesize photos/ --out night_pairs/ --kind night
-    tfderain synthesize photos/ --out pairs/ --style real --photos rainy_photos/
+    tfderain synthesize photos/ --out pairs/ --style streaks --photos rainy_photos/
     """
     refuse_existing(overwrite, json)
-    if photos and style != "real":
+    if photos and style == "synthetic":
         raise ValueError(f"--photos needs --style real. Received: --style {style}.")
     from tfderain import batch
 
-    learned = functools.partial(rain_maker, model, photos, kind)
+    learned = functools.partial(rain_maker, model, photos, kind, style == "streaks")
     with console.Progress("synthesize") as progress:
         summary = batch.synthesize_files(
             inputs,
@@ -131,7 +131,7 @@ def synthesize(
             seed=seed,
             copies=copies,
             streaks=streaks,
-            maker=learned if style == "real" else None,
+            maker=None if style == "synthetic" else learned,
             recursive=recursive,
             overwrite=overwrite,
             progress=progress,
@@ -140,11 +140,17 @@ def synthesize(
     finish(summary, json)
 
 
-def rain_maker(model: str, photos: Path | None, kind: str, pool: "np.ndarray"):
+def rain_maker(
+    model: str,
+    photos: Path | None,
+    kind: str,
+    streaks_only: bool,
+    pool: "np.ndarray",
+):
     """Returns what puts rain on pictures as a JRGR learned it."""
     from tfderain.batch import rainmaking  # TensorFlow starts here
 
-    return rainmaking.RainMaker(model, photos, kind, pool)
+    return rainmaking.RainMaker(model, photos, kind, pool, streaks_only)
 
 
 def finish(summary: "batch.Summary", json: Path | None):
