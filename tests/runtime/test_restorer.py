@@ -18,7 +18,7 @@ from pictures import photo
 from PIL import Image
 
 from tfderain import models
-from tfderain.runtime import Restorer, restorer
+from tfderain.runtime import Restorer, restorer, scales
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 # Float32 sums in another order, in networks with outputs around 1; measured 4e-7.
@@ -352,6 +352,29 @@ def test_small_images_have_one_scale_and_large_ones_several(smoothing):
         expected = smoothing(scales=count).derain(rainy)
         np.testing.assert_array_equal(smoothing().derain(rainy), expected)
     assert np.abs(smoothing(scales=1).derain(large) - expected).max() > 0.01
+
+
+def enlarged(image, times):
+    size = image.shape[1] * times, image.shape[0] * times
+    return np.asarray(Image.fromarray(image).resize(size, Image.Resampling.BICUBIC))
+
+
+def test_soft_images_are_done_at_the_size_that_shows_something(smoothing):
+    small = np.asarray(Image.open(EXAMPLES / "clean" / "coffee.jpg"))[100:140]
+    large, seen = enlarged(small, 2), []
+    derained = smoothing().derain(large, lambda *done: seen.append(done))
+    assert seen[-1] == (len(seen), len(seen))  # tiles left out are done, too
+    # Else the network would blur soft edges over again: what it does to noise at the
+    # size of the copy is all that it does.
+    half = scales.halved(large.astype(np.float32) / 255)
+    change = smoothing(scales=1).derain(half) - half
+    rows, columns = (np.arange(side) for side in large.shape[:2])
+    expected = large + 255 * scales.doubled(change, rows, columns)
+    # half a level for rounding, and float16 of the copy and of its change, 0.06 each,
+    # which enlarging makes 1.5 times as large at most
+    np.testing.assert_allclose(derained, expected.clip(0, 255), atol=0.7)
+    again = smoothing(scales=2).derain(large)
+    assert np.abs(again.astype(float) - derained).max() > 5  # asked for, it is done
 
 
 @pytest.mark.parametrize("shape", [(97, 61, 3), (97, 61), (2, 97, 61, 3), (1, 1, 3)])

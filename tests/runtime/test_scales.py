@@ -59,6 +59,14 @@ def test_a_slope_stays_one():
     np.testing.assert_array_equal(np.diff(inner, axis=1), 1.5)
 
 
+def test_detail_is_what_halving_loses():
+    board = np.indices((8, 10)).sum(0) % 2  # halved, all of it is lost: 0.5 everywhere
+    board = np.repeat(board[..., None], 3, -1).astype(np.float32)
+    assert scales.detail(board, scales.halved(board)) == 0.5
+    plain = np.full((5, 7, 3), 0.3, np.float32)
+    assert scales.detail(plain, scales.halved(plain)) < 1e-7  # a sum of four quarters
+
+
 def test_parts_are_doubled_like_the_whole():
     image = images(6, 9, 3)
     whole = scales.doubled(image, np.arange(12), np.arange(18))

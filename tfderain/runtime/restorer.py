@@ -154,16 +154,29 @@ class Restorer:
             for copy in copies
         ]
 
-    def _derain(self, rainy, derained, plans, tick):
-        """Derains `rainy` into `derained`, its reduced copies first."""
+    def _derain(self, rainy, derained, plans, tick, reduced=False):
+        """Derains `rainy` into `derained`, its reduced copies first.
+
+        Returns the largest detail of it and of its copies, with `scales="auto"`.
+        """
         tiles, *coarser = plans
-        change = None
+        change, largest, chosen = None, 0.0, self.scales == "auto"
         if coarser:
             half = _halved(rainy)
             change = np.empty_like(half)
-            self._derain(half, change, coarser, tick)
+            largest = self._derain(half, change, coarser, tick, reduced=True)
             change -= half
+            own = _detail(rainy, half) if chosen else 0.0
+            if own < scales.LEAST_DETAIL * largest:
+                _add(rainy, change, derained)
+                for _ in range(len(tiles)):
+                    tick()
+                return largest
+            largest = max(own, largest)
+        elif reduced and chosen:  # the smallest copy
+            largest = _detail(rainy, _halved(rainy))
         self._derain_tiles(rainy, derained, tiles, change, tick)
+        return largest
 
     def _derain_tiles(self, rainy, derained, tiles, change, tick):
         """Derains `rainy`, with `change` of half its size added, strip by strip."""
@@ -192,6 +205,30 @@ def _halved(rainy):
         rows = images.to_rgb(images.to_float(rainy[2 * top : 2 * top + 256]))
         half[top : top + 128] = scales.halved(rows)
     return half
+
+
+def _strips(rainy):
+    """Parts of an image as float32 RGB, with the slice of its rows."""
+    for top in range(0, len(rainy), 64):
+        rows = slice(top, min(top + 64, len(rainy)))
+        yield rows, images.to_rgb(images.to_float(rainy[rows]))
+
+
+def _detail(rainy, half):
+    """`scales.detail` of a whole image, without a float copy of it."""
+    total = 0.0
+    for rows, part in _strips(rainy):
+        copy = half[rows.start // 2 : -(-rows.stop // 2)]
+        total += len(part) * scales.detail(part, copy.astype(np.float32))
+    return total / len(rainy)
+
+
+def _add(rainy, change, derained):
+    """Adds what changed on a copy of half the size, and nothing else."""
+    columns = np.arange(rainy.shape[1])
+    for rows, part in _strips(rainy):
+        part = part + scales.doubled(change, np.arange(rows.start, rows.stop), columns)
+        images.store(np.clip(part, 0, 1), derained[rows])
 
 
 def _ticker(progress, total):

@@ -1,7 +1,7 @@
 // Derains the pixels of a picture tile by tile, as tfderain/runtime/restorer.py does.
 
 import { findScene, putScene } from "./hidden.js";
-import { addDoubled, countScales, halved, sizes } from "./scales.js";
+import { addDoubled, countScales, detail, halved, LEAST_DETAIL, sizes } from "./scales.js";
 import { blendWeights, OVERLAP, planTiles, reflectIndex, roundUp, TILE } from "./tiling.js";
 
 /**
@@ -33,12 +33,14 @@ export async function restore(rainy, networkFor, stride, onTile) {
 }
 
 // Derains an image, its reduced copies first; `store` takes the rows as they are done.
+// Gives the largest detail of it and of its copies.
 async function derain(image, [tiles, ...coarser], networkFor, tick, store) {
   let change = null;
+  let largest = 0;
   if (coarser.length) {
     const half = halved(image);
     change = { ...half, data: new Float32Array(half.data.length) };
-    await derain(half, coarser, networkFor, tick, (strip, stripWidth, top, rows) => {
+    largest = await derain(half, coarser, networkFor, tick, (strip, stripWidth, top, rows) => {
       for (let y = 0; y < rows; y++) {
         const to = 3 * (top + y) * half.width;
         for (let k = 0; k < 3 * half.width; k++) {
@@ -47,6 +49,14 @@ async function derain(image, [tiles, ...coarser], networkFor, tick, store) {
         }
       }
     });
+    const own = detail(image, half);
+    if (own < LEAST_DETAIL * largest) {
+      await addChange(image, change, tiles, tick, store);
+      return largest;
+    }
+    largest = Math.max(own, largest);
+  } else if (image.pixel === 3) {
+    largest = detail(image, halved(image)); // of the smallest copy
   }
   const [tall, wide] = tiles.tile;
   const down = blendWeights(tiles.rows, tall, tiles.overlap);
@@ -70,6 +80,18 @@ async function derain(image, [tiles, ...coarser], networkFor, tick, store) {
     strip.copyWithin(0, finished * stripWidth * 3);
     strip.fill(0, (tall - finished) * stripWidth * 3);
   }
+  return largest;
+}
+
+// Adds what changed on the copy of half the size, and nothing else.
+async function addChange(image, change, tiles, tick, store) {
+  const columns = Array.from({ length: image.width }, (_, x) => x);
+  for (let y = 0; y < image.height; y++) {
+    const row = cut(image, [y], columns);
+    addDoubled(row, change, [y], columns);
+    store(row, image.width, y, 1);
+  }
+  for (let i = 0; i < tiles.rows.length * tiles.columns.length; i++) await tick();
 }
 
 function cut({ width, data, pixel, white }, rows, columns) {

@@ -4,6 +4,9 @@
 export const COARSEST = 480;
 const MOST = 6;
 
+/** Least detail, of the largest one of smaller copies, of a picture that is not soft. */
+export const LEAST_DETAIL = 0.25;
+
 /** How many scales a picture has, itself among them. */
 export function countScales(height, width) {
   const wanted = 1 + Math.max(0, Math.floor(Math.log2(Math.max(height, width) / COARSEST)));
@@ -72,6 +75,31 @@ export function addDoubled(tile, change, rows, columns) {
       }
     }
   }
+}
+
+/**
+ * How much an image shows that its copy of half the size does not: the mean absolute
+ * difference between the image and its copy, enlarged; of 1.
+ *
+ * @param {{height: number, width: number, data: ArrayLike<number>, pixel: number,
+ *   white: number}} image as of `halved`.
+ * @param {{width: number, height: number, data: Float32Array}} half its copy.
+ */
+export function detail({ height, width, data, pixel, white }, half) {
+  const columns = Array.from({ length: width }, (_, x) => x);
+  const row = new Float32Array(width * 3);
+  let sum = 0;
+  for (let y = 0; y < height; y++) {
+    row.fill(0);
+    addDoubled(row, half, [y], columns);
+    for (let x = 0, k = 0; x < width; x++) {
+      const from = (y * width + x) * pixel;
+      for (let channel = 0; channel < 3; channel++) {
+        sum += Math.abs(data[from + channel] / white - row[k++]);
+      }
+    }
+  }
+  return sum / (height * width * 3);
 }
 
 // Of an enlarged pixel: the one it lies in, those before and after it, and its part of

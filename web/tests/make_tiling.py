@@ -44,6 +44,7 @@ def copies(height, width):
         "image": image.ravel().tolist(),
         "half": half.ravel().astype(float).round(6).tolist(),
         "doubled": doubled.ravel().astype(float).round(6).tolist(),
+        "detail": round(scales.detail(images.to_float(image), half), 6),
     }
 
 

@@ -3,7 +3,7 @@ import { readFileSync } from "node:fs";
 import { test } from "node:test";
 
 import { restore } from "../src/restore.js";
-import { addDoubled, countScales, halved, sizes } from "../src/scales.js";
+import { addDoubled, countScales, detail, halved, sizes } from "../src/scales.js";
 
 const python = JSON.parse(readFileSync(new URL("tiling.json", import.meta.url)));
 
@@ -15,7 +15,7 @@ test("counts and sizes are those of tfderain.runtime.scales", () => {
 });
 
 test("halves and doubles are those of tfderain.runtime.scales", () => {
-  for (const { height, width, image, half, doubled } of python.copies) {
+  for (const { height, width, image, half, doubled, detail: expected } of python.copies) {
     const data = Uint8ClampedArray.from(image);
     const ours = halved({ height, width, data, pixel: 3, white: 255 });
     assert.deepEqual([ours.height, ours.width], sizes(height, width, 2)[1]);
@@ -23,6 +23,7 @@ test("halves and doubles are those of tfderain.runtime.scales", () => {
     const zeros = new Float32Array(height * width * 3);
     addDoubled(zeros, ours, [...Array(height).keys()], [...Array(width).keys()]);
     near(zeros, doubled);
+    near([detail({ height, width, data, pixel: 3, white: 255 }, ours)], [expected]);
   }
 });
 
@@ -47,4 +48,32 @@ test("a network that changes nothing leaves a large picture as it is", async () 
   assert.equal(seen.length, 2); // half the size first
   assert.ok(seen[0][1] < seen[1][1]);
   assert.deepEqual(ticks.at(-1), [ticks.length, ticks.length]);
+});
+
+test("a soft picture is done at the size that shows something", async () => {
+  // Pixels of noise, each twice as wide and high: halving loses nothing.
+  const [width, height] = [1000, 8];
+  const level = (x, y) => (Math.imul((x >> 1) + 1, 2654435761) + (y >> 1) * 40503) >>> 24;
+  const pixels = (at) =>
+    Uint8ClampedArray.from({ length: width * height * 4 }, (_, k) => {
+      const pixel = k >> 2;
+      return k % 4 === 3 ? 255 : at(pixel % width, Math.floor(pixel / width));
+    });
+  const widths = [];
+  const networkFor = async (tall, wide) => {
+    widths.push(wide);
+    return async (tile) => tile.map((value) => value / 2);
+  };
+  let last;
+  const onTile = async (...done) => (last = done);
+  const soft = { width, height, data: pixels(level) };
+  const derained = await restore(soft, networkFor, 4, onTile);
+  assert.equal(widths.length, 1); // the copy alone
+  assert.equal(last[0], last[1]);
+  let sums = [0, 0];
+  for (let k = 0; k < derained.length; k += 4) {
+    sums[0] += derained[k];
+    sums[1] += soft.data[k];
+  }
+  assert.ok(Math.abs(sums[0] / sums[1] - 0.5) < 0.01); // halved, once
 });
