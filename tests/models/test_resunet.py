@@ -45,7 +45,8 @@ def test_training_starts_from_the_rainy_image():
 def convolved(features, layer):
     """`layer`, a 3x3 convolution with bias, by SciPy."""
     kernel, bias = (np.asarray(w, "float64") for w in layer.weights)
-    padded = np.pad(features, ((1, 1), (1, 1), (0, 0)))
+    # SciPy would cast memory that it has not written yet to another type.
+    padded = np.pad(np.asarray(features, "float64"), ((1, 1), (1, 1), (0, 0)))
     maps = [
         sum(
             correlate(padded[..., i], kernel[..., i, o], "valid")
