@@ -39,7 +39,7 @@ def test_rain_of_photos_is_put_on_clean_images(model, tmp_path):
 
 
 class Remover:
-    """Takes off what `Streaks` and haze add to a plain photo."""
+    """Gives the plain scene, without the streaks and the haze of the photo."""
 
     def __init__(self, scene):
         self.scene = scene

@@ -119,7 +119,9 @@ def synthesize(
     """
     refuse_existing(overwrite, json)
     if photos and style == "synthetic":
-        raise ValueError(f"--photos needs --style real. Received: --style {style}.")
+        raise ValueError(
+            f"--photos needs --style real or streaks. Received: --style {style}."
+        )
     from tfderain import batch
 
     learned = functools.partial(rain_maker, model, photos, kind, style == "streaks")
