@@ -10,10 +10,10 @@ crops; `pairs`: crops of the pairs as they are). It cannot tell easy rain from r
 is alike: few strong lines are removed well by every judge. And it is blind to kinds
 that its set lacks: widen the ranges around what it likes, and look at the pictures.
 
-Rain by name: the looks of `data.lines` and `data.editors` (`lines`, `thin`, `fine`,
-`broad`), whose ranges `name:field=low,high:...` changes, and the kinds of `data.mixer`
-(`heavy`, `light`, `editor`, `varied`, `night`). Never judge on test pictures what is
-tuned for them.
+Rain by name: the looks of `data.lines` and `data.editors` (`lines`, `sheet`, `thin`,
+`fine`, `broad`), whose ranges `name:field=low,high:...` changes, and the kinds of
+`data.mixer` (`heavy`, `light`, `editor`, `varied`, `night`). Never judge on test
+pictures what is tuned for them.
 """
 
 import argparse
@@ -29,6 +29,7 @@ from tfderain.images import picture, pixels, reading
 
 LOOKS = {
     "lines": lines.HEAVY,
+    "sheet": lines.SHEET,
     "thin": lines.LIGHT,
     "fine": editors.FINE,
     "broad": editors.BROAD,

@@ -195,7 +195,8 @@ class RainMaker:
         if kind == "varied":
             return self.varied(clean, part)
         psnr = self.draw.uniform(len(clean), *getattr(self.ranges, kind))
-        layer = self._dense(len(clean), clean.shape[-1])
+        soft = self.ranges.soft_light if kind == "light" else self.ranges.soft
+        layer = self._dense(len(clean), clean.shape[-1], soft)
         if kind == "light":
             thin = self.layers("thin", len(clean), clean.shape[-1]) * UNIT
             layer = torch.where(
@@ -204,20 +205,29 @@ class RainMaker:
         strength = Strength(psnr, self.ranges.most)
         return laid(clean, layer, torch.ones_like(clean), strength, part), clean
 
-    def _dense(self, count, size):
+    def _dense(self, count, size, alone):
         """Layers of many lines over soft streaks, of these alone, or given ones."""
         draw, ranges = self.draw, self.ranges
         choice = draw.uniform(count)
-        layer = UNIT * self.layers("lines", count, size)
-        second = draw.chance(count, ranges.second)
-        layer = layer + UNIT * second * self.layers("lines", count, size)
+        sheet = draw.chance(count, ranges.sheet)
+        layer = self._lines(sheet, count, size)
+        second = draw.chance(count, ranges.second) * draw.uniform(count, *ranges.over)
+        layer = layer + second * self._lines(draw.chance(count, 0.5), count, size)
         soft = self.layers("soft", count, size)
-        layer = layer + draw.uniform(count, *ranges.under) * soft
-        layer = torch.where(choice > 1 - ranges.soft, soft, layer)
+        under, beside = (
+            draw.uniform(count, *bounds) for bounds in (ranges.under, ranges.beside)
+        )
+        layer = layer + torch.where(sheet, beside, under) * soft
+        layer = torch.where(choice > 1 - alone, soft, layer)
         if "given" in self.pools:
             given = self.layers("given", count, size)
             layer = torch.where(choice < ranges.given, given, layer)
         return layer
+
+    def _lines(self, sheet, count, size):
+        """Layers of lines, 1 under a single line: sheets where `sheet` says so."""
+        sheets = self.layers("sheet", count, size)
+        return UNIT * torch.where(sheet, sheets, self.layers("lines", count, size))
 
     def _editor(self, clean, part):
         """Noise of either look, blended in by one of the modes of picture editors."""

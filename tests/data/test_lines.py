@@ -4,6 +4,7 @@ import dataclasses
 
 import numpy as np
 import pytest
+import scipy.ndimage
 
 from tfderain.data import lines, streaks
 
@@ -28,6 +29,40 @@ def test_a_layer_counts_the_lines_that_cross():
     single = (np.abs(layer - 1) < 0.02).mean()
     double = (np.abs(layer - 2) < 0.02).mean()
     assert single > 5 * double > 0
+
+
+def test_crossings_saturate():
+    one = render(seed=3, coverage=(0.6, 0.6))
+    strength = 1.7
+    layer = render(seed=3, coverage=(0.6, 0.6), saturation=(strength, strength))
+    # float32 sums of a Fourier transform
+    expected = (1 - np.exp(-strength * one)) / (1 - np.exp(-strength))
+    np.testing.assert_allclose(layer, expected, atol=1e-5)
+    assert one.max() > 2.5 > 1.25 > layer.max()
+
+
+def middles(layer):
+    """Middles of the lines that lie alone, from top to bottom."""
+    found, _ = scipy.ndimage.label(layer > 0.1)
+    boxes = scipy.ndimage.find_objects(found)
+    heights = [rows.stop - rows.start for rows, _ in boxes]
+    assert sum(28 <= height <= 34 for height in heights) > 10
+    return [
+        ((rows.start + rows.stop) // 2, (columns.start + columns.stop) // 2)
+        for rows, columns in boxes
+        if 26 <= rows.stop - rows.start <= 40 and columns.stop - columns.start <= 4
+    ]
+
+
+def test_lines_of_a_layer_fade_down_to_the_faintest():
+    # So few lines that hardly any cross.
+    layer = render(faintest=(0.3, 0.3), coverage=(0.02, 0.02), spread=(0, 0))
+    even = render(coverage=(0.02, 0.02), spread=(0, 0))
+    # Without the half-lit edges; lines that overlap along their length are few.
+    brightness = [layer[y, x - 1 : x + 2].max() for y, x in middles(layer)]
+    assert 0.25 < min(brightness) < 0.4 and 0.9 < max(brightness) < 1.1
+    full = [abs(even[y, x - 1 : x + 2].max() - 1) < 0.05 for y, x in middles(even)]
+    assert np.mean(full) > 0.8
 
 
 @pytest.mark.parametrize("coverage", [0.1, 0.3, 1.0])

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from gpu_kit import script, write_data
 
+from tfderain.data import mixer
 from tfderain.data.pairs import (
     Mixture,
     Pairs,
@@ -127,7 +128,7 @@ def test_materials_hold_layers_nights_and_validation(materials):
     shapes = {name: pool.shape for name, pool in materials.pools.items()}
     assert shapes.pop("given") == (3, 384, 384)
     assert shapes == {
-        **dict.fromkeys(("lines", "thin", "fine", "streaks"), (4, 96, 96)),
+        **dict.fromkeys(("lines", "sheet", "thin", "fine", "streaks"), (4, 96, 96)),
         **dict.fromkeys(("broad", "soft"), (2, 96, 96)),
     }
     assert materials.groups["night"].shape == (4, 2)
@@ -145,7 +146,7 @@ def test_materials_depend_on_the_seed_alone(packed, materials):
     again = unpack.unpack(packed, workers=1, **options)
     np.testing.assert_array_equal(again.pixels, materials.pixels)
     other = unpack.unpack(packed, workers=1, seed=1, **options)
-    for name in ("lines", "thin", "fine", "broad", "streaks", "soft"):
+    for name in mixer.POOLS:
         np.testing.assert_array_equal(again.pools[name], materials.pools[name])
         assert (other.pools[name] != materials.pools[name]).any()
 

@@ -8,10 +8,11 @@ layer = pool[0] / lines.LEVEL  # 1 where a single line lies, more where lines cr
 
 A layer of RainTrainH or RainTrainL (Yang et al., 2017,
 https://arxiv.org/abs/1609.07769) has one direction, one width and one brightness: lines
-whose sum is added to the image in grey, and clipped. They are dense and hard-edged in
-the heavy set, few, thin and soft in the light one. The ranges were found with a judge:
-networks that others trained on these very sets remove layers of these looks as well as
-the sets' own, layers of other looks several dB worse. Needs numpy only.
+whose sum is added to the image in grey, and clipped. They are dense in the heavy set,
+hard-edged, or long and fading with crossings that hardly get brighter (`SHEET`), and
+few, thin and soft in the light one. The ranges were found with a judge: networks that
+others trained on these very sets remove layers of these looks as well as the sets' own,
+layers of other looks several dB worse. Needs numpy only.
 """
 
 import dataclasses
@@ -36,6 +37,10 @@ class Look:
         coverage: share of the pixels under lines, crossings counted twice,
             log-uniform.
         softness: 0 for hard edges and ends, 1 for blurred, tapered ones, uniform.
+        faintest: brightness of the faintest line of a layer, uniform; the brightest
+            has 1, and so have all if it is above.
+        saturation: how much less than their sum crossing lines are, log-uniform, or
+            `None` for their sum: `s` becomes `(1 - exp(-k s)) / (1 - exp(-k))`.
     """
 
     angle: float = 10.0
@@ -44,16 +49,29 @@ class Look:
     width: tuple = (1.2, 4.0)
     coverage: tuple = (0.3, 1.6)
     softness: tuple = (0.0, 0.0)
+    faintest: tuple = (1.0, 1.0)
+    saturation: tuple | None = None
 
 
 HEAVY = Look()
+SHEET = Look(
+    angle=9.0,
+    spread=(0.0, 4.0),
+    length=(15.0, 200.0),
+    width=(1.0, 3.0),
+    coverage=(0.3, 1.8),
+    softness=(0.2, 1.0),
+    faintest=(0.0, 1.0),
+    saturation=(0.3, 2.5),
+)
 LIGHT = Look(
     angle=13.0,
     spread=(0.0, 2.0),
-    length=(14.0, 110.0),
-    width=(0.7, 2.3),
-    coverage=(0.015, 0.15),
+    length=(14.0, 180.0),
+    width=(0.7, 2.0),
+    coverage=(0.012, 0.15),
     softness=(0.2, 1.0),
+    faintest=(0.3, 1.3),
 )
 
 
@@ -67,7 +85,7 @@ def render_lines(shape: tuple[int, int], rng: np.random.Generator, look: Look = 
 
     Returns:
         float32 array `(height, width)`, not negative: 1 under a single line, their
-        number where lines cross.
+        number where lines cross, or less if they saturate.
 
     Raises:
         ValueError: for an empty shape.
@@ -82,6 +100,7 @@ def render_lines(shape: tuple[int, int], rng: np.random.Generator, look: Look = 
     least = 1.5 * length + 20
     canvas = tuple(32 * math.ceil(max(side, least) / 32) for side in shape)
     offsets = (-spread, 0.0, spread) if spread > 1 else (0.0,)
+    faintest = rng.uniform(*look.faintest)
     drops = coverage * canvas[0] * canvas[1] / (length * max(width, 1)) / len(offsets)
     spectrum = 0
     for offset in offsets:
@@ -89,10 +108,15 @@ def render_lines(shape: tuple[int, int], rng: np.random.Generator, look: Look = 
         kernel = line_kernel(own, width, angle + offset, softness)
         seeds = np.zeros(canvas, np.float32)
         where = rng.integers(seeds.size, size=max(1, rng.poisson(drops)))
-        np.add.at(seeds.ravel(), where, 1)
+        light = rng.uniform(faintest, 1, where.size) if faintest < 1 else 1
+        np.add.at(seeds.ravel(), where, light)
         spectrum = spectrum + np.fft.rfft2(seeds) * np.fft.rfft2(kernel, canvas)
     layer = np.fft.irfft2(spectrum, canvas)[: shape[0], : shape[1]]
-    return np.maximum(layer, 0).astype(np.float32)
+    layer = np.maximum(layer, 0).astype(np.float32)
+    if look.saturation is None:
+        return layer
+    strength = log_uniform(rng, look.saturation)
+    return np.expm1(-strength * layer) / np.float32(math.expm1(-strength))
 
 
 def line_pool(count: int, size: int, seed: int, look: Look = HEAVY):

@@ -23,7 +23,7 @@ from tfderain.data.pipeline import read_pair
 from tfderain.data.streaks import folder_pool, layer_pool, render_streaks, streak_pool
 
 KINDS = ("own", "clean", "heavy", "light", "editor", "varied", "night")
-POOLS = ("lines", "thin", "fine", "broad", "streaks", "soft")  # and perhaps "given"
+POOLS = ("lines", "sheet", "thin", "fine", "broad", "streaks", "soft")  # or "given"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,9 +35,14 @@ class Ranges:
         thin: share of light rain that is a layer of few, thin lines.
         fine: share of editors' rain with the look `editors.FINE`; the rest is broad.
         given: share of line rain whose layer is one of `layers`, if there are any.
-        soft: share of line rain that is soft streaks alone.
-        second: share of layers of lines with a second direction on top.
-        under: how bright the soft streaks under lines are, against the lines.
+        sheet: share of layers of lines that are sheets of fading lines; the rest have
+            hard edges.
+        soft, soft_light: shares of heavy line rain, and of light rain that is not
+            thin, that is soft streaks alone.
+        second, over: share of layers of lines with a second one of another direction,
+            and how bright that is.
+        under, beside: how bright the soft streaks under lines, and beside sheets, are
+            against these.
         most: gain of a layer at most.
         enlarge, enlarge_layer: shares of crops enlarged whole, and of those whose
             streaks alone are, by at most `largest`.
@@ -50,12 +55,16 @@ class Ranges:
     heavy: tuple = (8.0, 20.0)
     light: tuple = (20.0, 34.0)
     editor: tuple = (15.0, 30.0)
-    thin: float = 0.65
+    thin: float = 0.55
     fine: float = 0.6
     given: float = 0.2
-    soft: float = 0.12
-    second: float = 0.15
+    sheet: float = 0.65
+    soft: float = 0.1
+    soft_light: float = 0.4
+    second: float = 0.3
+    over: tuple = (0.4, 1.4)
     under: tuple = (0.5, 5.0)
+    beside: tuple = (0.0, 2.5)
     most: float = 1.2
     enlarge: float = 0.1
     enlarge_layer: float = 0.08
@@ -90,12 +99,13 @@ def render_pools(
         count, size: number of layers of each kind, and their side in pixels.
 
     Returns:
-        dict of uint8 arrays `(count, size, size)`: `"lines"`, `"thin"`, `"fine"`,
-        `"broad"`, `"streaks"`, `"soft"`; and with `layers` `"given"`, one layer for
-        each pair, cut or repeated to this size. A minute for the defaults.
+        dict of uint8 arrays `(count, size, size)`: `"lines"`, `"sheet"`, `"thin"`,
+        `"fine"`, `"broad"`, `"streaks"`, `"soft"`; and with `layers` `"given"`, see
+        `added_layers`. A minute for the defaults.
     """
     pools = {
         "lines": lines.line_pool(count, size, seed),
+        "sheet": lines.line_pool(count, size, seed + 6, lines.SHEET),
         "thin": lines.line_pool(count, size, seed + 4, lines.LIGHT),
         "fine": editors.noise_pool(count, size, seed + 1, editors.FINE),
         "broad": editors.noise_pool(count // 2, size, seed + 5, editors.BROAD),
@@ -113,26 +123,54 @@ def render_pools(
     return pools
 
 
+MOST_HIDDEN = 0.3  # of a layer's pixels; what fills more is no longer its rain
+
+
 def added_layers(pairs: Pairs, size: int):
     """The grey layers that were added to the clean images of pairs.
 
-    Where the rainy image is white the layer is unknown, and takes its median.
+    Where the rainy image is white the layer is hidden: these pixels are taken from
+    elsewhere in the layer. Layers with too many of them are left out.
 
     Args:
         pairs: `Pairs`.
         size: side of the layers in pixels; smaller images repeat.
 
     Returns:
-        uint8 array `(len(pairs), size, size)`.
+        uint8 array `(layers, size, size)`, a layer for each pair that shows enough.
+
+    Raises:
+        ValueError: if no pair does.
     """
-    made = np.empty((len(pairs), size, size), np.uint8)
+    made = []
     for i in range(len(pairs)):
         rainy, clean = (image.astype(np.int16) for image in read_pair(pairs, i))
-        layer = (rainy - clean).max(axis=-1)
-        layer[(rainy == 255).all(axis=-1)] = np.median(layer[layer > 0])
-        rows, columns = (np.arange(size) % side for side in layer.shape)
-        made[i] = np.clip(layer, 0, 255)[rows][:, columns]
-    return made
+        layer = np.where(rainy < 255, rainy - clean, -1).max(axis=-1)
+        hidden = (rainy == 255).all(axis=-1)
+        if hidden.mean() <= MOST_HIDDEN:
+            least = 255 - clean.min(axis=-1)  # what made them white
+            layer = _revealed(layer, hidden, np.random.default_rng(i))
+            layer = np.where(hidden, np.maximum(layer, least), layer)
+            rows, columns = (np.arange(size) % side for side in layer.shape)
+            made.append(np.clip(layer, 0, 255).astype(np.uint8)[rows][:, columns])
+    if not made:
+        raise ValueError(
+            f"Layers need rainy images that are not white in more than "
+            f"{MOST_HIDDEN:.0%} of their pixels. Received: {len(pairs)} pairs."
+        )
+    return np.stack(made)
+
+
+def _revealed(layer, hidden, rng):
+    """Fills hidden pixels by copies of the layer that are shifted at random."""
+    layer, hidden = layer.copy(), hidden.copy()
+    while hidden.any():
+        shift = [rng.integers(side) for side in layer.shape]
+        moved, unknown = (np.roll(x, shift, (0, 1)) for x in (layer, hidden))
+        found = hidden & ~unknown
+        layer[found] = moved[found]
+        hidden &= ~found
+    return layer
 
 
 class KindMixer:
@@ -221,21 +259,25 @@ class KindMixer:
         if kind == "light" and rng.random() < ranges.thin:
             layer = self._unit_lines("thin", clean.shape[:2], rng)
         else:
-            layer = self._dense(clean.shape[:2], rng)
+            soft = ranges.soft_light if kind == "light" else ranges.soft
+            layer = self._dense(clean.shape[:2], rng, soft)
         return composition.at_strength(clean, layer, psnr, ranges.most)
 
-    def _dense(self, shape, rng):
+    def _dense(self, shape, rng, alone):
         """A layer of many lines over soft streaks, of these alone, or a given one."""
         ranges, choice = self.ranges, rng.random()
         if choice < ranges.given and "given" in self.pools:
             return self._layer("given", shape, rng)
         soft = self._layer("soft", shape, rng)
-        if choice > 1 - ranges.soft:
+        if choice > 1 - alone:
             return soft
-        layer = self._unit_lines("lines", shape, rng)
+        sheet = rng.random() < ranges.sheet
+        layer = self._unit_lines("sheet" if sheet else "lines", shape, rng)
         if rng.random() < ranges.second:
-            layer = layer + self._unit_lines("lines", shape, rng)
-        return layer + np.float32(rng.uniform(*ranges.under)) * soft
+            name, bright = rng.choice(("sheet", "lines")), rng.uniform(*ranges.over)
+            layer = layer + np.float32(bright) * self._unit_lines(name, shape, rng)
+        bright = rng.uniform(*(ranges.beside if sheet else ranges.under))
+        return layer + np.float32(bright) * soft
 
     def _unit_lines(self, name, shape, rng):
         """A crop of a layer of lines, 1 under a single line."""
