@@ -322,14 +322,14 @@ def fuzz_grpc(server, count, seed, until):
     watch, seeds, messages = Watch(), pictures(), protos.load()
     made = []
     for data in seeds:
-        request = messages.predict.PredictRequest()
+        request = messages.PredictRequest()
         request.model_spec.name = "fuzz"
         tensor = request.inputs["rainy_bytes"]
         tensor.dtype = 7  # DT_STRING
         tensor.tensor_shape.dim.add().size = 1
         tensor.string_val.append(data)
         made.append(request.SerializeToString())
-    floats = messages.predict.PredictRequest()
+    floats = messages.PredictRequest()
     floats.model_spec.name, floats.model_spec.signature_name = "fuzz", "tensor"
     tensor = floats.inputs["rainy"]
     tensor.dtype = 1  # DT_FLOAT

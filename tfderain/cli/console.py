@@ -20,7 +20,7 @@ from typing import Any, TextIO
 
 import typer
 
-from tfderain import errors
+from tfderain import errors, extras
 
 DELAY = 2.0  # seconds of work before a bar appears; shorter work needs none
 EVERY = 30.0  # seconds between lines where stderr is a file or a pipe
@@ -214,7 +214,8 @@ def _run(app, arguments):
     try:
         command = typer.main.get_command(app)
         arguments = arguments or ["--help"]
-        code = command.main(arguments, prog_name="tfderain", standalone_mode=False)
+        with extras.with_tensorflow():
+            code = command.main(arguments, prog_name="tfderain", standalone_mode=False)
     except (KeyboardInterrupt, typer.Abort):
         code = STOPPED
     except SHOWN as error:

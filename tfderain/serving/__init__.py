@@ -11,7 +11,7 @@ Read in this order: `signatures` (what clients may ask for), `engine` (the queue
 the threads that derain), `service` (a call, whichever way it came), `rest` and
 `json_tensors`, `page`, `grpc_api` and `protos`, `server` (ports, start and stop).
 
-fastapi, uvicorn, grpcio, tensorflow-serving-api and prometheus-client come with
+fastapi, uvicorn, grpcio, protobuf and prometheus-client come with
 `pip install "tfderain[serve]"`; they load when a server is made.
 """
 

@@ -83,14 +83,14 @@ def _handlers(service, messages, grpc):
 
     calls = {
         "PredictionService": {
-            "Predict": (predict, messages.predict.PredictRequest),
+            "Predict": (predict, messages.PredictRequest),
             "GetModelMetadata": (
                 model_metadata,
-                messages.metadata.GetModelMetadataRequest,
+                messages.GetModelMetadataRequest,
             ),
         },
         "ModelService": {
-            "GetModelStatus": (model_status, messages.status.GetModelStatusRequest)
+            "GetModelStatus": (model_status, messages.GetModelStatusRequest)
         },
     }
     return tuple(
@@ -141,7 +141,7 @@ def predict(service: Service, messages: Any, request: Any, context: Any):
             raise service.overdue() from error
         except CancelledError as error:
             raise Refusal("CANCELLED", "The client is gone.") from error
-    response = messages.predict.PredictResponse()
+    response = messages.PredictResponse()
     describe(service, response.model_spec, name)
     write_tensor(response.outputs[signature.derained], derained, rainy, messages)
     return response
@@ -155,7 +155,7 @@ def model_metadata(service: Service, messages: Any, request: Any, context: Any):
             "`metadata_field` must be signature_def. "
             f"Received: {', '.join(request.metadata_field) or 'none'}."
         )
-    definitions = messages.metadata.SignatureDefMap()
+    definitions = messages.SignatureDefMap()
     for name, signature in signatures.SIGNATURES.items():
         definition = definitions.signature_def[name]
         definition.method_name = signatures.METHOD
@@ -168,10 +168,10 @@ def model_metadata(service: Service, messages: Any, request: Any, context: Any):
         )
         for tensors, alias in sides:
             tensors[alias].name = f"{alias}:0"
-            tensors[alias].dtype = messages.types.DataType.Value(signature.dtype)
+            tensors[alias].dtype = messages.DataType.Value(signature.dtype)
             for size in signature.shape:
                 tensors[alias].tensor_shape.dim.add(size=size)
-    response = messages.metadata.GetModelMetadataResponse()
+    response = messages.GetModelMetadataResponse()
     describe(service, response.model_spec)
     response.metadata["signature_def"].Pack(definitions)
     return response
@@ -180,8 +180,8 @@ def model_metadata(service: Service, messages: Any, request: Any, context: Any):
 def model_status(service: Service, messages: Any, request: Any, context: Any):
     """Answers `ModelService.GetModelStatus`."""
     check_model(service, request)
-    response = messages.status.GetModelStatusResponse()
-    state = messages.status.ModelVersionStatus.AVAILABLE
+    response = messages.GetModelStatusResponse()
+    state = messages.ModelVersionStatus.AVAILABLE
     version = response.model_version_status.add(version=service.version, state=state)
     version.status.SetInParent()  # no error
     return response
@@ -232,7 +232,9 @@ def read_tensor(tensor: Any, signature: Any, messages: Any, limit: int) -> list:
     Raises:
         Refusal: `INVALID_ARGUMENT`, if type, shape or size do not fit.
     """
-    dtype = messages.types.DataType.Name(tensor.dtype)
+    known = messages.DataType.values()
+    number = tensor.dtype
+    dtype = messages.DataType.Name(number) if number in known else f"type {number}"
     shape = tuple(dimension.size for dimension in tensor.tensor_shape.dim)
     fits = len(shape) == len(signature.shape) and min(shape) >= 0
     wanted = zip(signature.shape, shape, strict=False)
@@ -269,7 +271,7 @@ def write_tensor(tensor: Any, derained: list, rainy: Any, messages: Any):
     """Writes the images of an answer, in the shape of the images that came."""
     tensor.dtype = rainy.dtype
     tensor.tensor_shape.CopyFrom(rainy.tensor_shape)
-    if rainy.dtype == messages.types.DT_STRING:
+    if rainy.dtype == messages.DataType.Value("DT_STRING"):
         tensor.string_val.extend(derained)
     else:
         tensor.tensor_content = b"".join(
