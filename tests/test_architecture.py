@@ -17,8 +17,9 @@ import tfderain
 PACKAGE = pathlib.Path(tfderain.__file__).parent
 # From the ground up; a room imports from the lines above its own only.
 ORDER = (
-    ("errors", "lazy"),
+    ("errors",),
     ("extras", "files"),
+    ("lazy",),
     ("images", "presets", "reports"),
     ("losses", "metrics", "optimizers", "weighting"),
     ("data",),
@@ -26,6 +27,7 @@ ORDER = (
     ("training", "evaluation", "runtime"),
     ("analysis", "batch", "benchmarks", "convert", "export", "serving"),
     ("cli",),
+    ("__main__",),
 )
 FLOOR = {room: floor for floor, rooms in enumerate(ORDER) for room in rooms}
 SOURCES = sorted(PACKAGE.rglob("*.py"))
