@@ -15,8 +15,14 @@ def export(
         list[options.Target], Option(help="Repeatable: --to saved_model --to litert")
     ],
     size: Annotated[
-        str, Option(metavar="HxW", help="Input size of LiteRT files, or dynamic.")
-    ] = "256x256",
+        str | None,
+        Option(
+            metavar="HxW",
+            help="Input size of LiteRT and ONNX files, or dynamic; by default 256x256 "
+            "for LiteRT, which can be resized, and dynamic for ONNX.",
+        ),
+    ] = None,
+    opset: Annotated[int, options.count("Of ONNX files.", least=13)] = 17,
     representative: Annotated[
         Path | None,
         options.folder("Rainy pictures, 8 or more, for int8 ranges."),
@@ -39,8 +45,9 @@ def export(
     \b
     tfderain export menet --to saved_model --to litert --to onnx --out exported/
     tfderain export menet --to litert_int8 --representative photos/ --out exported/
+    tfderain export menet --to onnx_nchw --size 360x640 --out opencv/
     """
-    wanted = None if size == "dynamic" else options.size(size)
+    wanted = options.size(size) if size not in (None, "dynamic") else size
     pairs = options.pairs(data, layout, pattern, limit) if data else None
     pictures = options.pictures(representative, many=True) if representative else None
     from tfderain import export, models  # TensorFlow starts here
@@ -59,6 +66,7 @@ def export(
             overwrite,
             metadata(model),
             progress,
+            opset,
         )
     print(result.table())
 

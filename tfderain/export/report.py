@@ -12,7 +12,7 @@ import numpy as np
 from tfderain import evaluation, images, reports, runtime
 from tfderain.data.pairs import Pairs
 from tfderain.export.litert import to_litert
-from tfderain.export.onnx import to_onnx
+from tfderain.export.onnx import OPSET, to_onnx
 from tfderain.export.saved_model import to_saved_model
 
 # What each target is called, what runs it, and how it is made.
@@ -36,7 +36,9 @@ TARGETS = {
         {"quantization": "int8", "interface": "uint8"},
     ),
     "onnx": ("model.onnx", "onnx", {}),
+    "onnx_nchw": ("model_nchw.onnx", "onnx", {"layout": "nchw"}),
 }
+DYNAMIC = "dynamic"
 REPORT = "export.json"
 MOST_REPRESENTATIVE = 100
 
@@ -71,13 +73,14 @@ def export_all(
     model: Any,
     folder: str | os.PathLike,
     targets: Sequence[str],
-    size: tuple[int, int] | None = (256, 256),
+    size: tuple[int, int] | str | None = None,
     representative: Sequence[np.ndarray] | None = None,
     pairs: Pairs | None = None,
     protocol: str = "matlab_y_float",
     overwrite: bool = False,
     metadata: dict | None = None,
     progress: reports.Progress | None = None,
+    opset: int = OPSET,
 ) -> Exports:
     """Writes a model in several forms and keeps what was measured in `export.json`.
 
@@ -85,13 +88,15 @@ def export_all(
         model: a `tfderain.models.Derainer`.
         folder: where to write.
         targets: names in `TARGETS`.
-        size: of LiteRT files, see `to_litert`.
+        size: `(height, width)` of what LiteRT and ONNX files take, or `"dynamic"` for
+            any; by default 256x256 for LiteRT, which can be resized, any for ONNX.
         representative: rainy images for int8, see `to_litert`.
         pairs: `data.pipeline.Pairs` that each file is scored on; `None` for none.
         protocol: of the scores, see `tfderain.metrics.PROTOCOLS`.
         overwrite: whether existing files are replaced.
         metadata: see `to_litert`.
         progress: called with `(done, total)`, in targets, or `None`.
+        opset: of ONNX files, see `to_onnx`.
 
     Returns:
         The content of `export.json`, with exports that were in the folder before.
@@ -108,9 +113,14 @@ def export_all(
         )
     report = folder / REPORT
     records = json.loads(report.read_text()) if report.is_file() else {}
-    litert = {"size": size, "metadata": metadata, "representative": representative}
+    litert = {"metadata": metadata, "representative": representative}
+    if size is not None:
+        litert["size"] = None if size == DYNAMIC else size
+    onnx = {"size": None if size == DYNAMIC else size, "opset": opset}
     for target in reports.tracked(targets, progress):
-        made = _write(model, folder, target, overwrite, litert)
+        made = _write(
+            model, folder, target, overwrite, {"litert": litert, "onnx": onnx}
+        )
         records[target] = made.as_dict()
         if pairs is not None:
             records[target] |= _scores(made.path, target, pairs, protocol)
@@ -118,15 +128,13 @@ def export_all(
     return Exports(records)
 
 
-def _write(model, folder, target, overwrite, litert):
+def _write(model, folder, target, overwrite, shared):
     name, engine, options = TARGETS[target]
-    if engine == "litert":
-        options = {**litert, **options}
-        if options.get("quantization") != "int8":
-            del options["representative"]
-        return to_litert(model, folder / name, overwrite=overwrite, **options)
-    write = to_onnx if target == "onnx" else to_saved_model
-    return write(model, folder / name, overwrite=overwrite)
+    options = {**shared.get(engine, {}), **options}
+    if engine == "litert" and options.get("quantization") != "int8":
+        del options["representative"]
+    write = {"litert": to_litert, "onnx": to_onnx}.get(engine, to_saved_model)
+    return write(model, folder / name, overwrite=overwrite, **options)
 
 
 def _scores(path, target, pairs, protocol):

@@ -104,12 +104,21 @@ class ONNX:
                 "The model must be an ONNX file. "
                 f"Received: {path} ({errors.reason(error)})."
             ) from error
+        (source,) = self.session.get_inputs()
+        self.nchw = source.shape[1] == 3
+        if isinstance(source.shape[0], int):
+            raise ValueError(
+                "The ONNX file must take images of any size (`tfderain export` without "
+                f"--size). Received: {path}, of {source.shape}."
+            )
         properties = self.session.get_modelmeta().custom_metadata_map
         _take_card(self, path, lambda _: json.loads(properties.get(METADATA, "{}")))
 
     def __call__(self, tile: np.ndarray):
+        if self.nchw:
+            tile = np.ascontiguousarray(tile.transpose(2, 0, 1))
         (derained,) = self.session.run(["derained"], {"rainy": tile[None]})
-        return derained[0]
+        return derained[0].transpose(1, 2, 0) if self.nchw else derained[0]
 
 
 def litert_metadata(path: str | os.PathLike) -> dict:
