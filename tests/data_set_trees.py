@@ -216,8 +216,8 @@ def packed(folder, path):
             for file, name in names.items():
                 archive.write(file, name)
     else:
-        mode = {".tar": "w", ".gz": "w:gz", ".tgz": "w:gz", ".xz": "w:xz"}[path.suffix]
-        with tarfile.open(path, mode) as archive:
+        opened = {".tar": tarfile.TarFile.taropen, ".xz": tarfile.TarFile.xzopen}
+        with opened.get(path.suffix, tarfile.TarFile.gzopen)(path, "w") as archive:
             for file, name in names.items():
                 archive.add(file, name)
     return path

@@ -15,10 +15,12 @@ Two ways to see it, each with mirrored copies, too:
   picture would lie in the other, at the same scale; it is a part of it if both
   correlate there.
 
-Seen on 93 test pictures (Rain100, SIRR, GT-Rain, raindrop) against 1,151 others that
-share no background with them, in all four mirrored views: the nearest two pictures
-differ in 88 bits. Copies of one picture differ in at most 14 bits after JPEG at quality
-30, halving, other brightness, or one row less, and in 66 with 2 % cut off two sides.
+Seen on 93 test pictures (Rain100, SIRR, GT-Rain, raindrop) against 1,943 others that
+share no background with them, in all four mirrored views: the nearest hashes differ in
+88 bits, and parts correlate with at most 0.34. Of 60 pictures all were found as a JPEG
+copy of quality 50, mirrored, at half the size, and cut to 95 and 80 % of their sides;
+59 of them cut to 60 %, 50 cut to 50 %; none both cut to 80 % and resized. No copy was
+taken for one of another picture.
 """
 
 import functools
@@ -35,7 +37,7 @@ from tfderain.data.pairs import SIDE_BY_SIDE, Pairs, find_pairs, unit_rows
 from tfderain.images import find_images
 
 SIDE = 16  # of the hash
-BITS = 76  # that two pictures of one background differ in at most, see above
+BITS = 76  # in which pictures of one background differ at most, see above
 REDUCED = 6  # rows and columns that become one for the correlation
 WINDOW = 128  # side of the reduced pictures
 PEAK = 0.12  # of the phase correlation, where it is worth while to look
@@ -155,8 +157,8 @@ def find(
         first, second: paths of pictures.
         halves: part of the width of the pictures that counts, for each set, see
             `backgrounds`.
-        parts: look for pictures cut out of others, too: slower, a second for about
-            2,000 combinations.
+        parts: look for pictures cut out of others, too: minutes for some 100,000
+            combinations.
         progress: called with `(done, total)`, or `None`.
 
     Raises:
@@ -170,7 +172,7 @@ def find(
     matches: dict[tuple[int, int], Match] = {}
     for view, flips in zip(VIEWS, others.swapaxes(0, 1), strict=True):
         distances = _distances(hashes[:, 0], flips)
-        for i, j in np.argwhere(distances <= BITS):
+        for i, j in np.argwhere(distances <= BITS).tolist():
             bits = int(distances[i, j])
             if bits < getattr(matches.get((i, j)), "bits", BITS + 1):
                 matches[i, j] = Match(first[i], second[j], view, "hash", bits, None)
