@@ -75,6 +75,11 @@ def test_parts_are_found_at_the_same_scale(tmp_path, train, box, flip, view):
     assert [match.how for match in result.matches] == ["part"]
 
 
+def test_the_hash_counts_where_both_find_a_copy(tmp_path, train):
+    copy = found(train, tmp_path, scene(3), name="other.png")
+    assert copy == [("3.png", "as it is", "hash")]
+
+
 def test_other_pictures_share_nothing(tmp_path, train):
     for seed in range(100, 106):
         assert found(train, tmp_path, scene(seed)) == []

@@ -181,7 +181,8 @@ def find(
         told = reports.part(progress, done, total)
         for i, j, view, same in _parts(small, small_others, told):
             known = matches.get((i, j))
-            if known is None or same > (known.correlation or 1.0):
+            best = -1.0 if known is None else known.correlation
+            if best is not None and same > best:  # None: the hash has it
                 bits = int(_distances(hashes[i, :1], others[j, view][None])[0, 0])
                 matches[i, j] = Match(
                     first[i], second[j], VIEWS[view], "part", bits, same
