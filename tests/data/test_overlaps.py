@@ -75,9 +75,12 @@ def test_parts_are_found_at_the_same_scale(tmp_path, train, box, flip, view):
     assert [match.how for match in result.matches] == ["part"]
 
 
-def test_the_hash_counts_where_both_find_a_copy(tmp_path, train):
-    copy = found(train, tmp_path, scene(3), name="other.png")
-    assert copy == [("3.png", "as it is", "hash")]
+def test_the_hash_counts_where_both_find_a_copy(train):
+    # float32: some of these correlate with themselves by a little more than 1
+    result = overlaps.find(train, train)
+    assert [(m.first, m.how, m.correlation) for m in result.matches] == [
+        (path, "hash", None) for path in train
+    ]
 
 
 def test_other_pictures_share_nothing(tmp_path, train):
