@@ -1,4 +1,6 @@
 import json
+import pathlib
+import re
 
 import data_set_trees as trees
 import pytest
@@ -47,6 +49,15 @@ def test_each_entry_fits_together():
     assert {split for _, split in catalogue.PARTS.values() if split} <= {
         split for one in catalogue.CATALOGUE.values() for split in one.counts
     }
+
+
+def test_readme_and_docs_count_them():
+    root = pathlib.Path(__file__).parents[2]
+    for page in ("README.md", "docs/data_sets.md"):
+        text = (root / page).read_text(encoding="utf-8")
+        assert re.search(rf"\b{len(catalogue.CATALOGUE)} (public )?data sets", text), (
+            page
+        )
 
 
 def test_each_data_set_has_a_small_tree():
