@@ -22,8 +22,8 @@ PUBLIC = {
     "benchmarks.timing": "LEAST Memory PATIENCE REPEATS Timing Timings add_memory "
     "add_profile time_models",
     "convert": "NETWORKS convert load",
-    "data": "balance camera catalogue drops editors lines mixer night pairs pipeline "
-    "rain snow",
+    "data": "archives balance camera catalogue descriptions drops editors lines mixer "
+    "night overlaps pairs pipeline preparation rain recognition snow verification",
     "evaluation": "Result Row comparison evaluate find_scenes niqe regions "
     "scenes_of scores subjects",
     "evaluation.comparison": "Comparison Improvement Improvements Share compare "

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from PIL import Image, ImageOps
 
 from tfderain import extras, images
 from tfderain.analysis import charts
@@ -132,12 +133,13 @@ def figure_9(
 def figure_7(
     model: Any, synthetic: Sequence[np.ndarray], path: str | os.PathLike | None = None
 ):
-    """Real rain that a model makes of synthetic rain, a row for each image.
+    """Real rain that a model makes of synthetic rain.
 
     Args:
         model: `tfderain.models.JRGR` with all four networks, or a `CycleGAN`.
         synthetic: rainy images `(height, width, 3)`, float in [0, 1] or uint8.
-        path: the picture to write, each image before and after; `None` writes none.
+        path: the picture to write, each image before and after; up to three of one
+            size that follow one another share a row. `None` writes none.
 
     Returns:
         List of float32 arrays like the images.
@@ -148,7 +150,12 @@ def figure_7(
         jrgr.check_networks(model)
     made = [_pictures(model, x, x)["made_real_rainy"] for x in synthetic]
     if path is not None:
-        images.before_after(list(zip(synthetic, made, strict=True)), path)
+        rows: list[list] = []
+        for image, rainy in zip(synthetic, made, strict=True):
+            if not rows or len(rows[-1]) == 6 or rows[-1][0].shape != image.shape:
+                rows.append([])
+            rows[-1] += [image, rainy]
+        images.before_after(rows, path)
     return made
 
 
@@ -165,8 +172,9 @@ def figure_10(
         backgrounds: one image of each data set, in the order of the models, `(height,
             width, 3)`, float in [0, 1] or uint8.
         photos: rainy images.
-        path: the picture to write: the backgrounds in a row, cut to a common size, then
-            a row for each photo: itself, and derained by each model.
+        path: the picture to write: a row for each photo, itself and derained by each
+            model, and above them, each over the column of its model, the backgrounds,
+            cut and resized to the first photo's size.
 
     Raises:
         ValueError: unless there is one background for each model.
@@ -176,7 +184,12 @@ def figure_10(
             "There must be one background for each model. "
             f"Received: {len(models)} models, {len(backgrounds)} backgrounds."
         )
-    rows = [tuple(common(*map(images.to_float, backgrounds)))]
+    size = (photos[0].shape[1], photos[0].shape[0])
+    fitted = (
+        np.asarray(ImageOps.fit(Image.fromarray(images.to_uint8(image)), size))
+        for image in backgrounds
+    )
+    rows = [(np.full((*size[::-1], 3), 255, np.uint8), *fitted)]
     rows += [(photo, *(model.derain(photo) for model in models)) for photo in photos]
     images.before_after(rows, path)
 

@@ -249,6 +249,20 @@ def pairs(folder: str | Path, layout: str, pattern: str | None, limit: int | Non
     return found.subset(range(min(limit or len(found), len(found))))
 
 
+def two(values: Sequence, option: str) -> Sequence:
+    """What was said once for two folders, or once for each.
+
+    Raises:
+        ValueError: for more.
+    """
+    if len(values) > 2:
+        raise ValueError(
+            f"`{option}` must be said once for both folders or once for each. "
+            f"Received: {len(values)}."
+        )
+    return list(values) * (3 - len(values))
+
+
 def each_folder(
     folders: Sequence[str | Path],
     layouts: Sequence[str],

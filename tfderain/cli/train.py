@@ -81,7 +81,7 @@ def train(
         --layout folders
     """
     folders, weights = options.weighted_folders(data)
-    from tfderain.data import pairs
+    from tfderain.data import pairs, recognition
     from tfderain.training.material import Material
 
     asked = list(settings or ())
@@ -93,6 +93,8 @@ def train(
     config = recipes.resolve(recipe, ablation=ablation, overrides=asked)
     run = out or Path("runs", f"{recipe}-{ablation}" if ablation else recipe)
     sources = pairs.Source.each(folders, layout, pattern or (None,), weights or (None,))
+    for line in (line for folder in folders for line in recognition.warnings(folder)):
+        tell(f"warning: {line}")
     run_training(config, run, Material(sources, streaks, layers, photos, start))
 
 

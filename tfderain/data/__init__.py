@@ -1,9 +1,11 @@
 """Data: image pairs on disk, seeded `tf.data` pipelines, and synthetic rain.
 
-Modules: `catalogue` (the known data sets), `pipeline` (paths to batches), `balance`
-(proportions of light and dense rain), `rain` (seeded synthetic rain), `lines`,
-`editors` (rain of benchmark sets), `night`, `drops`, `snow` (other weather), `camera`
-(its effects), `mixer` (all kinds). Importing any of them leaves TensorFlow unloaded.
+Modules: `catalogue` (the known data sets), `descriptions`, `recognition`,
+`verification`, `overlaps`, `preparation` (of what one has of them), `archives`,
+`pipeline` (paths to batches), `balance` (proportions of light and dense rain), `rain`
+(seeded synthetic rain), `lines`, `editors` (rain of benchmark sets), `night`, `drops`,
+`snow` (other weather), `camera` (its effects), `mixer` (all kinds). Importing any of
+them leaves TensorFlow unloaded.
 """
 
 from tfderain import lazy
@@ -11,17 +13,23 @@ from tfderain import lazy
 __getattr__, __dir__, __all__ = lazy.face(
     __name__,
     {
+        "archives": (),
         "balance": (),
         "camera": (),
         "catalogue": (),
+        "descriptions": (),
         "drops": (),
         "editors": (),
         "lines": (),
         "mixer": (),
         "night": (),
+        "overlaps": (),
         "pairs": (),
         "pipeline": (),
+        "preparation": (),
         "rain": (),
+        "recognition": (),
         "snow": (),
+        "verification": (),
     },
 )

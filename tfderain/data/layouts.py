@@ -131,6 +131,14 @@ def recognise(files: list[str], layout: str) -> Matches:
     return max(candidates, key=lambda m: len(m.rainy), default=Matches([], [], []))
 
 
+def recognise_quietly(files: list[str]) -> Matches:
+    """As `recognise` with `"auto"`; without pairs where it would be ambiguous."""
+    try:
+        return recognise(files, "auto")
+    except ValueError:
+        return Matches([], [], [])
+
+
 def _match_folders(files: list[str], rainy: str, clean: str) -> Matches:
     """The first rule of NAMES that pairs every file, else the one that pairs most.
 
@@ -158,6 +166,44 @@ def _best_rule(own, rainy, clean):
         if not best.alone:
             break
     return best
+
+
+def below(files: list[str], pattern: str) -> dict[str, Matches]:
+    """The folders of a tree in which a pattern finds pairs, and these pairs.
+
+    Args:
+        files: paths with `/` between folders.
+        pattern: as of `match`, or one-sided as of `side_by_side`; without `**/`.
+
+    Returns:
+        `{folder: matches}`, whose paths are relative to the folder; `""` is the tree
+        itself.
+    """
+    globs = _split_pattern(pattern) if ":" in pattern else (pattern,)
+    globs = [re.sub(_NUMBER, "*", glob) for glob in globs]
+    regexes = [
+        re.compile(f"(?:(.*)/)?{_regex(g).pattern}", re.IGNORECASE) for g in globs
+    ]
+    named: dict[str, list[str]] = {}
+    for file in files:
+        folders = {m[1] or "" for regex in regexes if (m := regex.fullmatch(file))}
+        for folder in folders:
+            named.setdefault(folder, []).append(file[len(folder) + bool(folder) :])
+    find = match if ":" in pattern else side_by_side
+    found = {folder: find(names, pattern) for folder, names in named.items()}
+    return {folder: matches for folder, matches in found.items() if matches.rainy}
+
+
+def merge(first: Matches, second: Matches) -> Matches:
+    """Pairs of two patterns on the same files; a rainy file keeps its first partner."""
+    known = set(first.rainy)
+    both = zip(second.rainy, second.clean, strict=True)
+    more = [(r, c) for r, c in both if r not in known]
+    rainy = first.rainy + [r for r, _ in more]
+    clean = first.clean + [c for _, c in more]
+    paired = {*rainy, *clean}
+    alone = dict.fromkeys((*first.alone, *second.alone))
+    return Matches(rainy, clean, [file for file in alone if file not in paired])
 
 
 def side_by_side(files: list[str], pattern: str | None) -> Matches:

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
-from tfderain import images
+from tfderain import images, reports
 from tfderain.data import layouts
 from tfderain.images import find_images
 
@@ -292,6 +292,63 @@ def name_files(files: list[str], most: int = 5) -> str:
 # Looking at files
 
 
+@dataclass(frozen=True)
+class Inspection:
+    """What the files of some pairs are like.
+
+    Args:
+        sizes: `(height, width)` of each pair whose images can be read.
+        unreadable: files that cannot be read.
+        unequal: rainy files whose clean image has another size (side by side: files of
+            an odd width).
+        small: rainy files smaller than the crop.
+    """
+
+    sizes: list[tuple[int, int]]
+    unreadable: list[str]
+    unequal: list[str]
+    small: list[str]
+
+
+def inspect(
+    pairs: Pairs | Mixture,
+    crop: int = 1,
+    whole: bool = False,
+    progress: reports.Progress | None = None,
+) -> Inspection:
+    """Looks at all files of some pairs.
+
+    Args:
+        pairs: the pairs to look at, part after part.
+        crop: the least height and width allowed.
+        whole: decode every file, which finds those that end too early, too; else their
+            headers are read.
+        progress: called with `(done, total)`, or `None`.
+    """
+    parts = pairs.parts
+    paths = list(dict.fromkeys(p for part in parts for p in (*part.rainy, *part.clean)))
+    measure = functools.partial(_size, whole=whole)
+    with ThreadPoolExecutor(8) as pool:
+        measured = zip(paths, pool.map(measure, paths), strict=True)
+        tracked = reports.tracked(list(range(len(paths))), progress)
+        sizes = {p: s for _, (p, s) in zip(tracked, measured, strict=True) if s}
+    unreadable = [path for path in paths if path not in sizes]
+    found, unequal, small = [], [], []
+    for part in parts:
+        for rainy, clean in zip(part.rainy, part.clean, strict=True):
+            if rainy not in sizes or clean not in sizes:
+                continue
+            (height, width), other = sizes[rainy], sizes[clean]
+            if part.layout != "files":
+                width, other = width // 2, (height, width - width // 2)
+            if (height, width) != other:
+                unequal.append(rainy)
+            if min(height, width) < crop:
+                small.append(rainy)
+            found.append((height, width))
+    return Inspection(found, unreadable, unequal, small)
+
+
 def check(pairs: Pairs | Mixture, crop: int = 1) -> list[tuple[int, int]]:
     """Reads the headers of all files and returns the pairs' sizes, (height, width).
 
@@ -303,43 +360,29 @@ def check(pairs: Pairs | Mixture, crop: int = 1) -> list[tuple[int, int]]:
         ValueError: that names the files which cannot be read, which are smaller than
             `crop`, or whose two images differ in size (side by side: have odd widths).
     """
-    parts = pairs.parts
-    paths = list(dict.fromkeys(p for part in parts for p in (*part.rainy, *part.clean)))
-    with ThreadPoolExecutor(8) as pool:
-        known = zip(paths, pool.map(_header_size, paths), strict=True)
-        sizes = {path: size for path, size in known if size}
-    unreadable = [path for path in paths if path not in sizes]
-    if unreadable:
-        raise ValueError(
-            f"Images must be readable. Received: {name_files(unreadable)} that are not."
-        )
-    unequal, small, found = [], [], []
-    for part in parts:
-        for rainy, clean in zip(part.rainy, part.clean, strict=True):
-            (height, width), other = sizes[rainy], sizes[clean]
-            if part.layout != "files":
-                width, other = width // 2, (height, width - width // 2)
-            if (height, width) != other:
-                unequal.append(rainy)
-            if min(height, width) < crop:
-                small.append(rainy)
-            found.append((height, width))
-    if unequal:
+    found = inspect(pairs, crop)
+    if found.unreadable:
+        files = name_files(found.unreadable)
+        raise ValueError(f"Images must be readable. Received: {files} that are not.")
+    if found.unequal:
         raise ValueError(
             "The rainy and the clean image of a pair must have the same size. "
-            f"Received: {name_files(unequal)} where they have not."
+            f"Received: {name_files(found.unequal)} where they have not."
         )
-    if small:
+    if found.small:
         raise ValueError(
             f"Images must be at least as large as the crop. Received: crop={crop}, "
-            f"{name_files(small, 100)} that are smaller; leave them out or crop less."
+            f"{name_files(found.small, 100)} that are smaller; leave them out or crop "
+            "less."
         )
-    return found
+    return found.sizes
 
 
-def _header_size(path: str) -> tuple[int, int] | None:
+def _size(path: str, whole: bool) -> tuple[int, int] | None:
     try:
         with images.opened(path) as image:
+            if whole:
+                image.load()
             turned = images.orientation(image) >= 5
             width, height = image.size
             return (width, height) if turned else (height, width)
