@@ -1,13 +1,23 @@
 """Errors: the one line that a user reads of each."""
 
+import re
+
+_BREAKS = re.compile(r"\s*[\t-\r\x1c-\x1e\x85\u2028\u2029]\s*")
+_CONTROLS = re.compile(r"[\0-\x1f\x7f-\x9f]")
+
 
 def one_line(error: BaseException | str) -> str:
     """Returns the message of an error in one line; its class where it says nothing.
 
+    Names of files may hold anything: line breaks become spaces, and characters that
+    control a terminal are spelled out, `\\x1b`.
+
     Args:
         error: the exception, or its text.
     """
-    return " ".join(str(error).split()) or type(error).__name__
+    line = _BREAKS.sub(" ", str(error)).strip()
+    line = _CONTROLS.sub(lambda found: f"\\x{ord(found[0]):02x}", line)
+    return line or type(error).__name__
 
 
 def reason(error: BaseException) -> str:

@@ -7,6 +7,7 @@ camera_files.lacking("IMG_1.HEIC")  # what is missing to read it, or ""
 
 import contextlib
 import os
+import re
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -16,6 +17,8 @@ from tfderain.images.picture import HEIC, RAW, ImageError, Picture, TooLarge
 
 # The brands of a file's first box, of pictures that are compressed by HEVC or may be.
 _BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
+# The beginning of an MP4 or QuickTime file, which phones append to a photo.
+_VIDEO = re.compile(rb"\0\0\0.ftyp(mp4|isom|qt  |avc1|hvc1|M4V|3gp)", re.DOTALL)
 _KINDS = (
     (HEIC, "HEIC", "pillow_heif", "pillow-heif", "heif"),
     (RAW, "camera RAW", "rawpy", "rawpy", "raw"),
@@ -53,6 +56,16 @@ def formats_of(file: BinaryIO) -> tuple[str, ...]:
         raise ImageError(_missing("HEIC", "pillow-heif", "heif"))
     extras.require("pillow_heif", extra="heif").register_heif_opener()
     return ("HEIF",)
+
+
+def has_video(file: BinaryIO) -> bool:
+    """Whether the file of a JPEG or HEIC picture is that of a motion photo.
+
+    Args:
+        file: binary file that can be sought.
+    """
+    file.seek(0)
+    return _VIDEO.search(file.read()) is not None
 
 
 def read_raw(path: str | os.PathLike, max_pixels: int) -> Picture | None:
