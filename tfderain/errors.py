@@ -9,15 +9,19 @@ _CONTROLS = re.compile(r"[\0-\x1f\x7f-\x9f]")
 def one_line(error: BaseException | str) -> str:
     """Returns the message of an error in one line; its class where it says nothing.
 
-    Names of files may hold anything: line breaks become spaces, and characters that
-    control a terminal are spelled out, `\\x1b`.
-
     Args:
         error: the exception, or its text.
     """
-    line = _BREAKS.sub(" ", str(error)).strip()
-    line = _CONTROLS.sub(lambda found: f"\\x{ord(found[0]):02x}", line)
-    return line or type(error).__name__
+    return printable(str(error)).strip() or type(error).__name__
+
+
+def printable(text: str) -> str:
+    """Returns text that a terminal shows in one line; names of files may hold anything.
+
+    Line breaks become spaces, and characters that control a terminal are spelled out.
+    """
+    line = _BREAKS.sub(" ", text)
+    return _CONTROLS.sub(lambda found: f"\\x{ord(found[0]):02x}", line)
 
 
 def reason(error: BaseException) -> str:

@@ -167,9 +167,12 @@ def test_formats_of_other_names_are_derained(folder):
         picture(path, format="JPEG")
     picture("in/c.ppm")
     picture("in/d.avif")
+    picture("in/e.mpo", format="MPO")  # of stereo cameras
+    picture("in/f.jif", format="JPEG")
     summary = batch.derain_files(["in"], "out", Darkener())
-    assert summary.complete and summary.done == 4
-    assert files("out") == ["a.jfif", "b.jpe", "c.png", "d.png"]
+    assert summary.complete and summary.done == 6
+    expected = ["a.jfif", "b.jpe", "c.png", "d.png", "e.png", "f.jif"]
+    assert files("out") == expected
     with Image.open("out/a.jfif") as image:
         assert image.format == "JPEG"
 

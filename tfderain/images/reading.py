@@ -118,6 +118,8 @@ def _read(file, max_pixels, upright):
         picture = from_pil(image, upright)
         if image.format in ("JPEG", "MPO", "HEIF") and camera_files.has_video(file):
             found.notes.append("the video of the motion photo is not kept")
+        if image.format in ("HEIF", "AVIF"):
+            found.notes += camera_files.lost_meaning(file, image)
     return replace(
         picture,
         icc=picture.icc or found.icc,
