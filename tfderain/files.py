@@ -14,7 +14,8 @@ def replacing(path: str | os.PathLike) -> Iterator[pathlib.Path]:
     """Yields a name beside `path` to write to, and moves it there when all went well.
 
     After an error, or an interruption, nothing is left of it, and a file that was at
-    `path` before is as it was.
+    `path` before is as it was. An error of the system that names no file, as that of a
+    full disk, gets the name of this one.
 
     Args:
         path: the file to write; its folder must exist. The temporary name has the same
@@ -25,6 +26,10 @@ def replacing(path: str | os.PathLike) -> Iterator[pathlib.Path]:
     try:
         yield temporary
         os.replace(temporary, path)
+    except OSError as error:
+        if error.filename is None and error.errno is not None:
+            error.filename = str(path)
+        raise
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink()

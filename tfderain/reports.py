@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import tfderain
-from tfderain import files
+from tfderain import errors, files
 
 Made = TypeVar("Made")
 
@@ -91,6 +91,8 @@ def text_table(titles: Sequence[str], *blocks) -> str:
         titles: of the columns. The first column is flush left, the others flush right.
         blocks: sequences of rows; a row is a sequence of texts, one for each column.
     """
+    titles = [errors.printable(title) for title in titles]
+    blocks = [[[errors.printable(x) for x in row] for row in block] for block in blocks]
     rows = [titles, *(row for block in blocks for row in block)]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     widths = [widths[0], *(max(8, width) for width in widths[1:])]

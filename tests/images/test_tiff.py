@@ -1,6 +1,7 @@
 """TIFF layouts as tifffile writes them: right pixels, or refused by what they are."""
 
 import itertools
+import struct
 
 import numpy as np
 import pytest
@@ -84,6 +85,19 @@ def test_16_bit_colour_in_planes_is_refused(tmp_path):
         images.read(path)
     with Image.open(path) as image, pytest.raises(images.ImageError, match=message):
         images.from_pil(image)
+
+
+@pytest.mark.parametrize("number, name", [(34712, "JPEG 2000"), (12345, "12345")])
+def test_unknown_compressions_are_said(tmp_path, number, name):
+    path = tmp_path / "a.tif"
+    tifffile.imwrite(path, np.zeros((20, 30, 3), np.uint8), byteorder="<")
+    plain, other = (struct.pack("<HHII", 259, 3, 1, n) for n in (1, number))
+    data = path.read_bytes()
+    assert data.count(plain) == 1
+    path.write_bytes(data.replace(plain, other))
+    with pytest.raises(images.ImageError, match="8-bit integers") as caught:
+        images.read(path)
+    assert f"compressed as {name}" in str(caught.value)
 
 
 def test_damaged_tiff_is_called_so(tmp_path):

@@ -215,8 +215,8 @@ def _single_target(source, output, format):
     return output
 
 
-def _identity(path):
-    """Identifies a file whatever name it is given by; None if there is none."""
+def identity(path):
+    """Identifies a file whatever name it is given by; `None` if there is none."""
     try:
         found = os.stat(path)
     except OSError:
@@ -226,10 +226,10 @@ def _identity(path):
 
 def _check_not_an_input(jobs):
     """Links and other spellings of one path count as the same file."""
-    sources = {_identity(job.source): job.source for job in jobs}
+    sources = {identity(job.source): job.source for job in jobs}
     for job in jobs:
         for path in job.outputs:
-            same = _identity(path)
+            same = identity(path)
             if same and same in sources:
                 raise ValueError(
                     "An output must not be one of the inputs; choose another folder or "

@@ -67,7 +67,9 @@ class Summary(reports.Report):
                 f"{self.done} {self.word}, {self.skipped} skipped, "
                 f"{len(self.failed)} failed, {left}{self.seconds:.1f} s",
                 *(
-                    f"left out: {count}, first {first[reason]}: {reason}"
+                    errors.one_line(
+                        f"left out: {count}, first {first[reason]}: {reason}"
+                    )
                     for reason, count in reasons.items()
                 ),
             )
@@ -259,6 +261,7 @@ def _run(planned, prepare, work, summary, existing, progress, say):
     """
     progress, say, started = progress or _ignore, say or _ignore, time.monotonic()
     tool, prepared = None, False
+    written = {}  # what identifies an output -> the picture that became it
     for number, job in enumerate(planned):
 
         def part(done, total, number=number):
@@ -267,7 +270,7 @@ def _run(planned, prepare, work, summary, existing, progress, say):
         part(0, 1)
         due = None
         with _recorded(job, summary, say):
-            due = _due(job, existing)
+            due = _due(job, existing, written)
         if due and not prepared:
             tool, prepared = prepare(), True
         if due:
@@ -275,17 +278,26 @@ def _run(planned, prepare, work, summary, existing, progress, say):
                 notes = work(tool, job, due, part)
                 summary.done += 1
                 _tell(notes, job, summary, say)
+            found = {plan.identity(path): job.source for path in due}
+            written |= {key: source for key, source in found.items() if key}
         summary.skipped += due == ()
     progress(len(planned), len(planned))
     summary.seconds = time.monotonic() - started
     return summary
 
 
-def _due(job, rule) -> tuple[str, ...]:
-    """Returns the outputs to write. Checked late: two runs may share a tree."""
+def _due(job, rule, written) -> tuple[str, ...]:
+    """Returns the outputs to write. Checked late: two runs may share a tree.
+
+    Outputs of different names may be one file, behind a link or where upper and lower
+    case are equal. Then the first picture keeps it.
+    """
     if job.problem:
         raise ValueError(job.problem)
     existing = [path for path in job.outputs if os.path.lexists(path)]
+    for path in existing:
+        if first := written.get(plan.identity(path)):
+            raise ValueError(f"{first} has become {path} already, under another name")
     if existing and not (rule.skip or rule.overwrite):
         raise FileExistsError(f"{existing[0]} exists; --overwrite replaces it")
     return tuple(path for path in job.outputs if rule.overwrite or path not in existing)
@@ -299,7 +311,7 @@ def _write(path, picture, pixels=None):
 def _tell(notes, job, summary, say: Callable):
     for note in dict.fromkeys(notes):
         if note not in summary.notes:
-            say(f"note: {note} (first in {job.source}; said once)")
+            say(errors.one_line(f"note: {note} (first in {job.source}; said once)"))
         summary.notes[note] = summary.notes.get(note, 0) + 1
 
 
@@ -311,8 +323,9 @@ def _recorded(job, summary, say: Callable):
     except Exception as error:  # whatever one file provokes, the others must go on
         message = _message(error)
         summary.failed.append((job.source, message))
-        named = job.source in message
-        say(f"error: {message}" if named else f"error: {job.source}: {message}")
+        source = errors.one_line(job.source)
+        named = source in message
+        say(f"error: {message}" if named else f"error: {source}: {message}")
         if os.environ.get("TFDERAIN_DEBUG"):
             say(traceback.format_exc())
 

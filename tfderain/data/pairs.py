@@ -13,6 +13,7 @@ import os
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -403,12 +404,20 @@ def thumbnails(pairs: Pairs) -> np.ndarray:
 
 
 def grey_thumbnails(pairs: Pairs) -> np.ndarray:
-    """Each clean image as 16x16 grey, uint8 `(len(pairs), 256)`."""
+    """Each clean image as 16x16 grey, uint8 `(len(pairs), 256)`.
+
+    Raises:
+        ValueError: that names the files which are damaged behind their header.
+    """
     half = {"files": (0, 1), "left_clean": (0, 0.5), "left_rainy": (0.5, 1)}
     paths = list(dict.fromkeys(pairs.clean))
     with ThreadPoolExecutor(8) as pool:
         grey = pool.map(functools.partial(_thumbnail, part=half[pairs.layout]), paths)
-        found = dict(zip(paths, grey, strict=True))
+        found: dict[str, Any] = dict(zip(paths, grey, strict=True))
+    if damaged := [path for path, row in found.items() if row is None]:
+        raise ValueError(
+            f"Images must be whole. Received: {name_files(damaged)} damaged."
+        )
     rows = [found[path] for path in pairs.clean]
     return np.stack(rows).reshape(len(pairs), -1).astype(np.uint8)
 
@@ -421,11 +430,16 @@ def unit_rows(rows: np.ndarray) -> np.ndarray:
     return rows / np.maximum(norms, 1e-3)
 
 
-def _thumbnail(path: str, part: tuple[float, float]) -> np.ndarray:
-    with images.opened(path) as image:
-        image.draft("L", (256, 256))  # lets JPEG files decode at a fraction of the size
-        grey = images.turned(np.asarray(image.convert("L")), images.orientation(image))
-    grey = Image.fromarray(grey)
+def _thumbnail(path: str, part: tuple[float, float]) -> np.ndarray | None:
+    """16x16 grey of a part of an image, `None` if the file is damaged."""
+    try:
+        with images.opened(path) as image:
+            # lets JPEG files decode at a fraction of the size
+            image.draft("L", (256, 256))
+            pixels = images.from_pil(image, upright=True).pixels
+    except Exception:  # decoders raise nearly anything on damaged files
+        return None
+    grey = Image.fromarray(images.to_uint8(pixels)).convert("L")
     left, right = (share * grey.width for share in part)
     box = (left, 0, right, grey.height)
     return np.asarray(grey.resize((16, 16), Image.Resampling.BOX, box), "float32")

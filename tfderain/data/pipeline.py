@@ -17,6 +17,8 @@ the batch has to be remembered, and the number of parallel calls does not change
 seen. TensorFlow is imported by the functions that return a `tf.data.Dataset`.
 """
 
+import collections
+import contextlib
 import functools
 from collections.abc import Callable, Sequence
 
@@ -46,6 +48,7 @@ __all__ = [
     "find_mixture",
     "find_pairs",
     "five_crop",
+    "plain_errors",
     "read_pair",
     "split_by_background",
     "train_dataset",
@@ -343,14 +346,46 @@ def _batches(numbers, batch: Callable, shapes):
     """Maps numbers to float32 arrays of these shapes, in parallel and in order."""
     import tensorflow as tf
 
+    def remembering(number):
+        try:
+            return batch(number)
+        except Exception as error:
+            _RAISED.append(error)
+            raise
+
     def load(number):
         # stateless: a pure function of the number, so TensorFlow may run it in parallel
         types = [tf.float32] * len(shapes)
-        arrays = tf.numpy_function(batch, [number], types, stateful=False)
+        arrays = tf.numpy_function(remembering, [number], types, stateful=False)
         return tuple(tf.ensure_shape(a, s) for a, s in zip(arrays, shapes, strict=True))
 
     made = numbers.map(load, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
     return made.prefetch(2)
+
+
+# The last errors of batches, of which TensorFlow reports no more than tracebacks.
+_RAISED: collections.deque = collections.deque(maxlen=64)
+
+
+@contextlib.contextmanager
+def plain_errors():
+    """Raises what the batches of a data set raise, such as `images.ImageError`.
+
+    ```python
+    with pipeline.plain_errors():
+        model.fit(pipeline.train_dataset(...), steps_per_epoch=100)
+    ```
+    """
+    import tensorflow as tf
+
+    try:
+        yield
+    except tf.errors.OpError as error:
+        # By its text: batches of another data set may fail in the background.
+        for raised in list(_RAISED):
+            if str(raised) in error.message:
+                raise raised from error
+        raise
 
 
 def evaluation_dataset(pairs: Pairs, crop: int | None = None):

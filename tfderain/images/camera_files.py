@@ -7,15 +7,21 @@ camera_files.lacking("IMG_1.HEIC")  # what is missing to read it, or ""
 
 import contextlib
 import os
+import re
 from typing import Any, BinaryIO
 
 import numpy as np
+from PIL import Image
 
 from tfderain import extras
 from tfderain.images.picture import HEIC, RAW, ImageError, Picture, TooLarge
 
 # The brands of a file's first box, of pictures that are compressed by HEVC or may be.
 _BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
+# The beginning of an MP4 or QuickTime file, which phones append to a photo.
+_VIDEO = re.compile(rb"\0\0\0.ftyp(mp4|isom|qt  |avc1|hvc1|M4V|3gp)", re.DOTALL)
+_HEAD = 2**16  # bytes, in which boxes come before the pixels
+_HDR = {b"\0\x10": "PQ", b"\0\x12": "HLG"}  # ITU-T H.273, transfer characteristics
 _KINDS = (
     (HEIC, "HEIC", "pillow_heif", "pillow-heif", "heif"),
     (RAW, "camera RAW", "rawpy", "rawpy", "raw"),
@@ -53,6 +59,34 @@ def formats_of(file: BinaryIO) -> tuple[str, ...]:
         raise ImageError(_missing("HEIC", "pillow-heif", "heif"))
     extras.require("pillow_heif", extra="heif").register_heif_opener()
     return ("HEIF",)
+
+
+def has_video(file: BinaryIO) -> bool:
+    """Whether the file of a JPEG or HEIC picture is that of a motion photo.
+
+    Args:
+        file: binary file that can be sought.
+    """
+    file.seek(0)
+    return _VIDEO.search(file.read()) is not None
+
+
+def lost_meaning(file: BinaryIO, image: Image.Image) -> list[str]:
+    """What decoders take from the pixels of a HEIC or AVIF file, one line for each.
+
+    Args:
+        file: binary file that can be sought.
+        image: what Pillow made of it.
+    """
+    lost = []
+    if (bits := image.info.get("bit_depth", 8)) > 8:
+        lost.append(f"{bits} bits per channel are reduced to 8")
+    file.seek(0)
+    # ISO/IEC 14496-12: a box `colr` of the type `nclx`, primaries, transfer function
+    _, box, colours = file.read(_HEAD).partition(b"colrnclx")
+    if box and (name := _HDR.get(colours[2:4])):
+        lost.append(f"HDR ({name}) is taken for sRGB: colours may look different")
+    return lost
 
 
 def read_raw(path: str | os.PathLike, max_pixels: int) -> Picture | None:

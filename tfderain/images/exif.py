@@ -119,6 +119,8 @@ def kept(
                 tags[_EXIF][tag] = length
         if damaged:
             notes.append(f"damaged EXIF tags are not kept: {', '.join(damaged)}")
+        if not len(found) and _promised(image.info.get("exif")):
+            notes.append("unreadable EXIF metadata is not kept")
         return _block(tags) if any(tags.values()) else None
     except Exception:  # see `orientation`
         notes.append("unreadable EXIF metadata is not kept")
@@ -141,6 +143,17 @@ def _entries(found) -> Iterator[tuple[int | None, int, Callable]]:
                 if inner == _INTEROP:
                     read = functools.partial(_directory, found, inner)
                 yield tag, inner, read
+
+
+def _promised(block):
+    """Whether a block of EXIF is not empty: Pillow does not say that it is damaged."""
+    data = (block or b"").removeprefix(b"Exif\0\0")
+    order = "<" if data[:2] == b"II" else ">"
+    try:
+        (start,) = struct.unpack_from(order + "I", data, 4)
+        return struct.unpack_from(order + "H", data, start) != (0,)
+    except struct.error:  # shorter than it says
+        return bool(data)
 
 
 def _directory(found, tag):

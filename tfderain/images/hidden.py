@@ -81,19 +81,18 @@ def find_scene(pixels: np.ndarray, alpha: np.ndarray | None = None) -> Scene:
         alpha: array `(height, width)` or `None`. Pixels where it is 0 are hidden.
 
     Returns:
-        `Scene`. It is the whole image if nothing is hidden, and if everything is.
+        `Scene`. Without bars it is all that is not transparent, also if that is of one
+        colour; it is the whole image if nothing is hidden, and if everything is.
     """
     height, width = pixels.shape[:2]
-    whole = Scene(slice(0, height), slice(0, width), pixels)
-    scene = whole if alpha is None else _opaque(pixels, alpha)
-    return (scene and _without_bars(scene)) or whole
+    scene = Scene(slice(0, height), slice(0, width), pixels)
+    if alpha is not None and (shown := np.asarray(alpha) != 0).any():
+        scene = _opaque(pixels, shown)
+    return _without_bars(scene) or scene
 
 
-def _opaque(pixels, alpha):
-    """The scene of an image with transparent pixels; `None` if there is no other."""
-    shown = np.asarray(alpha) != 0
-    if not shown.any():
-        return None
+def _opaque(pixels, shown):
+    """The scene of an image with transparent pixels."""
     rows, columns = (_range(shown.any(axis)) for axis in (1, 0))
     shown = shown[rows, columns]
     part = pixels[rows, columns]

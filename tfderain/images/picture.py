@@ -10,6 +10,7 @@ FORMATS = {
     ".jpeg": "JPEG",
     ".jpe": "JPEG",
     ".jfif": "JPEG",
+    ".jif": "JPEG",
     ".webp": "WEBP",
     ".tif": "TIFF",
     ".tiff": "TIFF",
@@ -27,13 +28,16 @@ RAW = (
 """Suffixes of camera files that rawpy develops."""
 
 EXTENSIONS = (
-    *(*FORMATS, ".gif", ".avif", ".ppm", ".pgm", ".pbm", ".pnm", ".dib", ".apng"),
-    *(*HEIC, *RAW),
+    *(*FORMATS, ".gif", ".avif", ".ppm", ".pgm", ".pbm", ".pnm", ".pfm", ".dib"),
+    *(".apng", ".mpo", *HEIC, *RAW),
 )
 """Suffixes that a search for pictures picks up; what is not in `FORMATS` can only be
 read."""
 
-UNREADABLE = (".jxl", ".jp2", ".j2k", ".jpx", ".psd", ".tga", ".exr", ".hdr", ".qoi")
+UNREADABLE = (
+    *(".jxl", ".jp2", ".j2k", ".j2c", ".jpx", ".jxr", ".psd", ".tga", ".exr", ".hdr"),
+    *(".qoi", ".pam", ".pcx", ".dds"),
+)
 """Suffixes of pictures that a search counts as left out."""
 
 MAX_PIXELS = 180_000_000

@@ -116,6 +116,10 @@ def _read(file, max_pixels, upright):
                 f"{max_pixels} (a decompression bomb?)"
             )
         picture = from_pil(image, upright)
+        if image.format in ("JPEG", "MPO", "HEIF") and camera_files.has_video(file):
+            found.notes.append("the video of the motion photo is not kept")
+        if image.format in ("HEIF", "AVIF"):
+            found.notes += camera_files.lost_meaning(file, image)
     return replace(
         picture,
         icc=picture.icc or found.icc,
@@ -172,7 +176,8 @@ def _open_image(file):
 
 def _unreadable(what):
     return ImageError(
-        f"it is a {what}, which cannot be read; integers of 8 bits per channel can"
+        f"it is a {what}, which cannot be read; integers of 8 bits per channel can, "
+        "uncompressed or as ZIP, LZW or JPEG"
     )
 
 
@@ -226,7 +231,8 @@ def _stored_mode(image):
     """Returns how 16-bit colour is stored, of which Pillow keeps 8 bits, or ""."""
     for tile in getattr(image, "tile", ()):
         for part in tile[3] if isinstance(tile[3], tuple) else (tile[3],):
-            if isinstance(part, str) and ";16" in part and part[0] != "I":
+            # "BGR;16" of BMP has 16 bits of all three channels together
+            if isinstance(part, str) and ";16" in part and part[0] not in "IB":
                 return part
     return ""
 

@@ -8,6 +8,10 @@ from PIL import ExifTags, Image, TiffImagePlugin
 _BITS, _COMPRESSION, _SAMPLES, _PLANES, _FORMAT = 258, 259, 277, 284, 339
 _KINDS = {1: "integers", 2: "signed integers", 3: "floats", 5: "complex integers"}
 _KINDS |= {6: "complex numbers"}
+# Of those that Pillow does not know: TIFF Technical Notes, libtiff's tiff.h, tifffile.
+_COMPRESSIONS = {33003: "JPEG 2000", 33005: "JPEG 2000", 34712: "JPEG 2000"}
+_COMPRESSIONS |= {22610: "JPEG XR", 34934: "JPEG XR", 34887: "LERC", 34933: "PNG"}
+_COMPRESSIONS |= {50002: "JPEG XL", 52546: "JPEG XL"}
 _MARKS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _GROUPS = (ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo)
 
@@ -44,7 +48,7 @@ def description(file: BinaryIO) -> str:
         tags = TiffImagePlugin.ImageFileDirectory_v2(head)
         file.seek(tags.next)
         tags.load(file)
-        return _described(*_layout(tags))
+        return _described(*_layout(tags)) + _compressed(tags)
     # Damaged files raise struct.error, SyntaxError, TypeError and more.
     except Exception:
         return "damaged TIFF"
@@ -62,6 +66,14 @@ def _described(samples, bits, kind, planes):
     channels = f"{samples} channel{'s' if samples > 1 else ''}"
     where = " in separate planes" if planes else ""
     return f"TIFF with {channels} of {bits}-bit {numbers}{where}"
+
+
+def _compressed(tags):
+    """How the pixels are compressed, if Pillow does not know that method."""
+    number = tags.get(_COMPRESSION, 1)
+    if number in TiffImagePlugin.COMPRESSION_INFO:
+        return ""
+    return f" compressed as {_COMPRESSIONS.get(number, number)}"
 
 
 def extra_bands(image: Image.Image) -> int:

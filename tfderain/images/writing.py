@@ -16,6 +16,9 @@ from tfderain.images import png, tiff
 from tfderain.images.picture import FORMATS, ImageError, Picture
 from tfderain.images.pixels import from_float, to_float, to_uint8
 
+# Of a side, in pixels: those of libjpeg and of the format WebP.
+_LONGEST = {"JPEG": 65500, "WEBP": 16383}
+
 
 def write(
     path: str | os.PathLike,
@@ -52,6 +55,12 @@ def write(
     if kind is None:
         raise ImageError(
             f"Cannot write {path}: the suffix must be one of {', '.join(FORMATS)}."
+        )
+    height, width = picture.pixels.shape[:2]
+    if max(height, width) > _LONGEST.get(kind, math.inf):
+        raise ImageError(
+            f"Cannot write {path}: {kind} holds at most {_LONGEST[kind]} pixels a "
+            f"side. Received: {height}x{width}."
         )
     notes = []
     picture = _fit_format(_with_pixels(picture, derained), kind, notes)

@@ -115,6 +115,7 @@ def fit(
         PSNR, or of the last one (`keep`), float32, without optimizer.
 
     Raises:
+        images.ImageError: for a picture that is damaged behind its header.
         NonFiniteLoss: after `config.max_bad_steps` bad steps in a row.
     """
     run_dir = pathlib.Path(run_dir)
@@ -124,28 +125,29 @@ def fit(
         run_folder.publish_best(run_dir, state)
     history.truncate(run_dir / "history.csv", state["epoch"])
     if state["epoch"] < config.epochs:
-        model.fit(
-            batches(state["epoch"] * steps),
-            steps_per_epoch=steps,
-            epochs=config.epochs,
-            initial_epoch=state["epoch"],
-            validation_data=validation,
-            validation_batch_size=config.batch_size,
-            callbacks=[
-                run_folder.LearningRate(),
-                *callbacks,
-                *(
-                    [run_folder.Plateau(run_dir / "history.csv")]
-                    if config.schedule == "plateau"
-                    else []
-                ),
-                run_folder.RunState(
-                    run_dir, config, state, build_model(shipped(config))
-                ),
-            ],
-            shuffle=False,  # the batches come in their order
-            verbose=verbose,
-        )
+        with pipeline.plain_errors():
+            model.fit(
+                batches(state["epoch"] * steps),
+                steps_per_epoch=steps,
+                epochs=config.epochs,
+                initial_epoch=state["epoch"],
+                validation_data=validation,
+                validation_batch_size=config.batch_size,
+                callbacks=[
+                    run_folder.LearningRate(),
+                    *callbacks,
+                    *(
+                        [run_folder.Plateau(run_dir / "history.csv")]
+                        if config.schedule == "plateau"
+                        else []
+                    ),
+                    run_folder.RunState(
+                        run_dir, config, state, build_model(shipped(config))
+                    ),
+                ],
+                shuffle=False,  # the batches come in their order
+                verbose=verbose,
+            )
     return run_dir / "best.keras"
 
 

@@ -27,8 +27,7 @@ export function findScene(image) {
   if (!opaque) return whole;
   const part = cropped(image, opaque);
   fill(part);
-  const scene = withoutBars(part);
-  if (!scene) return whole;
+  const scene = withoutBars(part) ?? { top: 0, left: 0, width: part.width, height: part.height };
   const place = { top: opaque.top + scene.top, left: opaque.left + scene.left };
   return { ...place, ...cropped(part, scene) };
 }
