@@ -1,8 +1,8 @@
-"""Errors: the one line that a user reads of each."""
+"""Errors: the one line that a user sees of each."""
 
 
 def one_line(error: BaseException | str) -> str:
-    """Returns the message of an error in one line; its class where it says nothing.
+    """Returns the message of an error on one line, or its class if it has no message.
 
     Args:
         error: the exception, or its text.
@@ -13,6 +13,6 @@ def one_line(error: BaseException | str) -> str:
 def reason(error: BaseException) -> str:
     """Returns what another message can quote: one line without a full stop.
 
-    Of an error of the system only what went wrong: the other message names the file.
+    For an `OSError` only what went wrong: the other message names the file.
     """
     return one_line(getattr(error, "strerror", None) or error).rstrip(".")

@@ -27,7 +27,7 @@ class Job:
         source: str, path of the picture.
         target: str, path of the first output.
         others: tuple of str, paths of further outputs.
-        problem: str, why this picture cannot be done; empty if it can.
+        problem: str, why this picture cannot be processed; empty if it can.
     """
 
     source: str
@@ -37,7 +37,7 @@ class Job:
 
     @property
     def outputs(self) -> tuple[str, ...]:
-        """All files that this job writes."""
+        """All files that this job writes, `target` first."""
         return (self.target, *self.others)
 
 
@@ -54,12 +54,12 @@ def plan(
 
     A single file goes to the file `output`, or into the folder `output` if that exists
     or ends with a slash. Several files, and folders, go into the folder `output` under
-    their own names. In folders, hidden files and files without the extension of a
-    picture are left out, and so is `output` itself.
+    their own names. Hidden files in folders, files without a picture's extension and
+    `output` itself are left out.
 
     Args:
-        missed: list that gets `(path, reason)` of what lies in the folders and cannot
-            be read, see `images.find_images`.
+        missed: list to which `(path, reason)` is appended for what lies in the folders
+            but cannot be read, see `images.find_images`.
 
     Returns:
         One `Job` for each picture, those of a folder in the natural order of their
@@ -67,7 +67,7 @@ def plan(
 
     Raises:
         ValueError: an input is missing, there is no picture at all, `output` does not
-            suit the inputs, the format is unknown, or an output is one of the inputs.
+            fit the inputs, the format is unknown, or an output is one of the inputs.
     """
     inputs, output = _checked_inputs(inputs), os.fspath(output)
     missed = [] if missed is None else missed
@@ -96,7 +96,7 @@ def plan_pairs(
     copies: int = 1,
     missed: list[tuple[str, str]] | None = None,
 ) -> list[Job]:
-    """Decides on pairs `output/clean/NAME.png` and `output/rainy/NAME.png`.
+    """Plans pairs `output/clean/NAME.png` and `output/rainy/NAME.png`.
 
     Several `copies` of one clean picture are called `NAME_1.png`, `NAME_2.png`, ...
     The clean picture is the job's `target`, the rainy ones are its `others`.
@@ -165,14 +165,14 @@ def _is_folder(path):
 
 
 def _rename(name, format):
-    """Returns the name of the output; PNG for what can only be read, such as GIF."""
+    """Returns the name of the output; PNG for formats that are read-only here (GIF)."""
     if not format and _suffix(name) in images.FORMATS:
         return name
     return f"{os.path.splitext(name)[0]}.{format or 'png'}"
 
 
 def _compared(targets):
-    """Names of the pictures side by side: by the whole name where stems are equal."""
+    """Names of the side-by-side pictures, with the extension where stems are equal."""
     stems = [files.stem(target) for target in targets]
     several = collections.Counter(map(os.path.normcase, stems))
     return [
@@ -192,7 +192,7 @@ def _check_folder(output):
     written_as_file = _suffix(output) in images.EXTENSIONS and not _is_folder(output)
     if written_as_file or os.path.isfile(output):
         raise ValueError(
-            "Several pictures, or a folder of them, need a folder as output. "
+            "Several pictures, or a folder of them, need a folder as the output. "
             f"Received: output={output}."
         )
 
@@ -216,7 +216,7 @@ def _single_target(source, output, format):
 
 
 def _identity(path):
-    """Identifies a file whatever name it is given by; None if there is none."""
+    """Identifies a file under any of its names; `None` if there is no such file."""
     try:
         found = os.stat(path)
     except OSError:
@@ -225,7 +225,7 @@ def _identity(path):
 
 
 def _check_not_an_input(jobs):
-    """Links and other spellings of one path count as the same file."""
+    """Links to a file and other spellings of its path count as the same file."""
     sources = {_identity(job.source): job.source for job in jobs}
     for job in jobs:
         for path in job.outputs:

@@ -1,17 +1,17 @@
-"""Line rain: straight streaks of one look, as in the benchmark sets.
+"""Line rain: straight streaks that look alike, as in the benchmark sets.
 
 ```python
 layer = lines.render_lines((320, 480), np.random.default_rng(0), lines.LIGHT)
 pool = lines.line_pool(700, 400, seed=0)  # a quarter of a minute
-layer = pool[0] / lines.LEVEL  # 1 where a single line lies, more where lines cross
+layer = pool[0] / lines.LEVEL  # 1 under a single line, more where lines cross
 ```
 
 A layer of RainTrainH or RainTrainL (Yang et al., 2017,
-https://arxiv.org/abs/1609.07769) has one direction, one width and one brightness: lines
-whose sum is added to the image in grey, and clipped. They are dense and hard-edged in
-the heavy set, few, thin and soft in the light one. The ranges were found with a judge:
-networks that others trained on these very sets remove layers of these looks as well as
-the sets' own, layers of other looks several dB worse. Needs numpy only.
+https://arxiv.org/abs/1609.07769) has one direction, one width and one brightness: the
+sum of grey lines is added to the image, and clipped. They are dense and hard-edged in
+the heavy set; few, thin and soft in the light one. The ranges were found with judges:
+networks that others trained on these very sets remove layers with these looks as well
+as the sets' own, but layers with other looks several dB worse. Needs only NumPy.
 """
 
 import dataclasses
@@ -21,12 +21,12 @@ import numpy as np
 
 from tfderain.data.streaks import checked_shape, layer_pool, line_kernel, log_uniform
 
-LEVEL = 64  # a single line in the uint8 layers of `line_pool`: four may cross
+LEVEL = 64  # of a single line in the uint8 layers of `line_pool`: four may cross
 
 
 @dataclasses.dataclass(frozen=True)
 class Look:
-    """Ranges from which a layer draws its one look (pairs are low, high).
+    """Ranges from which a layer draws its look (pairs are low, high).
 
     Attributes:
         angle: standard deviation of the direction, in degrees from vertical.
@@ -66,7 +66,7 @@ def render_lines(shape: tuple[int, int], rng: np.random.Generator, look: Look = 
         look: `Look`, the ranges to draw from.
 
     Returns:
-        float32 array `(height, width)`, not negative: 1 under a single line, their
+        Non-negative float32 array `(height, width)`: 1 under a single line, and their
         number where lines cross.
 
     Raises:
@@ -77,7 +77,7 @@ def render_lines(shape: tuple[int, int], rng: np.random.Generator, look: Look = 
     length = log_uniform(rng, look.length)
     width = rng.uniform(*look.width)
     coverage, softness = log_uniform(rng, look.coverage), rng.uniform(*look.softness)
-    # The transform wraps round, which is harmless as long as a line fits in;
+    # The transform wraps around, which is harmless as long as a line fits in;
     # multiples of 32 keep it fast.
     least = 1.5 * length + 20
     canvas = tuple(32 * math.ceil(max(side, least) / 32) for side in shape)
