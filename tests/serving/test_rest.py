@@ -238,7 +238,7 @@ def test_requests_that_are_wrong(client, body, message):
         ([[[[0.5]]]], "shape=(1, 1, 1, 1)"),
         ([[[[0.1, 0.2, "0.3"]]]], "type=<U"),
         ([[[[True, False, True]]]], "type=bool"),
-        ([[[[0.1, 0.2, 0.3]]], [[[0.1, 0.2, 0.3]] * 2]], "must have one size"),
+        ([[[[0.1, 0.2, 0.3]]], [[[0.1, 0.2, 0.3]] * 2]], "must be of equal size"),
         ([[[[0.1, 0.2, 1.5]]]], "must lie in [0, 1]"),
         ([[[[0.1, 0.2, 1e300]]]], "must lie in [0, 1]"),
         ([[[[0.1, 0.2, 2**70]]]], "type=object"),
@@ -368,7 +368,7 @@ def test_images_beyond_the_queue_are_refused_together(monkeypatch):
         wait_for(lambda: len(server.engine) == 1)
         body = {"instances": [b64(encode(photo(3, 3)))] * 2}
         full = client.post("/v1/models/slow:predict", json=body)
-        assert full.status_code == 503 and "(1 of 2 images wait)" in full.text
+        assert full.status_code == 503 and "(1 of 2 images are waiting)" in full.text
         restorer.gate.release(1000)
         assert first.result(30).status_code == second.result(30).status_code == 200
 

@@ -135,7 +135,7 @@ def _scaled(stacked, scaling):
 
 
 def _panel(maps, largest):
-    """Puts the channels of uint8 `(h, w, c)` into a square, separated by white lines."""
+    """Puts the channels of uint8 `(h, w, c)` in a square, separated by white lines."""
     factor = math.ceil(max(maps.shape[:2]) / largest)
     cells = [
         np.asarray(Image.fromarray(maps[..., channel]).reduce(factor))

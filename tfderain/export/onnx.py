@@ -35,19 +35,20 @@ def to_onnx(
     """Writes the whole `model`, padding included, as an ONNX file.
 
     Input `rainy` and output `derained` are float32 `(batch, height, width, 3)` in
-    [0, 1], each size free, the axes named so. The file is run by ONNX Runtime and, if
-    it is installed, by OpenVINO, whose own default would be bfloat16 on some CPUs.
+    [0, 1], with free sizes and these names for the axes. The file is run by ONNX
+    Runtime and, if installed, by OpenVINO (in float32, while its default is bfloat16 on
+    some CPUs).
 
     Args:
         model: a `tfderain.models.Derainer`.
         path: the file to write.
         sizes: `(height, width)` of the random images that are compared.
         overwrite: whether an existing file is replaced.
-        opset: of ONNX, 17 or later.
+        opset: ONNX operator set, 17 or later.
 
     Raises:
-        ValueError: if `path` exists, or if the written file gives other results.
-        ImportError: if tf2onnx or onnxruntime are not installed (extra `onnx`).
+        ValueError: `path` exists, or the written file gives different results.
+        ImportError: tf2onnx or onnxruntime is not installed (extra `onnx`).
     """
     started = time.perf_counter()
     model = deployable(model)
@@ -77,7 +78,7 @@ def to_onnx(
 
 
 def _write(model, path, opset):
-    # ONNX Runtime: missing, it is named now rather than after the conversion
+    # ONNX Runtime: if missing, this is reported now rather than after the conversion
     onnx = extras.require("onnx", "tf2onnx", "onnxruntime", extra="onnx")
     import tf2onnx
 

@@ -15,7 +15,7 @@ from tfderain.export.litert import to_litert
 from tfderain.export.onnx import to_onnx
 from tfderain.export.saved_model import to_saved_model
 
-# What each target is called, what runs it, and how it is made.
+# For each target its file name, what runs it, and how it is made.
 TARGETS = {
     "saved_model": ("1", "tensorflow", {}),
     "litert": ("model.tflite", "litert", {}),
@@ -43,10 +43,10 @@ MOST_REPRESENTATIVE = 100
 
 @dataclass(frozen=True)
 class Exports(reports.Report):
-    """What was measured of the exports in one folder.
+    """Measurements of the exports in one folder.
 
     Args:
-        records: for each target what `Artefact.as_dict` says, and, if it was scored,
+        records: for each target, what `Artefact.as_dict` returns and, if it was scored,
             `psnr`, `ssim`, `count`, `protocol` and the median `milliseconds` per image.
     """
 
@@ -57,7 +57,7 @@ class Exports(reports.Report):
         return self.records
 
     def table(self) -> str:
-        """Returns a fixed-width text: a line per file."""
+        """Returns a fixed-width table: a line per file."""
         titles = ("file", "target", "MB", "largest", "mean", "psnr", "ssim", "ms")
         rows = [_row(target, record) for target, record in self.records.items()]
         about = "difference from Keras (largest and mean, of pixels in [0, 1])"
@@ -79,26 +79,25 @@ def export_all(
     metadata: dict | None = None,
     progress: reports.Progress | None = None,
 ) -> Exports:
-    """Writes a model in several forms and keeps what was measured in `export.json`.
+    """Writes a model in several forms, and the measurements to `export.json`.
 
     Args:
         model: a `tfderain.models.Derainer`.
         folder: where to write.
         targets: names in `TARGETS`.
-        size: of LiteRT files, see `to_litert`.
+        size: size of LiteRT files, see `to_litert`.
         representative: rainy images for int8, see `to_litert`.
-        pairs: `data.pipeline.Pairs` that each file is scored on; `None` for none.
+        pairs: `data.pipeline.Pairs` to score each file on, or `None`.
         protocol: of the scores, see `tfderain.metrics.PROTOCOLS`.
         overwrite: whether existing files are replaced.
         metadata: see `to_litert`.
         progress: called with `(done, total)`, in targets, or `None`.
 
     Returns:
-        The content of `export.json`, with exports that were in the folder before.
+        The content of `export.json`, including exports already in the folder.
 
     Raises:
-        ValueError: for an unknown target, or where an export fails; those done before
-            stay.
+        ValueError: a target is unknown, or an export fails; earlier ones are kept.
     """
     folder = Path(folder)
     unknown = [name for name in targets if name not in TARGETS]
