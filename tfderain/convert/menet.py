@@ -9,7 +9,7 @@ import pathlib
 import re
 from typing import Any
 
-from tfderain.convert.weights import Unfit, Weights
+from tfderain.convert.weights import Unfit, Weights, prefix_of
 
 ARGUMENTS: dict = {}
 FIRST = "derain/layer1/layer1_conv/kernel"
@@ -65,10 +65,7 @@ def read(path: Any):
 
 def _below_scope(tensors):
     """The tensors by their names from `derain/` on; the graph may be inside a scope."""
-    ends = [name for name in tensors if f"/{name}".endswith(f"/{FIRST}")]
-    if not ends:
-        raise Unfit(f"it has no {FIRST}")
-    scope = min(ends, key=len).removesuffix(FIRST)
+    scope = prefix_of(tensors, FIRST, separator="/")
     own = {
         name.removeprefix(scope): array
         for name, array in tensors.items()

@@ -12,7 +12,7 @@ converted from PyTorch's layouts to those of Keras's layers. Needs only NumPy.
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -20,6 +20,23 @@ import numpy as np
 
 class Unfit(ValueError):
     """Says briefly why a file does not hold the weights of a network."""
+
+
+def prefix_of(names: Iterable[str], first: str, separator: str = ".") -> str:
+    """What stands before the network's own names in a file.
+
+    Args:
+        names: names of the tensors in the file.
+        first: one of the network's own names.
+        separator: what separates the parts of a name.
+
+    Raises:
+        Unfit: no name ends with `first`.
+    """
+    ends = [n for n in names if f"{separator}{n}".endswith(f"{separator}{first}")]
+    if not ends:
+        raise Unfit(f"it has no {first}")
+    return min(ends, key=len).removesuffix(first)
 
 
 class Weights:
@@ -52,10 +69,7 @@ class Weights:
         Raises:
             Unfit: no name ends with `first`.
         """
-        ends = [name for name in tensors if f".{name}".endswith(f".{first}")]
-        if not ends:
-            raise Unfit(f"it has no {first}")
-        prefix = min(ends, key=len).removesuffix(first)
+        prefix = prefix_of(tensors, first)
         own = {
             name.removeprefix(prefix): array
             for name, array in tensors.items()

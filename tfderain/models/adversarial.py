@@ -1,5 +1,6 @@
 """Adversarial training: the critic, its losses, and the pool of generated images."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -200,4 +201,30 @@ class ImagePool(keras.layers.Layer):
             "size": self.size,
             "image_shape": self.image_shape,
             "seed": self.seed,
+        }
+
+
+def add_critics(model: Any, critics: Sequence[str], made: Sequence[str]):
+    """Gives a model what only joint training needs: critics, loss means and pools.
+
+    Args:
+        model: a network with `critic_filters`, `loss_names()`, `loss_trackers`,
+            `pool_size` (0 for no pools) and `crop` (the size of the pooled images).
+        critics: names of the critics, which become attributes.
+        made: names of the images that are pooled, the keys of `model.pools`.
+    """
+    # Instance normalisation of a new critic's small features increases gradients
+    # beyond the range of float16.
+    half = model.compute_dtype == "float16"
+    dtype = "float32" if half else model.dtype_policy
+    for name in critics:
+        setattr(model, name, PatchCritic(model.critic_filters, dtype=dtype, name=name))
+    means = {name: keras.metrics.Mean(name=name) for name in model.loss_names()}
+    model.loss_trackers.update(means)
+    if model.pool_size:
+        crop = model.crop
+        shape = (*((crop, crop) if isinstance(crop, int) else crop), 3)
+        model.pools = {
+            name: ImagePool(model.pool_size, shape, seed, name=f"pool_{name}")
+            for seed, name in enumerate(made)
         }

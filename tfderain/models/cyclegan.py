@@ -16,7 +16,7 @@ import keras
 from keras import ops
 
 from tfderain.losses import Reconstruction
-from tfderain.models.adversarial import ImagePool, PatchCritic, adversarial_loss
+from tfderain.models.adversarial import add_critics, adversarial_loss
 from tfderain.models.base import Derainer, take_over
 from tfderain.models.layers import pad_to_multiple
 from tfderain.models.translators import ResNetGenerator
@@ -154,26 +154,7 @@ class CycleGAN(AdversarialTraining, Derainer):
         )
         self.pools = {}
         if stage == "joint":
-            self.add_critics()
-
-    def add_critics(self):
-        """What only training needs: critics, pools, means of the losses."""
-        # see `JRGR.add_critics`
-        half = self.compute_dtype == "float16"
-        dtype = "float32" if half else self.dtype_policy
-        for name in CRITICS:
-            critic = PatchCritic(self.critic_filters, dtype=dtype, name=name)
-            setattr(self, name, critic)
-        self.loss_trackers.update(
-            {name: keras.metrics.Mean(name=name) for name in self.loss_names()}
-        )
-        if self.pool_size:
-            side = self.crop
-            shape = (*((side, side) if isinstance(side, int) else side), 3)
-            self.pools = {
-                name: ImagePool(self.pool_size, shape, seed, name=f"pool_{name}")
-                for seed, name in enumerate(("derained", "made_rainy"))
-            }
+            add_critics(self, CRITICS, ("derained", "made_rainy"))
 
     def loss_names(self):
         """Names of the losses of joint training."""

@@ -21,7 +21,7 @@ import keras
 from keras import ops
 
 from tfderain.losses import Reconstruction
-from tfderain.models.adversarial import ADVERSARIES, ImagePool, PatchCritic
+from tfderain.models.adversarial import ADVERSARIES, add_critics
 from tfderain.models.base import Derainer, take_over
 from tfderain.models.jrgr_losses import BACKGROUNDS, CRITICS, LAMBDAS, JointLosses
 from tfderain.models.layers import pad_to_multiple
@@ -175,7 +175,8 @@ class JRGR(JointLosses, AdversarialTraining, Derainer):
         )
         self.pools = {}
         if stage == "joint":
-            self.add_critics()
+            made = (*BACKGROUNDS, "made_real_rainy", "made_synthetic_rainy", "clean")
+            add_critics(self, CRITICS, made)
 
     def add_networks(self, filters, num_levels, **options):
         """The networks of the stage, not yet built."""
@@ -193,28 +194,6 @@ class JRGR(JointLosses, AdversarialTraining, Derainer):
             )
             for name in GENERATION:
                 setattr(self, name, generation(name))
-
-    def add_critics(self):
-        """What only joint training needs: critics, pools, means of the losses."""
-        # Instance normalisation of a new critic's small features increases gradients
-        # beyond the range of float16.
-        half = self.compute_dtype == "float16"
-        dtype = "float32" if half else self.dtype_policy
-        for name in CRITICS:
-            setattr(
-                self, name, PatchCritic(self.critic_filters, dtype=dtype, name=name)
-            )
-        self.loss_trackers.update(
-            {name: keras.metrics.Mean(name=name) for name in self.loss_names()}
-        )
-        if self.pool_size:
-            crop = self.crop
-            shape = (*((crop, crop) if isinstance(crop, int) else crop), 3)
-            made = (*BACKGROUNDS, "made_real_rainy", "made_synthetic_rainy", "clean")
-            self.pools = {
-                name: ImagePool(self.pool_size, shape, seed, name=f"pool_{name}")
-                for seed, name in enumerate(made)
-            }
 
     @property
     def derain_real(self):

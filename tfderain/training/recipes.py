@@ -44,6 +44,15 @@ DAY_AND_NIGHT = {
 # epoch (none of them chooses by validation), the epsilon of TensorFlow 1 and PyTorch.
 PAPER: dict = {"validation_fraction": 0.0, "keep": "last", "epsilon": 1e-8}
 
+# What the experiments of JRGR (as printed, and as run) and CycleGAN have in common.
+ADVERSARIAL: dict = {
+    **PAPER,
+    "crop": 256,
+    "epochs": 200,
+    "schedule": "linear",
+    "beta_1": 0.5,
+}
+
 MENET_PAPER = TrainConfig(
     model_config={
         "normalization": "batch_unbiased",
@@ -230,14 +239,10 @@ RECIPES = {
         },
         strategy="proposed",
         stages={"pretrain": {"epochs": 100, "schedule": "constant"}},
-        crop=256,
         flips=False,
         batch_size=16,
-        epochs=200,
         learning_rate=1e-4,
-        schedule="linear",
-        beta_1=0.5,
-        **PAPER,
+        **ADVERSARIAL,
     ),
     # tfderain train jrgr_code --data DIR --photos DIR: as the authors actually ran it.
     "jrgr_code": TrainConfig(
@@ -249,27 +254,19 @@ RECIPES = {
         },
         strategy="proposed",
         stages={"pretrain": {"epochs": 200}},
-        crop=256,
         flips=False,
         batch_size=8,
-        epochs=200,
         learning_rate=1e-4,
-        schedule="linear",
-        beta_1=0.5,
-        **PAPER,
+        **ADVERSARIAL,
     ),
     # tfderain train cyclegan_paper --data DIR --photos DIR: Zhu et al., 2017, sections
     # 4 and 7.1, between the photos and the clean images of the pairs, as compared with
     # in JRGR's paper (Table 1, Figure 9).
     "cyclegan_paper": TrainConfig(
         model="cyclegan",
-        crop=256,
         batch_size=1,
-        epochs=200,
         learning_rate=2e-4,
-        schedule="linear",
-        beta_1=0.5,
-        **PAPER,
+        **ADVERSARIAL,
     ),
     # tfderain train rainmer --data DIR --streaks DIR --out DIR: a quarter of the
     # paper's channels. A mixture of the data set's rain and synthetic rain by day and
