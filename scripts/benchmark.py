@@ -6,10 +6,10 @@
     python scripts/benchmark.py --model resunet --peers peers/bin/python \
         --only quality --data Rain100L --prenet PReNet6L.pth
 
-`--peers` runs the same network (`menet` or `resunet`) in plain PyTorch
-(`torch_peer.py`), by an interpreter that has PyTorch, turn by turn with tfderain's;
-ratios are tfderain's time by PyTorch's best. `quality` puts PReNet beside it, with the
-weights of its authors. All times are medians after a warm-up. Let nothing else run.
+`--peers` also runs the same network (`menet` or `resunet`) in plain PyTorch
+(`torch_peer.py`), with an interpreter that has PyTorch, in turns with tfderain's;
+ratios are tfderain's time divided by PyTorch's best. `quality` adds PReNet with its
+authors' weights. All times are medians after a warm-up. Run nothing else meanwhile.
 """
 
 import argparse
@@ -50,7 +50,7 @@ CLI = "import sys; from tfderain.cli import main; sys.exit(main())"
 
 @dataclass
 class Bench:
-    """Settings, the model, the peer, and what was found so far."""
+    """Settings, the model, the peer, and the results so far."""
 
     quick: bool
     peer: Peer | None
@@ -83,7 +83,7 @@ class Bench:
 
 
 def measure_start(bench):
-    """Import, help, and the command line for one photo."""
+    """Import, help, and the command line on one photo."""
     env = os.environ | {"TFDERAIN_PRESETS": str(bench.preset.parent)}
     source, target = bench.folder / "photo.png", bench.folder / "derained.png"
     Image.fromarray(photo((320, 480))).save(source)
@@ -104,7 +104,7 @@ def measure_start(bench):
 
 
 def measure_pipeline(bench):
-    """Patches a second that the input pipeline delivers, alone on the machine."""
+    """Patches per second from the input pipeline, without training."""
     folder = bench.folder / "pairs"
     for index in range(8):
         for kind in ("rainy", "clean"):
@@ -155,7 +155,7 @@ def measure_tiling(bench):
 
 
 def measure_growth(bench):
-    """Time and memory of whole images, by size: what is linear stays level."""
+    """Time per megapixel and memory of whole images, by size."""
     sides = (128, 256, 512) if bench.quick else (128, 256, 512, 1024)
     restorer = runtime.Restorer(bench.preset, tile=None)
     for side in sides:
@@ -163,7 +163,7 @@ def measure_growth(bench):
         found = timing.add_memory(found)
         megapixels = side * side / 1e6
         name = f"LiteRT float32 {side}x{side}"
-        bench.add(f"{name}, a megapixel", found.median / megapixels)
+        bench.add(f"{name}, per megapixel", found.median / megapixels)
         if found.memory:
             peak = found.memory.peak / 1e6
             bench.add(f"{name}, peak memory of the model", f"{peak:.0f} MB")
@@ -188,7 +188,7 @@ def measure_quality(bench):
         if bench.prenet:
             label = "PReNet, PyTorch float32"
             network = convert.load("prenet", bench.prenet)
-            # Keras's numbers: PyTorch's are the same within 0.001 dB (a test).
+            # Keras's scores: PyTorch's are the same within 0.001 dB (shown by a test).
             add_scores(bench, name, label, pairs, network)
             if bench.peer:
                 bench.peer.ask("load", network="prenet", path=str(bench.prenet))
@@ -233,12 +233,12 @@ def main(arguments=None):
         bench = Bench(args.quick, peer, folder, preset, model, args.data, args.prenet)
         notes = [describe_machine(load), f"model: {preset.name}"]
         if load > 0.5:
-            notes.append("NOT IDLE at the start: times and ratios are worth little")
+            notes.append("NOT IDLE at the start: times and ratios are unreliable")
         if peer:
             about, difference = peer.load(model, folder)
             notes.append(
                 f"PyTorch {about['torch']}, {about['threads']} threads, largest "
-                f"difference to Keras {difference:.1e}"
+                f"difference from Keras {difference:.1e}"
             )
         for name, section in SECTIONS.items():
             if not args.only or name in args.only:
@@ -250,7 +250,7 @@ def main(arguments=None):
         if rows:
             print(table(columns, rows))
     if bench.scores:
-        print(f"\nProtocol {PROTOCOL}; seconds for the first image of a set.")
+        print(f"\nProtocol {PROTOCOL}; seconds are for the first image of a set.")
     print(f"\n{'; '.join(notes)}.")
 
 

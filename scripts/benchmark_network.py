@@ -27,7 +27,7 @@ TARGETS = {"LiteRT float32": 0.9, "LiteRT int8": 0.4, "training step": 1.0}
 
 
 def photo(size):
-    """A uint8 picture `(height, width, 3)`: random, smooth at most scales."""
+    """A random uint8 picture `(height, width, 3)`, smooth at most scales."""
     rng = np.random.default_rng(0)
     total = np.zeros((*size, 3), np.float32)
     for cell in (4, 16, 64):
@@ -120,7 +120,7 @@ def padded(bench, size):
 
 
 def litert(path, rainy):
-    """Returns a function that derains `rainy` by a LiteRT file with all threads."""
+    """Returns a function that derains `rainy` with a LiteRT file on all threads."""
     threads = len(os.sched_getaffinity(0))
     interpreter = Interpreter(str(path), num_threads=threads)
     interpreter.resize_tensor_input(0, rainy.shape)
@@ -157,7 +157,7 @@ def quantise(model, path, size=(256, 256)):
 
 
 def measure_training(bench):
-    """A step as `fit` runs it, against PyTorch's: MENET's, or that of the recipe."""
+    """A training step as in `fit`, against PyTorch's: MENET's, or the recipe's."""
     if isinstance(bench.model, models.MENET):
         for normalization in (None, "batch"):
             make = functools.partial(new_menet, normalization)
@@ -170,7 +170,7 @@ def measure_training(bench):
 
 
 def measure_steps(bench, make, what, batch, crop):
-    """Rows for every form of a step; `make(mixed_precision)` gives compiled models."""
+    """Rows for every form of a step; `make(mixed_precision)` makes compiled models."""
     timers = {
         name: timer(train_step(make, batch, crop, **options))
         for name, options in own_forms(make).items()
@@ -178,14 +178,14 @@ def measure_steps(bench, make, what, batch, crop):
     model = make()
     if bench.peer:
         bench.peer.load(model, bench.folder)
-        # Without such instructions bfloat16 took five times as long as float32.
+        # Without its own instructions, bfloat16 took five times as long as float32.
         for form in ("float32", "bfloat16")[: 1 + has_bfloat16()]:
             timers[f"PyTorch {form}"] = bench.peer.timer(
                 "training", form=form, batch=batch, crop=crop
             )
     rounds, count = (1, 2) if bench.quick else (5, 4)
     medians = take_turns(timers, rounds, count)
-    # Gradients of inputs and of kernels cost as much as the outputs, each.
+    # The gradients of inputs and of kernels each cost as much as the outputs.
     gflop = 3 * convolution_gflop(model.network, (crop, crop), batch)
     peer = best_peer(medians)
     for name, seconds in medians.items():
@@ -244,13 +244,13 @@ def train_step(
     option = "auto_mixed_precision_onednn_bfloat16"
     tf.config.optimizer.set_experimental_options({option: bfloat16})
     winograd.use(fast)
-    model.train_function(batches)  # both count when the graph is traced and optimised
+    model.train_function(batches)  # both matter while the graph is traced and optimised
     winograd.use(False)
     tf.config.optimizer.set_experimental_options({option: False})
     return lambda: model.train_function(batches)
 
 
 def has_bfloat16():
-    """Whether the processor multiplies bfloat16 (as Linux tells)."""
+    """Whether the processor multiplies bfloat16 (according to Linux)."""
     info = Path("/proc/cpuinfo")
     return info.is_file() and "_bf16" in info.read_text()

@@ -169,5 +169,5 @@ def test_of_recipes_with_stages_the_first_is_trained(
 
 def test_joint_training_needs_tensorflow(packed, tmp_path):
     config = recipes.resolve("jrgr", "Init-1")
-    with pytest.raises(ValueError, match="Only TensorFlow trains JRGR"):
+    with pytest.raises(ValueError, match="Only TensorFlow can train JRGR"):
         portable.train(packed, tmp_path, config)
