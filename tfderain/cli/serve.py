@@ -29,7 +29,7 @@ Name = Annotated[
 ]
 Workers = Annotated[
     int | None,
-    count("Images at once. [default: one per core, at most 4; with --ui 1]"),
+    count("Parallel images. [default: one per core, at most 4; with --ui 1]"),
 ]
 Threads = Annotated[int | None, count("Per worker. [default: its share of the cores]")]
 MaxMegabytes = Annotated[
