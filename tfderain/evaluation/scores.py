@@ -219,16 +219,12 @@ def evaluate(
     _check_patches(patches, patch, save_images)
     scenes = _check_groups(pairs, groups)
     names = subjects.check(pairs, patch if patches else 1)
-    derain = _derainer_of_parts(model, pairs, patches, patch)
+    score = _scorer(model, pairs, protocol, identity, patches, patch)
     targets = _targets(names, save_images, overwrite)
     rows = []
     for index in reports.tracked(range(len(names)), progress):
-        rainy, clean = subjects.read_pair(pairs, index)
-        given = clean if identity else rainy
-        for suffix, cut, derained, seconds in derain(index, given):
-            scores = _scores(cut(given), derained, cut(clean), protocol)
-            name_of_row, group = names[index] + suffix, scenes[index]
-            rows.append(Row(name_of_row, **scores, seconds=seconds, group=group))
+        for suffix, derained, scores in score(index):
+            rows.append(Row(names[index] + suffix, **scores, group=scenes[index]))
             if targets:
                 _save(targets[index], derained)
     return Result(
@@ -242,21 +238,25 @@ def evaluate(
     )
 
 
-def _derainer_of_parts(model, pairs, patches, side):
-    """A function that yields `(suffix, cut, derained, seconds)` for each part.
+def _scorer(model, pairs, protocol, identity, patches, side):
+    """A function that yields `(suffix, derained, scores)` for each part of an image.
 
-    It takes the index of a pair and the image that the model is given. A folder holds
-    whole images, which are cut afterwards; a model is given the cut.
+    It takes the index of a pair. A folder holds whole images, which are cut afterwards;
+    a model is given the cut.
     """
     derain = subjects.derainer(model, pairs)
     whole = isinstance(model, (str, os.PathLike))
 
-    def derain_parts(index, given):
+    def score(index):
+        rainy, clean = subjects.read_pair(pairs, index)
+        given = clean if identity else rainy
         for suffix, cut in _parts(given.shape, patches, side):
             derained, seconds = derain(index, given if whole else cut(given))
-            yield suffix, cut, cut(derained) if whole else derained, seconds
+            derained = cut(derained) if whole else derained
+            scores = _scores(cut(given), derained, cut(clean), protocol)
+            yield suffix, derained, scores | {"seconds": seconds}
 
-    return derain_parts
+    return score
 
 
 def _parts(shape, patches, side):
