@@ -199,8 +199,7 @@ def evaluate(
         save_images: folder for the derained images as PNG files, or `None`.
         progress: called with `(done, total)`, in images, or `None`.
         groups: sequence with the scene of each pair, to average by scene first.
-        identity: give the model the clean images instead of the rainy ones, to see what
-            it does to a photo without rain.
+        identity: derain the clean images instead, to see what the model does to them.
         name: name of the model in the result; by default its own `name` or class name.
         overwrite: allow `save_images` to replace existing files.
         patches: `None` for whole images, or one of `PATCHES`: each patch is derained
