@@ -205,7 +205,7 @@ def test_airnet(tmp_path):
     np.testing.assert_allclose(logits, expected, atol=1e-5)
     tensors["E.E.queue_ptr"] = np.array([16], "i8")
     path = pth_files.write_bare(tmp_path / "All.pth", tensors)
-    with pytest.raises(ValueError, match=r"queue_ptr is \[16.0\], of 16 images"):
+    with pytest.raises(ValueError, match=r"queue_ptr is \[16.0\], for 16 images"):
         convert.load("airnet", path)
 
 
