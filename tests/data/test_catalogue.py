@@ -85,11 +85,11 @@ def test_verify_reports_each_problem(tmp_path):
     save(tmp_path / "norain-002.png", np.zeros((3, 2, 3)))
     (tmp_path / "rain-012.png").unlink()
     alone, count, sizes = catalogue.verify("rain12", tmp_path)
-    assert alone == "Without a partner: 1 file (norain-012.png)."
-    assert count == "11 pairs found; there must be: test 12."
+    assert alone == "Without partner: 1 file (norain-012.png)."
+    assert count == "11 pairs; there must be: test 12."
     assert "same size" in sizes and "rain-002.png" in sizes
     (nothing,) = catalogue.verify("ddn", tmp_path)
-    assert nothing.startswith("No pairs match any of the patterns rainy_image/")
+    assert nothing.startswith("No pairs by any of the patterns rainy_image/")
     with pytest.raises(ValueError, match="Received: split='train'"):
         catalogue.verify("rain12", tmp_path, "train")
 

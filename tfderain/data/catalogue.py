@@ -9,7 +9,7 @@ pairs = catalogue.find("rain100h", "Rain100H")
 ```
 
 Nothing is downloaded: `origin` names the paper or project to get the files from, on
-its terms. Counts come from the public loaders and their authors' issue threads.
+its terms. Counts are what the public loaders and their authors' issue threads say.
 """
 
 import os
@@ -38,11 +38,11 @@ class DataSet:
     """One data set as its public loaders read it.
 
     Args:
-        title: its name in papers.
+        title: the name in papers.
         origin: paper or project that published it.
         counts: pairs in each split; `None` where no source is certain.
-        patterns: layouts found in practice, relative to the folder of one split, see
-            `pipeline.find_pairs`. A single path for side-by-side files.
+        patterns: layouts met in the wild, relative to the folder of one split, see
+            `pipeline.find_pairs`. One-sided for side-by-side files.
         layout: `"files"`, `"left_clean"` or `"left_rainy"`, as in `pipeline.Pairs`.
         terms: terms of use, as far as known.
         notes: pitfalls.
@@ -73,8 +73,7 @@ CATALOGUE = {
         {"test": 100},
         _RAIN100,
         terms=ACADEMIC,
-        notes="Light rain. Rain200L is the later version; their scores are not "
-        "comparable.",
+        notes="Light rain. Rain200L is the later version; scores do not compare.",
     ),
     "rain100h": DataSet(
         "Rain100H (old)",
@@ -82,8 +81,8 @@ CATALOGUE = {
         {"test": 100},
         _RAIN100,
         terms=ACADEMIC,
-        notes="Heavy rain. The same model scores about 0.5 dB apart on this test set "
-        "and on the 200 images of Rain200H.",
+        notes="Heavy rain. One model differs by about 0.5 dB between this test set and "
+        "the 200 images of Rain200H.",
     ),
     "raintrainl": DataSet(
         "RainTrainL (old)", _YANG, {"train": 200}, _RAINTRAIN, terms=ACADEMIC
@@ -124,8 +123,8 @@ CATALOGUE = {
         "DDN",
         {"train": 12600, "test": 1400},
         ("rainy_image/*_*:ground_truth/*", "rain/*_*:norain/*"),
-        notes="14 rainy versions of each clean image: 1..900 train, 901..1000 test. "
-        "Rain13K's Test2800 (clean 801..1000) overlaps this training split.",
+        notes="14 rains over each clean image: 1..900 train, 901..1000 test. Rain13K's "
+        "Test2800 (clean 801..1000) overlaps this training split.",
     ),
     "did": DataSet(
         "DID-Data (Rain12000/Rain1200)",
@@ -147,16 +146,16 @@ CATALOGUE = {
         },
         ("input/*:target/*",),
         notes="Papers say 13,712; one image of a wrong size was removed. Made of "
-        "Rain14000 (11,200), Rain1800, Rain800 (700) and Rain12, so that Rain12 is not "
-        "a test set for it. Test100 has 98 images.",
+        "Rain14000 (11,200), Rain1800, Rain800 (700) and Rain12, so Rain12 is no test "
+        "set for it. Test100 has 98 images.",
     ),
     "spa": DataSet(
         "SPA-Data",
         "SPANet",
         {"train": 638492, "test": 1000},
         ("real_world/*/*/*-*_*_*:real_world_gt/{1}/{3}_{5}_{6}", "rain/*:gt/*gt"),
-        notes="256x256 patches of real rain, many rainy ones per clean one. Test pairs "
-        "are listed in real_test_1000.txt. Too many to cache in memory.",
+        notes="256x256 patches of real rain, many rainy for one clean. Test pairs are "
+        "listed in real_test_1000.txt. Too many to cache in memory.",
     ),
     "raindrop": DataSet(
         "AGAN raindrop",
@@ -179,7 +178,7 @@ CATALOGUE = {
         "GTAV-NightRain",
         {"set1": None, "set2": None, "set3": None},
         ("Rainy/*_*:GT/*",),
-        notes="12,860 rainy and 1,286 clean images in all, 10 rainy versions each.",
+        notes="12,860 rainy and 1,286 clean images in all, 10 rains each.",
     ),
     "allweather": DataSet(
         "AllWeather",
@@ -195,8 +194,8 @@ CATALOGUE = {
         "DAF-Net",
         {"train": 9432, "test": 1188},
         ("*_rain_alpha_*:*_leftImg8bit",),
-        notes="36 rainy versions of each clean image (262 train, 33 test), 1024x2048; "
-        "the pattern expects rainy and clean files in one folder.",
+        notes="36 rains over each clean image (262 train, 33 test), 1024x2048; the "
+        "pattern expects rainy and clean files in one folder.",
     ),
     "sirr": DataSet(
         "SIRR",
@@ -204,7 +203,7 @@ CATALOGUE = {
         {"train": None, "val": None},
         ("rain/*:norain/*", "input/*:target/*"),
         terms="academic use; do not redistribute",
-        notes="Its real photos have no clean images: see `pipeline.find_images`.",
+        notes="Its real photos have no clean image: `pipeline.find_images`.",
     ),
 }
 
@@ -213,7 +212,7 @@ def get(name: str) -> DataSet:
     """The data set called `name`.
 
     Raises:
-        ValueError: for any other name; it lists the known ones.
+        ValueError: that lists the known names.
     """
     if name not in CATALOGUE:
         raise ValueError(
@@ -226,8 +225,8 @@ def find(name: str, folder: str | os.PathLike) -> Pairs:
     """The pairs of one split of a data set, by the layout found in `folder`.
 
     Raises:
-        ValueError: for an unknown name, no pairs, or files without a partner (they are
-            named).
+        ValueError: for an unknown name, or if no pairs or files without partner are
+            found (they are named).
     """
     data_set = get(name)
     pattern, _ = _best_match(data_set, relative_images(folder))
@@ -236,11 +235,11 @@ def find(name: str, folder: str | os.PathLike) -> Pairs:
 
 
 def identify(folder: str | os.PathLike) -> list[tuple[str, str]]:
-    """Names and splits of the data sets that a folder may be.
+    """Names and splits of the data sets that a folder can be.
 
-    File names and the count of pairs decide, so data sets that differ only in their
-    pixels (Rain100L and Rain100H) are both returned. A split whose count is unknown, or
-    which lacks files, is not found.
+    Names of files and the count of pairs decide, so data sets that differ in pixels
+    only (Rain100L and Rain100H) both come back. A split whose count is not known, or
+    of which files are missing, is not found.
 
     Args:
         folder: the folder of one split.
@@ -256,16 +255,16 @@ def identify(folder: str | os.PathLike) -> list[tuple[str, str]]:
 
 
 def verify(name: str, folder: str | os.PathLike, split: str | None = None) -> list[str]:
-    """Compares a folder with what the catalogue says about a data set.
+    """Compares a folder with what the catalogue says of a data set.
 
     Args:
         name: one of `CATALOGUE`.
         folder: the folder of one split.
-        split: the split that it must be; `None` for any.
+        split: the split it has to be; `None` for any.
 
     Returns:
-        One line for each problem: nothing found, files without a partner, a wrong
-        count, unreadable files, sizes that differ. Empty if there are none.
+        One line for each problem: nothing found, files without partner, a wrong count,
+        unreadable files, sizes that differ. Empty if all is well.
 
     Raises:
         ValueError: for an unknown name or split, or if there is no such folder.
@@ -277,14 +276,14 @@ def verify(name: str, folder: str | os.PathLike, split: str | None = None) -> li
         )
     _, found = _best_match(data_set, relative_images(folder))
     if not found.rainy:
-        return [f"No pairs match any of the patterns {', '.join(data_set.patterns)}."]
+        return [f"No pairs by any of the patterns {', '.join(data_set.patterns)}."]
     problems = []
     if found.alone:
-        problems.append(f"Without a partner: {name_files(found.alone)}.")
+        problems.append(f"Without partner: {name_files(found.alone)}.")
     wanted = data_set.counts if split is None else {split: data_set.counts[split]}
     if None not in wanted.values() and len(found.rainy) not in wanted.values():
         counts = ", ".join(f"{key} {count}" for key, count in wanted.items())
-        problems.append(f"{len(found.rainy)} pairs found; there must be: {counts}.")
+        problems.append(f"{len(found.rainy)} pairs; there must be: {counts}.")
     try:
         check(from_matches(folder, found, data_set.layout))
     except ValueError as error:
@@ -295,7 +294,7 @@ def verify(name: str, folder: str | os.PathLike, split: str | None = None) -> li
 def overlap(
     first: Pairs, second: Pairs, threshold: float = SAME_BACKGROUND
 ) -> list[tuple[str, str]]:
-    """Clean images of two sets (train and test, say) that show the same background.
+    """Clean images of two sets that show the same background, such as train and test.
 
     Args:
         first, second: the two sets.
@@ -310,7 +309,7 @@ def overlap(
 
 
 def _best_match(data_set: DataSet, files: list[str]):
-    """The pattern of a data set that pairs the most files, and its matches."""
+    """The pattern of a data set that pairs most files, and its matches."""
     one_sided = data_set.layout in SIDE_BY_SIDE
     find_matches = layouts.side_by_side if one_sided else layouts.match
     matches = {p: find_matches(files, p) for p in data_set.patterns}
