@@ -12,9 +12,9 @@ blind to kinds that its set lacks: widen the ranges around what it likes, and lo
 the pictures.
 
 Rain by name: the looks of `data.lines` and `data.editors` (`lines`, `thin`, `fine`,
-`broad`), whose ranges can be changed by `name:field=low,high:...`, and the kinds of
-`data.mixer` (`heavy`, `light`, `editor`, `varied`, `night`). Never tune rain on the
-test pictures that it is later judged on.
+`broad`), whose ranges `name:field=low,high:...` changes, and the kinds of `data.mixer`
+(`heavy`, `light`, `editor`, `varied`, `night`). Never judge on test pictures what is
+tuned for them.
 """
 
 import argparse

@@ -13,8 +13,8 @@ from collections.abc import Iterable, Iterator
 def replacing(path: str | os.PathLike) -> Iterator[pathlib.Path]:
     """Yields a temporary path beside `path`, and moves it there if all went well.
 
-    After an error or an interruption nothing is left of it, and a file that was at
-    `path` before is unchanged.
+    After an error, or an interruption, nothing is left of it, and a file that was at
+    `path` before is as it was.
 
     Args:
         path: the file to write; its folder must exist. The temporary path has the same

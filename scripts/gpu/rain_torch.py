@@ -206,7 +206,7 @@ class RainMaker:
         return laid(clean, layer, torch.ones_like(clean), strength, part), clean
 
     def _dense(self, count, size):
-        """Layers of many lines over soft streaks, of streaks alone, or given ones."""
+        """Layers of many lines over soft streaks, of these alone, or given ones."""
         draw, ranges = self.draw, self.ranges
         choice = draw.uniform(count)
         layer = UNIT * self.layers("lines", count, size)

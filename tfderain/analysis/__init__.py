@@ -1,8 +1,8 @@
 """Analysis: pictures and numbers about results, training runs and data sets.
 
 Modules: `charts` (scores, improvements, task weights), `examples` (hard and easy
-images, gradient maps), `features` (maps of an entangled network), `relations` (between
-data sets, in an encoder's eyes), `translations` (JRGR's).
+images, gradient maps), `features` (maps of an entangled network), `relations` (of data
+sets, as an encoder sees them), `translations` (JRGR's).
 """
 
 from tfderain import lazy

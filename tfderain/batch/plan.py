@@ -54,8 +54,8 @@ def plan(
 
     A single file goes to the file `output`, or into the folder `output` if that exists
     or ends with a slash. Several files, and folders, go into the folder `output` under
-    their own names. Hidden files in folders, files without a picture's extension and
-    `output` itself are left out.
+    their own names. In folders, hidden files and files without the extension of a
+    picture are left out, and so is `output` itself.
 
     Args:
         missed: list to which `(path, reason)` is appended for what lies in the folders
@@ -165,7 +165,7 @@ def _is_folder(path):
 
 
 def _rename(name, format):
-    """Returns the name of the output; PNG for formats that are read-only here (GIF)."""
+    """Returns the name of the output; PNG for what can only be read, such as GIF."""
     if not format and _suffix(name) in images.FORMATS:
         return name
     return f"{os.path.splitext(name)[0]}.{format or 'png'}"
@@ -216,7 +216,7 @@ def _single_target(source, output, format):
 
 
 def _identity(path):
-    """Identifies a file under any of its names; `None` if there is no such file."""
+    """Identifies a file whatever name it is given by; None if there is none."""
     try:
         found = os.stat(path)
     except OSError:
@@ -225,7 +225,7 @@ def _identity(path):
 
 
 def _check_not_an_input(jobs):
-    """Links to a file and other spellings of its path count as the same file."""
+    """Links and other spellings of one path count as the same file."""
     sources = {_identity(job.source): job.source for job in jobs}
     for job in jobs:
         for path in job.outputs:

@@ -41,7 +41,7 @@ class Summary(reports.Report):
         notes: dict from what could not be kept to the number of pictures.
         left_out: list of (path, reason): pictures in the folders that cannot be read
             here, and folders.
-        seconds: float, wall time including loading the model.
+        seconds: float, wall time including the loading of the model.
     """
 
     word: str = "derained"
@@ -93,10 +93,10 @@ def derain_files(
     Args:
         inputs: paths of pictures and folders.
         output: path of a picture or a folder.
-        restorer: object with `derain(pixels, progress=function, alpha=array)`, such as
-            a `runtime.Restorer`, or a function without arguments that returns one. It
-            is called when the first picture needs it, so that bad usage fails before a
-            model loads.
+        restorer: object with `derain(pixels, progress=function, alpha=array)`, as
+            `runtime.Restorer`, or a function without arguments that returns one. It
+            is called when the first picture needs it: bad usage fails before a model
+            loads.
         recursive: bool. Also searches subfolders and mirrors the tree.
         skip_existing: bool. Skips pictures whose outputs all exist, and writes only
             the outputs that are missing.
@@ -115,7 +115,6 @@ def derain_files(
     Raises:
         ValueError: about the arguments, before anything is read or written.
     """
-    existing = _Existing(skip_existing, overwrite)
     summary = Summary()
     planned = plan.plan(
         inputs,
@@ -130,6 +129,7 @@ def derain_files(
         return restorer if hasattr(restorer, "derain") else restorer()
 
     work = functools.partial(_derain, max_pixels)
+    existing = _Existing(skip_existing, overwrite)
     return _run(planned, prepare, work, summary, existing, progress, say)
 
 
@@ -198,19 +198,6 @@ def _derain(max_pixels, restorer, job, due, part) -> tuple[str, ...]:
     return notes
 
 
-def _weather(kind, seed, streaks, maker):
-    """Returns `add_weather` of `_make_rainy`, once there are streaks to add."""
-    from tfderain.data import rain
-
-    pool = rain.streak_pool(POOL_COUNT, POOL_SIZE, seed, streaks) if streaks else None
-    if maker is not None:
-        make = maker(pool)
-        return lambda clean, rng, _: (make(clean, rng), clean)
-    return lambda clean, rng, scene_rng: rain.add_weather(
-        clean, rng, kind, pool, scene_rng
-    )
-
-
 def _make_rainy(output, seed, dark, add_weather, job, due, part) -> tuple[str, ...]:
     """Writes the pairs of one picture; returns notes on what cannot be kept.
 
@@ -233,6 +220,19 @@ def _make_rainy(output, seed, dark, add_weather, job, due, part) -> tuple[str, .
         _write(path, clean, rainy)
     lost = ("transparency is not kept in pairs",)
     return picture.notes + (() if picture.alpha is None else lost)
+
+
+def _weather(kind, seed, streaks, maker):
+    """Returns `add_weather` of `_make_rainy`, once there are streaks to add."""
+    from tfderain.data import rain
+
+    pool = rain.streak_pool(POOL_COUNT, POOL_SIZE, seed, streaks) if streaks else None
+    if maker is not None:
+        make = maker(pool)
+        return lambda clean, rng, _: (make(clean, rng), clean)
+    return lambda clean, rng, scene_rng: rain.add_weather(
+        clean, rng, kind, pool, scene_rng
+    )
 
 
 @dataclass(frozen=True)
@@ -286,7 +286,7 @@ def _run(planned, prepare, work, summary, existing, progress, say):
 
 
 def _due(job, rule) -> tuple[str, ...]:
-    """Returns the outputs to write. Checked late, since two runs may share a tree."""
+    """Returns the outputs to write. Checked late: two runs may share a tree."""
     if job.problem:
         raise ValueError(job.problem)
     existing = [path for path in job.outputs if os.path.lexists(path)]
@@ -303,7 +303,7 @@ def _write(path, picture, pixels=None):
 def _tell(notes, job, summary, say: Callable):
     for note in dict.fromkeys(notes):
         if note not in summary.notes:
-            say(f"note: {note} (first in {job.source}; reported once)")
+            say(f"note: {note} (first in {job.source}; said once)")
         summary.notes[note] = summary.notes.get(note, 0) + 1
 
 

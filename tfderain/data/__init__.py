@@ -3,7 +3,7 @@
 Modules: `catalogue` (the known data sets), `pipeline` (paths to batches), `balance`
 (proportions of light and dense rain), `rain` (seeded synthetic rain), `lines`,
 `editors` (rain of benchmark sets), `night`, `drops`, `snow` (other weather), `camera`
-(its effects), `mixer` (all kinds). Importing them does not load TensorFlow.
+(its effects), `mixer` (all kinds). Importing any of them leaves TensorFlow unloaded.
 """
 
 from tfderain import lazy

@@ -7,11 +7,11 @@ layer = pool[0] / lines.LEVEL  # 1 under a single line, more where lines cross
 ```
 
 A layer of RainTrainH or RainTrainL (Yang et al., 2017,
-https://arxiv.org/abs/1609.07769) has one direction, one width and one brightness: the
-sum of grey lines is added to the image, and clipped. They are dense and hard-edged in
-the heavy set; few, thin and soft in the light one. The ranges were found with judges:
-networks that others trained on these very sets remove layers with these looks as well
-as the sets' own, but layers with other looks several dB worse. Needs only NumPy.
+https://arxiv.org/abs/1609.07769) has one direction, one width and one brightness: lines
+whose sum is added to the image in grey, and clipped. They are dense and hard-edged in
+the heavy set, few, thin and soft in the light one. The ranges were found with a judge:
+networks that others trained on these very sets remove layers of these looks as well as
+the sets' own, layers of other looks several dB worse. Needs numpy only.
 """
 
 import dataclasses
@@ -66,7 +66,7 @@ def render_lines(shape: tuple[int, int], rng: np.random.Generator, look: Look = 
         look: `Look`, the ranges to draw from.
 
     Returns:
-        Non-negative float32 array `(height, width)`: 1 under a single line, and their
+        float32 array `(height, width)`, not negative: 1 under a single line, their
         number where lines cross.
 
     Raises:

@@ -24,7 +24,7 @@ from tfderain.data.pipeline import read_pair
 from tfderain.data.streaks import folder_pool, layer_pool, render_streaks, streak_pool
 
 KINDS = ("own", "clean", "heavy", "light", "editor", "varied", "night")
-POOLS = ("lines", "thin", "fine", "broad", "streaks", "soft")  # and optionally "given"
+POOLS = ("lines", "thin", "fine", "broad", "streaks", "soft")  # and perhaps "given"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,16 +36,16 @@ class Ranges:
         thin: share of light rain that is a layer of a few thin lines.
         fine: share of editors' rain with the look `editors.FINE`; the rest is broad.
         given: share of line rain whose layer is one of `layers`, if there are any.
-        soft: share of line rain that consists of soft streaks only.
-        second: share of line layers with a second direction on top.
-        under: brightness of the soft streaks under lines, relative to the lines.
-        most: largest gain of a layer.
-        enlarge, enlarge_layer: share of crops that are enlarged as a whole, and of
-            those whose streaks alone are enlarged, by at most `largest`.
-        jpeg, quality: share of rainy crops compressed by JPEG, and its quality.
-        noise, deviation: share of crops with noise, and its standard deviation.
-        blur, sigma: share of blurred crops, and by how many pixels.
-        hide: share of crops with bars, frames or cut-outs.
+        soft: share of line rain that is soft streaks alone.
+        second: share of layers of lines with a second direction on top.
+        under: how bright the soft streaks under lines are, against the lines.
+        most: gain of a layer at most.
+        enlarge, enlarge_layer: shares of crops enlarged whole, and of those whose
+            streaks alone are, by at most `largest`.
+        jpeg, quality: share of rainy crops that pass through JPEG, and its quality.
+        noise, deviation: share with noise, and its standard deviation.
+        blur, sigma: share that is blurred, and by how many pixels.
+        hide: share with bars, frames or cut-outs.
     """
 
     heavy: tuple = (8.0, 20.0)
@@ -92,8 +92,8 @@ def render_pools(
 
     Returns:
         dict of uint8 arrays `(count, size, size)`: `"lines"`, `"thin"`, `"fine"`,
-        `"broad"`, `"streaks"`, `"soft"`; and with `layers` also `"given"`, one layer
-        for each pair, cropped or repeated to this size. The defaults take a minute.
+        `"broad"`, `"streaks"`, `"soft"`; and with `layers` `"given"`, one layer for
+        each pair, cut or repeated to this size. A minute for the defaults.
     """
     pools = {
         "lines": lines.line_pool(count, size, seed),
@@ -117,7 +117,7 @@ def render_pools(
 def added_layers(pairs: Pairs, size: int):
     """The grey layers that were added to the clean images of pairs.
 
-    Where the rainy image is white the layer is unknown, and its median is used.
+    Where the rainy image is white the layer is unknown, and takes its median.
 
     Args:
         pairs: `Pairs`.
@@ -226,7 +226,7 @@ class KindMixer:
         return composition.at_strength(clean, layer, psnr, ranges.most)
 
     def _dense(self, shape, rng):
-        """A layer of many lines over soft streaks, of streaks alone, or a given one."""
+        """A layer of many lines over soft streaks, of these alone, or a given one."""
         ranges, choice = self.ranges, rng.random()
         if choice < ranges.given and "given" in self.pools:
             return self._layer("given", shape, rng)

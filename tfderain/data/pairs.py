@@ -300,8 +300,8 @@ def check(pairs: Pairs | Mixture, crop: int = 1) -> list[tuple[int, int]]:
         crop: the least height and width allowed.
 
     Raises:
-        ValueError: files cannot be read, are smaller than `crop`, or hold two images of
-            different sizes (side by side: have odd widths); they are named.
+        ValueError: that names the files which cannot be read, which are smaller than
+            `crop`, or whose two images differ in size (side by side: have odd widths).
     """
     parts = pairs.parts
     paths = list(dict.fromkeys(p for part in parts for p in (*part.rainy, *part.clean)))
@@ -311,7 +311,7 @@ def check(pairs: Pairs | Mixture, crop: int = 1) -> list[tuple[int, int]]:
     unreadable = [path for path in paths if path not in sizes]
     if unreadable:
         raise ValueError(
-            f"Images must be readable. Received: {name_files(unreadable)} unreadable."
+            f"Images must be readable. Received: {name_files(unreadable)} that are not."
         )
     unequal, small, found = [], [], []
     for part in parts:
@@ -327,12 +327,12 @@ def check(pairs: Pairs | Mixture, crop: int = 1) -> list[tuple[int, int]]:
     if unequal:
         raise ValueError(
             "The rainy and the clean image of a pair must have the same size. "
-            f"Received: {name_files(unequal)} of different sizes."
+            f"Received: {name_files(unequal)} where they have not."
         )
     if small:
         raise ValueError(
             f"Images must be at least as large as the crop. Received: crop={crop}, "
-            f"{name_files(small, 100)} smaller; leave them out or use a smaller crop."
+            f"{name_files(small, 100)} that are smaller; leave them out or crop less."
         )
     return found
 
@@ -380,7 +380,7 @@ def unit_rows(rows: np.ndarray) -> np.ndarray:
 
 def _thumbnail(path: str, part: tuple[float, float]) -> np.ndarray:
     with images.opened(path) as image:
-        image.draft("L", (256, 256))  # decodes JPEG files at a fraction of their size
+        image.draft("L", (256, 256))  # lets JPEG files decode at a fraction of the size
         grey = images.turned(np.asarray(image.convert("L")), images.orientation(image))
     grey = Image.fromarray(grey)
     left, right = (share * grey.width for share in part)

@@ -27,10 +27,10 @@ def find_images(
 
     Args:
         folder: where to look.
-        recursive: bool. Whether subfolders are searched too.
-        leave_out: subfolder that is not searched, such as that of the results.
-        missed: list to which `(path, reason)` is appended for pictures and folders that
-            cannot be read here. Without it such pictures are returned like the others.
+        recursive: bool. Whether folders in the folder are searched, too.
+        leave_out: folder below it that is not searched, such as that of the results.
+        missed: list that gets `(path, reason)` of pictures that cannot be read here,
+            and of folders. Without it such pictures are found like the others.
 
     Returns:
         Paths that begin with `folder`, naturally sorted.

@@ -172,7 +172,7 @@ def _open_image(file):
 
 def _unreadable(what):
     return ImageError(
-        f"it is a {what}, which cannot be read; 8-bit integers per channel can"
+        f"it is a {what}, which cannot be read; integers of 8 bits per channel can"
     )
 
 

@@ -28,9 +28,9 @@ class LiteRT:
     """A LiteRT file of a network, float or int8, with a float or `uint8` interface.
 
     Args:
-        model: name of a preset, or path of its folder or of a `.tflite` file. Stride
-            and so on are read from the file, or else from `card.json` beside it.
-        threads: int, or `None` for one per processor that this process may use.
+        model: name of a preset, path of its folder, or of a `.tflite` file. Stride and
+            the like are read from the file, or else from `card.json` beside it.
+        threads: int or `None`, for one per processor that this process may use.
     """
 
     stride: int

@@ -129,7 +129,7 @@ class Restorer:
         return like.finished()
 
     def _derain_views(self, rainy, derained, plans, tick):
-        """Derains `rainy` into `derained`; with `best`, its mirror image as well."""
+        """Derains `rainy` into `derained`, with `best` its mirror image as well."""
         if not self.best:
             self._derain(rainy, derained, plans, tick)
             return
@@ -156,7 +156,7 @@ class Restorer:
     def _derain(self, rainy, derained, plans, tick, reduced=False):
         """Derains `rainy` into `derained`, its reduced copies first.
 
-        With `scales="auto"`, returns the largest detail of it and of its copies.
+        Returns the largest detail of it and of its copies, with `scales="auto"`.
         """
         tiles, *coarser = plans
         change, largest, chosen = None, 0.0, self.scales == "auto"
