@@ -348,7 +348,7 @@ def test_a_full_queue_says_so_and_recovers(monkeypatch):
         # A fourth request is one too many, even to read.
         full = client.post("/v1/models/slow:predict", content=b"{}")
         assert full.status_code == 503 and full.headers["retry-after"] == "1"
-        assert "3 requests are open" in full.json()["error"]
+        assert "3 requests are already open" in full.json()["error"]
         assert client.get("/healthz").status_code == 200
         restorer.gate.release(1000)
         for seed, answer in enumerate(waiting):
@@ -433,7 +433,7 @@ def test_a_burst_is_refused_rather_than_cut_off(monkeypatch):
         slow = list(slow_clients(server, 2))
         wait_for(lambda: server.service._present == 2)
         full = client.post("/v1/models/slow:predict", content=b"{}")
-        assert full.status_code == 503 and "2 requests are arriving" in full.text
+        assert full.status_code == 503 and "2 requests are already arriving" in full.text
         for connection in slow:
             connection.sendall(b" " * 97 + b"}")
             assert connection.recv(1000).startswith(b"HTTP/1.1 400")

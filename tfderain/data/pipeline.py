@@ -109,7 +109,7 @@ class PatchSampler:
             )
         if whole and degrade is not None:
             raise ValueError(
-                "`whole` and `degrade` exclude each other. Received: both."
+                "Whole images are not degraded. Received: `whole` and `degrade`."
             )
         if crops not in PATCHES_PER_IMAGE:
             raise ValueError(

@@ -160,7 +160,7 @@ class TrainConfig:
             )
         if self.winograd and self.jit:
             raise ValueError(
-                "`jit` and `winograd` exclude each other. "
+                "XLA cannot compile Winograd's convolutions; use one or the other. "
                 f"Received: jit={self.jit}, winograd={self.winograd}."
             )
         if not 0 <= self.validation_fraction < 1:
