@@ -433,7 +433,8 @@ def test_a_burst_is_refused_rather_than_cut_off(monkeypatch):
         slow = list(slow_clients(server, 2))
         wait_for(lambda: server.service._present == 2)
         full = client.post("/v1/models/slow:predict", content=b"{}")
-        assert full.status_code == 503 and "2 requests are already arriving" in full.text
+        assert full.status_code == 503
+        assert "2 requests are already arriving" in full.text
         for connection in slow:
             connection.sendall(b" " * 97 + b"}")
             assert connection.recv(1000).startswith(b"HTTP/1.1 400")
