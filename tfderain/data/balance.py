@@ -111,7 +111,7 @@ def choose(
     shares = np.asarray(target, float)
     if len(shares) != len(bounds) + 1 or shares.min() < 0 or not shares.sum() > 0:
         raise ValueError(
-            f"There must be {len(bounds) + 1} non-negative proportions. "
+            f"There must be {len(bounds) + 1} proportions, none below 0. "
             f"Received: target={tuple(shares.tolist())}."
         )
     shares = shares / shares.sum()
