@@ -1,4 +1,4 @@
-"""Errors: the one line that a user reads of each."""
+"""Errors: the one line that a user sees of each."""
 
 import re
 
@@ -7,7 +7,7 @@ _CONTROLS = re.compile(r"[\0-\x1f\x7f-\x9f]")
 
 
 def one_line(error: BaseException | str) -> str:
-    """Returns the message of an error in one line; its class where it says nothing.
+    """Returns the message of an error on one line, or its class if it has no message.
 
     Args:
         error: the exception, or its text.
@@ -27,6 +27,6 @@ def printable(text: str) -> str:
 def reason(error: BaseException) -> str:
     """Returns what another message can quote: one line without a full stop.
 
-    Of an error of the system only what went wrong: the other message names the file.
+    For an `OSError` only what went wrong: the other message names the file.
     """
     return one_line(getattr(error, "strerror", None) or error).rstrip(".")

@@ -35,11 +35,11 @@ def require(*modules: str, extra: str) -> types.ModuleType:
 
     Args:
         modules: names as after `import`, e.g. `"sklearn.manifold"`.
-        extra: of tfderain, which installs them, such as `"analysis"` or `"onnx"`.
+        extra: tfderain's extra that installs them, such as `"analysis"` or `"onnx"`.
 
     Raises:
-        ImportError: naming the extra, if one of them is missing or cannot be loaded.
-            The command line exits with 1.
+        ImportError: one of them is missing or cannot be loaded; names the extra. The
+            command line exits with 1.
     """
     try:
         return [importlib.import_module(module) for module in modules][0]
@@ -49,7 +49,7 @@ def require(*modules: str, extra: str) -> types.ModuleType:
 
 
 def installed(*packages: str) -> bool:
-    """Returns whether all these packages are there, without importing them."""
+    """Returns whether all these packages are installed, without importing them."""
     return all(importlib.util.find_spec(package) for package in packages)
 
 

@@ -15,8 +15,8 @@ def face(
 
     Args:
         package: its name.
-        modules: for each of its public modules the names of it that the package itself
-            offers, beside the module.
+        modules: for each of its public modules, those of the module's names that the
+            package itself offers as well.
         own: public names that the package's file defines itself.
 
     Example: `__getattr__, __dir__, __all__ = lazy.face(__name__, {"loop": ("train",)})`
@@ -43,7 +43,7 @@ class Registry(Mapping):
     Its names and its length can be read without loading anything.
 
     Args:
-        package: where the modules lie.
+        package: the package that holds the modules.
         homes: `{name: "module:object"}`.
 
     Example: `lazy.Registry("tfderain.models", {"menet": "menet:MENET"})["menet"]`

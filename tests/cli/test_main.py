@@ -79,7 +79,7 @@ def test_main_exits_with_the_code(monkeypatch, capsys):
 @pytest.mark.parametrize(
     "error, code, line",
     [
-        (KeyboardInterrupt(), 130, "stopped; finished files are whole"),
+        (KeyboardInterrupt(), 130, "stopped; finished files are complete"),
         (OSError("disk full"), 1, "error: disk full"),
         (ImportError("Plots need\nMatplotlib"), 1, "error: Plots need Matplotlib"),
         (

@@ -116,7 +116,7 @@ def test_saved_images_are_what_was_scored(pairs, tmp_path):
     assert sorted(p.name for p in folder.iterdir()) == ["1.png", "2.png"]
     saved = np.asarray(Image.open(folder / "2.png"))
     assert saved.shape == (*SIZE, 3) and (saved == 112).all()
-    with pytest.raises(FileExistsError, match="2 that exist"):
+    with pytest.raises(FileExistsError, match="2 existing"):
         evaluation.evaluate(Darken(), pairs, save_images=folder)
     evaluation.evaluate(lambda x: x, pairs, save_images=folder, overwrite=True)
     assert (np.asarray(Image.open(folder / "2.png")) == 120).all()

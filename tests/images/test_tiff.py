@@ -112,7 +112,7 @@ def test_further_channels_are_said(tmp_path):
     pixels = np.zeros((9, 8, 4), np.uint8)
     options = {"photometric": "rgb", "extrasamples": ["unspecified"]}
     tifffile.imwrite(path, pixels, metadata=None, **options)
-    assert images.read(path).notes == ("1 extra channel of TIFF not kept",)
+    assert images.read(path).notes == ("extra channels of TIFF are not kept: 1",)
 
 
 @pytest.mark.parametrize("exif", [None, camera_exif()])

@@ -97,7 +97,7 @@ def test_without_the_extra_one_line_names_it(monkeypatch, capsys, missing):
     [
         (["no_such_model"], "The preset must be one of"),
         (["--queue", "0"], "--queue"),
-        (["--name", "a/b"], "`name` must be without any of"),
+        (["--name", "a/b"], "`name` must not contain any of"),
         (["--tile", "some"], "`--tile` must be auto or a number"),
         (["--scales", "0"], "`--scales` must be auto or a number from 1"),
         (["--timeout", "0"], "--timeout"),

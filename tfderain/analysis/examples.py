@@ -1,4 +1,4 @@
-"""Examples in pictures: hard and easy images with their crops, and gradient maps.
+"""Examples in pictures: hard and easy images with crops, and gradient maps.
 
 ```python
 chosen = examples.hard_and_easy(before, after)  # two `evaluation.Result`s
@@ -26,7 +26,7 @@ def hard_and_easy(reference: Any, result: Any, count: int = 1):
     Args:
         reference, result: `evaluation.Result`s on the same images; hard images are
             those whose PSNR in `reference` is below its mean.
-        count: how many of each kind, at most.
+        count: at most this many of each kind.
 
     Returns:
         `{"hard": [index, ...], "easy": [...]}`, rows of `result`, best gain first.
@@ -51,18 +51,18 @@ def draw(
     crop: int = 64,
     zoom: int = 3,
 ):
-    """Draws images in a row, and below them one part of all of them, enlarged.
+    """Draws images in a row, and below them the same part of each, enlarged.
 
     Args:
         rows: for each example `(rainy, reference, derained, clean)`, arrays `(height,
-            width, 3)` of one size, uint8 or float on [0, 1].
+            width, 3)` of equal size, uint8 or float in [0, 1].
         path: the picture to write.
-        crop: side of the part, less in smaller images. It is taken where `derained` is
-            nearer to `clean` than `reference` is by most.
-        zoom: how much larger the part is shown, pixels repeated.
+        crop: side of the part, less in smaller images. It is where `derained` improves
+            most on `reference`, measured by the distance from `clean`.
+        zoom: factor by which the part is enlarged, by repeating pixels.
 
     Returns:
-        `[(top, left), ...]`: where the part of each row is from.
+        `[(top, left), ...]`: the place of each row's part.
     """
     strips, places = [], []
     for row in rows:
@@ -104,7 +104,7 @@ def gradient_maps(
             would be white at 1.
 
     Returns:
-        Two float32 arrays `(height, width, 3, 3)`: along y, along x, and their length.
+        Two float32 arrays `(height, width, 3, 3)`: along y, along x, and their norm.
     """
     from tfderain.losses import sobel_edges
 

@@ -1,7 +1,7 @@
 """Batches of pictures: files, folders and trees, derained or made rainy.
 
-Modules: `run` (both), `plan` (which file becomes which), `rainmaking` (rain as JRGR
-learned it). Importing them loads neither TensorFlow nor LiteRT.
+Modules: `run` (does both), `plan` (which file becomes which), `rainmaking` (rain as
+JRGR learned it). Importing them loads neither TensorFlow nor LiteRT.
 """
 
 from tfderain import lazy

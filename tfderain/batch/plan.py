@@ -27,7 +27,7 @@ class Job:
         source: str, path of the picture.
         target: str, path of the first output.
         others: tuple of str, paths of further outputs.
-        problem: str, why this picture cannot be done; empty if it can.
+        problem: str, why this picture cannot be processed; empty if it can.
     """
 
     source: str
@@ -37,7 +37,7 @@ class Job:
 
     @property
     def outputs(self) -> tuple[str, ...]:
-        """All files that this job writes."""
+        """All files that this job writes, `target` first."""
         return (self.target, *self.others)
 
 
@@ -58,8 +58,8 @@ def plan(
     picture are left out, and so is `output` itself.
 
     Args:
-        missed: list that gets `(path, reason)` of what lies in the folders and cannot
-            be read, see `images.find_images`.
+        missed: list to which `(path, reason)` is appended for what lies in the folders
+            but cannot be read, see `images.find_images`.
 
     Returns:
         One `Job` for each picture, those of a folder in the natural order of their
@@ -67,7 +67,7 @@ def plan(
 
     Raises:
         ValueError: an input is missing, there is no picture at all, `output` does not
-            suit the inputs, the format is unknown, or an output is one of the inputs.
+            fit the inputs, the format is unknown, or an output is one of the inputs.
     """
     inputs, output = _checked_inputs(inputs), os.fspath(output)
     missed = [] if missed is None else missed
@@ -96,7 +96,7 @@ def plan_pairs(
     copies: int = 1,
     missed: list[tuple[str, str]] | None = None,
 ) -> list[Job]:
-    """Decides on pairs `output/clean/NAME.png` and `output/rainy/NAME.png`.
+    """Plans pairs `output/clean/NAME.png` and `output/rainy/NAME.png`.
 
     Several `copies` of one clean picture are called `NAME_1.png`, `NAME_2.png`, ...
     The clean picture is the job's `target`, the rainy ones are its `others`.
@@ -172,7 +172,7 @@ def _rename(name, format):
 
 
 def _compared(targets):
-    """Names of the pictures side by side: by the whole name where stems are equal."""
+    """Names of the side-by-side pictures, with the extension where stems are equal."""
     stems = [files.stem(target) for target in targets]
     several = collections.Counter(map(os.path.normcase, stems))
     return [
@@ -192,7 +192,7 @@ def _check_folder(output):
     written_as_file = _suffix(output) in images.EXTENSIONS and not _is_folder(output)
     if written_as_file or os.path.isfile(output):
         raise ValueError(
-            "Several pictures, or a folder of them, need a folder as output. "
+            "Several pictures, or a folder of them, need a folder as the output. "
             f"Received: output={output}."
         )
 

@@ -32,13 +32,13 @@ POOL_COUNT, POOL_SIZE = 48, 512  # streak layers: seconds to render, 12 MB
 
 @dataclass
 class Summary(reports.Report):
-    """What became of a run.
+    """Outcome of a run.
 
     Attributes:
         word: str, what was done to a picture.
         done, skipped: int, numbers of pictures.
         failed: list of (path, message).
-        notes: dict, what could not be kept -> number of pictures.
+        notes: dict from what could not be kept to the number of pictures.
         left_out: list of (path, reason): pictures in the folders that cannot be read
             here, and folders.
         seconds: float, wall time including the loading of the model.
@@ -58,7 +58,7 @@ class Summary(reports.Report):
         return not self.failed and not self.left_out
 
     def table(self) -> str:
-        """Returns the line that the command prints, and one for each reason."""
+        """Returns the line that the command prints, and one for each reason to omit."""
         left = f"{len(self.left_out)} left out, " if self.left_out else ""
         reasons = collections.Counter(reason for _, reason in self.left_out)
         first = {reason: path for path, reason in reversed(self.left_out)}
@@ -100,28 +100,23 @@ def derain_files(
             is called when the first picture needs it: bad usage fails before a model
             loads.
         recursive: bool. Also searches subfolders and mirrors the tree.
-        skip_existing: bool. Leaves out pictures whose outputs are all there, and
-            writes only the outputs that are missing.
-        overwrite: bool. Replaces outputs that exist; otherwise such a picture fails.
+        skip_existing: bool. Skips pictures whose outputs all exist, and writes only
+            the outputs that are missing.
+        overwrite: bool. Replaces existing outputs; otherwise such a picture fails.
         format: one of `plan.FORMATS`, or None for that of `output` or of the input
             (PNG where the input's cannot be written).
         compare: bool. Also writes `NAME.compare.png`, rainy left, derained right.
         max_pixels: int. Larger pictures are refused (decompression bombs).
         progress: called with `(done, total)`, in pictures; `done` has a fraction while
-            a picture in tiles is under way. `None` for nobody to tell.
+            a picture in tiles is under way. `None` reports nothing.
         say: called with a line about each failure and note, or `None`.
 
     Returns:
-        A `Summary`; pictures that failed are listed there and raise nothing.
+        A `Summary`, which lists the pictures that failed; they raise nothing.
 
     Raises:
         ValueError: about the arguments, before anything is read or written.
     """
-    if skip_existing and overwrite:
-        raise ValueError(
-            "Existing outputs are either skipped or overwritten. Received: "
-            "skip_existing=True, overwrite=True."
-        )
     summary = Summary()
     planned = plan.plan(
         inputs,
@@ -154,19 +149,19 @@ def synthesize_files(
     progress: reports.Progress | None = None,
     say: Callable[[str], object] | None = None,
 ) -> Summary:
-    """Adds synthetic weather to clean pictures, keeps the pairs (see `plan_pairs`).
+    """Adds synthetic weather to clean pictures and keeps the pairs (`plan_pairs`).
 
     The rain on a picture depends only on `seed`, the picture's name below its folder
-    and the number of the copy, not on the other pictures. At night all copies show
+    and the number of the copy, not on the other pictures. With `night`, all copies show
     one dark scene, which is then the clean picture.
 
     Args:
         inputs: paths of clean pictures and folders.
         output: path of a folder; `rainy/` and `clean/` appear in it.
         kind: see `data.rain.add_weather`; a maker knows only those of `add_rain`.
-        seed: int, not negative.
+        seed: non-negative int.
         copies: int. Rainy pictures for each clean one.
-        streaks: folder of streak pictures to mix in; None for rendered streaks alone.
+        streaks: folder of streak pictures to mix in; None for rendered streaks only.
         maker: function from the pool of streak layers (or None) to a
             `rainmaking.RainMaker`, whose rain is used instead; called once, before the
             first picture.
@@ -180,25 +175,14 @@ def synthesize_files(
     kinds = rain.WEATHER if maker is None else rain.KINDS
     if kind not in kinds or seed < 0:
         raise ValueError(
-            f"`kind` must be one of {', '.join(kinds)} and `seed` not negative. "
+            f"`kind` must be one of {', '.join(kinds)} and `seed` at least 0. "
             f"Received: kind={kind}, seed={seed}."
         )
     summary = Summary("made rainy")
     planned = plan.plan_pairs(
         inputs, output, recursive=recursive, copies=copies, missed=summary.left_out
     )
-
-    def prepare():
-        pool = None
-        if streaks:
-            pool = rain.streak_pool(POOL_COUNT, POOL_SIZE, seed, streaks)
-        if maker is not None:
-            make = maker(pool)
-            return lambda clean, rng, _: (make(clean, rng), clean)
-        return lambda clean, rng, scene_rng: rain.add_weather(
-            clean, rng, kind, pool, scene_rng
-        )
-
+    prepare = functools.partial(_weather, kind, seed, streaks, maker)
     work = functools.partial(_make_rainy, os.fspath(output), seed, kind == "night")
     existing = _Existing(overwrite=overwrite)
     return _run(planned, prepare, work, summary, existing, progress, say)
@@ -225,8 +209,8 @@ def _make_rainy(output, seed, dark, add_weather, job, due, part) -> tuple[str, .
     picture = images.read(job.source)
     clean = images.Picture(picture.pixels, icc=picture.icc, chunks=picture.chunks)
     if job.target in due and not dark:
-        _write(job.target, clean)  # as it is: also 16 bits
-    # bytes, because not all names are texts
+        _write(job.target, clean)  # as it is, even with 16 bits
+    # bytes, because not all names can be decoded
     name = os.fsencode(os.path.relpath(job.target, output).replace(os.sep, "/"))
     for copy, path in enumerate(job.others):
         rng = np.random.default_rng([seed, copy, *name])
@@ -240,24 +224,44 @@ def _make_rainy(output, seed, dark, add_weather, job, due, part) -> tuple[str, .
     return picture.notes + (() if picture.alpha is None else lost)
 
 
+def _weather(kind, seed, streaks, maker):
+    """Returns `add_weather` of `_make_rainy`, once there are streaks to add."""
+    from tfderain.data import rain
+
+    pool = rain.streak_pool(POOL_COUNT, POOL_SIZE, seed, streaks) if streaks else None
+    if maker is not None:
+        make = maker(pool)
+        return lambda clean, rng, _: (make(clean, rng), clean)
+    return lambda clean, rng, scene_rng: rain.add_weather(
+        clean, rng, kind, pool, scene_rng
+    )
+
+
 @dataclass(frozen=True)
 class _Existing:
-    """What becomes of outputs that are there already; by default an error."""
+    """What to do about outputs that already exist; by default they are an error."""
 
     skip: bool = False
     overwrite: bool = False
 
+    def __post_init__(self):
+        if self.skip and self.overwrite:
+            raise ValueError(
+                "Existing outputs are either skipped or overwritten. Received: "
+                "skip_existing=True, overwrite=True."
+            )
+
 
 def _ignore(*_):
-    """Tells nobody."""
+    """Stands in for a callback that is `None`."""
 
 
 def _run(planned, prepare, work, summary, existing, progress, say):
     """Calls `work(tool, job, due, part) -> notes` for each job that has something due.
 
-    `part(done, total)` reports on one picture. `tool` is what `prepare()` returned; it
-    is called once, before the first picture. Its errors are about the model, not about
-    a picture, and end the run.
+    `part(done, total)` reports on one picture. `tool` is what `prepare()` returned,
+    which is called once, before the first picture: its errors are about the model, not
+    about a picture, and end the run.
     """
     progress, say, started = progress or _ignore, say or _ignore, time.monotonic()
     tool, prepared = None, False
@@ -320,7 +324,7 @@ def _recorded(job, summary, say: Callable):
     """Turns an error into a line about this picture; the run goes on."""
     try:
         yield
-    except Exception as error:  # whatever one file provokes, the others must go on
+    except Exception as error:  # whatever is wrong with one file, the others go on
         message = _message(error)
         summary.failed.append((job.source, message))
         source = errors.one_line(job.source)

@@ -7,7 +7,7 @@ with Progress("derain") as progress:
         ...  # progress.say("note: ...") prints a line without breaking the bar
 ```
 
-rich loads when a bar is really drawn.
+rich is imported only when a bar is really drawn.
 """
 
 import contextlib
@@ -22,12 +22,12 @@ import typer
 
 from tfderain import errors, extras
 
-DELAY = 2.0  # seconds of work before a bar appears; shorter work needs none
+DELAY = 2.0  # seconds before a bar appears; shorter work needs none
 EVERY = 30.0  # seconds between lines where stderr is a file or a pipe
 
-STOPPED = 130  # exit code after Ctrl-C, as shells have it
+STOPPED = 130  # exit code after Ctrl-C, as in shells
 
-# Classes that typer does not name: of errors of usage, and of all that it shows.
+# Classes that typer does not export: of usage errors, and of all errors that it shows.
 USAGE: Any = typer.BadParameter.__mro__[1]
 SHOWN: Any = typer.BadParameter.__mro__[2]
 
@@ -39,8 +39,8 @@ class Failure(Exception):
 class Tolerant:
     """A text stream that never raises: what cannot be shown must not stop the work.
 
-    Characters that the stream does not know are written as `\\x..`, `\\u....`; after an
-    error, such as a closed pipe or a full disk, text is dropped.
+    Characters that the stream cannot encode are written as `\\x..` or `\\u....`; after
+    an error, such as a closed pipe or a full disk, text is dropped.
 
     Args:
         stream: text file, or `None` as `sys.stderr` is in a process without one.
@@ -88,7 +88,7 @@ class Progress:
 
     On a terminal this is a rich progress bar; elsewhere (a log file, a pipe) it is one
     plain line every 30 seconds. Use it as a context manager and call it with the
-    numbers; it never raises because of what it shows.
+    numbers; a failure to show them is never raised.
 
     Args:
         label: str. What is being done, e.g. `"derain"`.
@@ -201,10 +201,10 @@ def run(app: typer.Typer, arguments: list[str]) -> int:
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
         code = _run(app, arguments)
         out.flush()
-        # Nobody reads a pipe that is closed; any other loss is one.
+        # Nobody reads a closed pipe; in all other cases the loss must be reported.
         if out.error and not isinstance(out.error, BrokenPipeError):
             reason = errors.reason(out.error)
-            lost = f"error: stdout takes no more text ({reason}); files are whole"
+            lost = f"error: stdout accepts no more text ({reason}); files are complete"
             code = code or _stop(lost, 1)
         err.flush()
     return code
@@ -229,8 +229,8 @@ def _run(app, arguments):
     except Exception as error:
         hint = "(tfderain --debug COMMAND shows where)"
         return _stop(f"error: {type(error).__name__}: {error} {hint}", 1)
-    if code == STOPPED:  # typer makes it of Ctrl-C
-        return _stop("stopped; finished files are whole", code)
+    if code == STOPPED:  # what typer makes of Ctrl-C
+        return _stop("stopped; finished files are complete", code)
     return code or 0
 
 
@@ -242,9 +242,9 @@ def _stop(message, code):
 
 
 def open_streams():
-    """Gives a process that was started without stdin, stdout or stderr empty ones.
+    """Gives empty streams to a process started without stdin, stdout or stderr.
 
-    Else the first files that it opens would get their numbers, and libraries that
+    Otherwise the first files that it opens would get their numbers, and libraries that
     write to file descriptor 2 would write into a result.
     """
     for number in range(3):
@@ -255,7 +255,7 @@ def open_streams():
 
 
 def close_streams():
-    """Lets Python end quietly where text waits that stdout or stderr do not take."""
+    """Lets Python exit quietly with buffered text that stdout or stderr reject."""
     for number, stream in ((1, sys.stdout), (2, sys.stderr)):
         try:
             if stream:

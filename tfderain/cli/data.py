@@ -161,15 +161,15 @@ def fail_for(problems: list[str]):
         raise console.Failure(f"{len(problems)} {noun}, see above")
 
 
-@app.command(short_help="Sub-sample pairs so that dense and light rain balance.")
+@app.command(short_help="Sub-sample pairs to balance dense and light rain.")
 def balance(
     data: options.Data,
     out: Annotated[
-        Path, options.out("DIR", "New folder, gets links to the chosen pairs.")
+        Path, options.out("DIR", "New folder for links to the chosen pairs.")
     ],
     like: Annotated[
         list[Path] | None,
-        options.folder("Take the mean of these pairs' proportions; repeatable."),
+        options.folder("Use the mean of these pairs' proportions; repeatable."),
     ] = None,
     target: Annotated[
         str | None,
@@ -185,7 +185,7 @@ def balance(
     """Keep as many pairs as the target proportions of light and dense rain allow.
 
     The density of a pair is the mean of its relative changes; bins end at 0.04 and
-    0.08. Rainmer's GTAV-balance was made this way. Prints the proportions before and
+    0.08. Rainmer's GTAV-balance was made in this way. Prints the proportions before and
     after.
 
     \b
@@ -193,7 +193,9 @@ def balance(
     tfderain data balance --data night/ --like day/ --like real/ --out balanced/
     """
     if like and target:
-        raise ValueError(f"Either --like or --target. Received: --target {target}.")
+        raise ValueError(
+            f"`--like` and `--target` exclude each other. Received: --target {target}."
+        )
     options.refuse_existing(overwrite, json)
     from tfderain.data import balance as balancing
 

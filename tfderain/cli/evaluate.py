@@ -28,24 +28,24 @@ def evaluate(
     pattern: options.Patterns = None,
     limit: options.Limit = None,
     identity: Annotated[
-        bool, Option("--identity", help="Give it the clean images: any harm?")
+        bool, Option("--identity", help="Derain the clean images: any harm?")
     ] = False,
     patches: Annotated[
         Patches | None,
-        Option(help="Score patches, not images: corners and centre, these mirrored."),
+        Option(help="Score patches, not images: corners, centre, their mirror images."),
     ] = None,
     patch: Annotated[int, count("Side of the patches.", "--patch")] = 224,
     out: Annotated[
         Path | None,
-        options.out("DIR", "Write the derained images (of one model and one --data)."),
+        options.out("DIR", "Write the derained images (one model and one --data)."),
     ] = None,
     json: options.Json = None,
     overwrite: options.Overwrite = False,
 ):
     """Score models on pairs of rainy and clean images, image by image.
 
-    With several models or data sets, one table of mean PSNR/SSIM: a line per model, a
-    column per data set. A folder of derained images then needs a folder of the name of
+    Several models or data sets give one table of mean PSNR/SSIM: a line per model, a
+    column per data set. A folder of derained images then needs a subfolder named after
     each data set.
 
     \b
@@ -60,7 +60,7 @@ def evaluate(
     models = list(dict.fromkeys(models))
     if out and len(models) * len(folders) > 1:
         raise ValueError(
-            "`--out` goes with one model and one data set. "
+            "`--out` needs exactly one model and one data set. "
             f"Received: {len(models)} models, {len(folders)} data sets."
         )
     sets = {name: options.pairs(*one, limit=limit) for name, one in folders.items()}
@@ -109,22 +109,22 @@ def bench(
         str, Option(metavar="HxW", help="Height and width of the image.")
     ] = "320x320",
     repeats: Annotated[
-        int | None, count("Timed images. [default: 20; fewer, 5 at least, after 30 s]")
+        int | None, count("Timed images. [default: 20, or at least 5 within 30 s]")
     ] = None,
     threads: Annotated[int | None, count("[default: one per core]")] = None,
     runtime: options.RuntimeName = None,
     profile: Annotated[
-        bool, Option("--profile", help="Also each kind of operation (LiteRT files).")
+        bool, Option("--profile", help="Also time each kind of operation (LiteRT).")
     ] = False,
     json: options.Json = None,
     overwrite: options.Overwrite = False,
 ):
-    """Print the seconds and the memory that models take for one image.
+    """Print the time and the memory that models need for one image.
 
-    The models take turns. The first image of each, which includes what a runtime
-    compiles, is counted apart. Memory is what a fresh process gains by loading the
-    model and its runtime (loaded) and by then, at most, deraining one image (peak);
-    only Linux tells. Let nothing else run meanwhile.
+    The models take turns. The first image of each, which includes the runtime's
+    compilation, is reported separately. Memory is what a fresh process gains by loading
+    the model and its runtime (loaded), and its highest value while it derains one image
+    (peak); only Linux reports it. Run nothing else at the same time.
 
     \b
     tfderain bench menet runs/mine --size 320x320
@@ -155,6 +155,6 @@ def check_profiled(runs: dict):
     others = [f"{name} ({run})" for name, run in runs.items() if run != "litert"]
     if others:
         raise ValueError(
-            "`--profile` reads LiteRT's own profiler, so every model must be one for "
-            f"LiteRT (see `tfderain export`). Received: {', '.join(others)}."
+            "`--profile` reads LiteRT's own profiler, so every model must be a LiteRT "
+            f"file or preset (see `tfderain export`). Received: {', '.join(others)}."
         )

@@ -25,7 +25,7 @@ def export(
     opset: Annotated[int, options.count("Of ONNX files.", least=13)] = 17,
     representative: Annotated[
         Path | None,
-        options.folder("Rainy pictures, 8 or more, for int8 ranges."),
+        options.folder("At least 8 rainy pictures, for the ranges of int8."),
     ] = None,
     data: options.ScoredData = None,
     protocol: options.ProtocolName = "matlab_y_float",
@@ -82,7 +82,7 @@ def other_half(model: Any, name: str):
 
 
 def metadata(model: str):
-    """What a LiteRT file keeps of a preset's card."""
+    """The part of a preset's card that a LiteRT file keeps."""
     from tfderain import presets
 
     located = presets.locate(model)
@@ -98,7 +98,7 @@ def list_presets(
     ] = None,
     overwrite: options.Overwrite = False,
 ):
-    """List the presets whose weights are here: size, scores, terms."""
+    """List the presets whose weights are installed: size, scores, terms."""
     options.refuse_existing(overwrite, json)
     from tfderain import presets, reports
 

@@ -91,14 +91,14 @@ def derain(
 
 def synthesize(
     inputs: options.Inputs,
-    out: Annotated[str, options.out("DIR", "Folder; gets rainy/ and clean/.")],
+    out: Annotated[str, options.out("DIR", "Folder for rainy/ and clean/.")],
     kind: Annotated[options.Kind, Option(help="Kind of weather.")] = "mixed",
     seed: Annotated[int, count("Same seed, same rain.", least=0)] = 0,
     copies: Annotated[int, count("Rainy pictures for each clean one.")] = 1,
     streaks: options.Streaks = None,
     style: Annotated[
         Literal["synthetic", "real", "streaks"],
-        Option(help="real: as JRGR learned it; streaks: its streaks off --photos."),
+        Option(help="real: as JRGR learned it; streaks: those it finds in --photos."),
     ] = "synthetic",
     model: Annotated[
         str, Option(metavar="MODEL", help="A JRGR, for --style real and streaks.")
@@ -110,7 +110,7 @@ def synthesize(
 ):
     """Add rain, snow or drops on the lens to clean pictures and keep the pairs.
 
-    --kind night turns them into dark scenes first, which are then the clean pictures.
+    --kind night first turns them into dark scenes, which are then the clean pictures.
 
     \b
     tfderain synthesize photos/ --out pairs/ --kind heavy --seed 7 --copies 3
@@ -149,14 +149,14 @@ def rain_maker(
     streaks_only: bool,
     pool: "np.ndarray",
 ):
-    """Returns what puts rain on pictures as a JRGR learned it."""
+    """Returns a maker of rain as a JRGR learned it."""
     from tfderain.batch import rainmaking  # TensorFlow starts here
 
     return rainmaking.RainMaker(model, photos, kind, pool, streaks_only)
 
 
 def finish(summary: "batch.Summary", json: Path | None):
-    """Says what became of a batch, whose result on stdout are its files."""
+    """Prints the summary of a batch to stderr: its results are files."""
     try:
         if json:
             summary.to_json(options.make_folder(json))

@@ -7,7 +7,7 @@ wet, mask = drops.add_drops(clean, np.random.default_rng(0))  # the target is `c
 A drop shows the background upside down, shrunk and blurred; the nearer the focus is to
 the pane, the sharper and darker its rim. After Qian et al., 2018, eq. 1,
 https://arxiv.org/abs/1711.10098: `wet = clean * (1 - mask) + drop * mask`. The shapes
-are ours. Needs numpy only.
+are ours. Needs only NumPy.
 """
 
 import dataclasses
@@ -25,16 +25,16 @@ class Ranges:
     """Ranges from which a wet pane is composed (pairs are low, high).
 
     Attributes:
-        radius: pixels, log-uniform; an image draws an interval of these.
+        radius: pixels, log-uniform; each image draws its own interval.
         coverage: share of the pixels under drops, overlaps counted twice.
         defocus: 0 for sharp drops, 1 for blobs without an edge; most are near 1, since
             cameras focus on the scene.
         opacity: of blurred drops; sharp ones are opaque.
-        stretch: height of a drop against its width.
-        field: what a drop shows, as a multiple of its diameter.
+        stretch: height of a drop relative to its width.
+        field: size of what a drop shows, as a multiple of its diameter.
         rim: how much darker the edge of a sharp drop is.
-        milk: how far a drop's colour is drawn to the brightest of the scene; the more
-            so the less sharp it is.
+        milk: how far a drop's colour is drawn towards the brightest of the scene, more
+            for less sharp drops.
     """
 
     radius: tuple = (2.5, 30.0)
@@ -61,8 +61,8 @@ def add_drops(
         ranges: `Ranges` to draw from.
 
     Returns:
-        `(wet, mask)`: float32 like `clean`, and `(height, width)`, how much of a pixel
-        is seen through a drop, both in [0, 1].
+        `(wet, mask)`, both float32 in [0, 1]: the image, of the shape of `clean`, and
+        how much of each pixel is seen through a drop, `(height, width)`.
     """
     low, high = ranges.defocus
     defocus = high - (high - low) * rng.random() ** 2
@@ -70,11 +70,11 @@ def add_drops(
     places = _draw_drops(clean.shape[:2], rng, ranges)
     mask, source, shade = _stamp(clean.shape[:2], places, defocus, field, rng, ranges)
     rows, columns = np.nonzero(mask)
-    # A drop shows no more detail than its size allows, and hardly any out of focus.
+    # A drop shows no more detail than its size allows, and hardly any if out of focus.
     sharp, blurred = field / 2, 0.7 * field * places[len(places) // 2][2]
     step = max(2, round(sharp + defocus * max(blurred - sharp, 0)))
     small = _shrink(clean, step)
-    # the centre of a square of pixels lies half of it further
+    # the centre of a square of pixels lies half its side further on
     seen = _sample(small, (source[:, rows, columns] + 0.5) / step - 0.5)
     bright = np.quantile(clean[::8, ::8].reshape(-1, clean.shape[-1]), 0.9, axis=0)
     milk = np.float32(rng.uniform(*ranges.milk) * defocus)

@@ -1,11 +1,11 @@
-"""Pairs of image files: found, checked, and compared by what they show.
+"""Pairs of image files: how they are found, checked, and compared by content.
 
 ```python
 mixture = find_mixture((Source("Rain800", "left_clean"), Source("photos", "clean")))
 check(mixture, crop=128)  # names what cannot be read or is too small
 ```
 
-`splits` divides them. `pipeline` passes these names on; TensorFlow is not needed.
+`splits` divides them. `pipeline` re-exports these names; TensorFlow is not needed.
 """
 
 import functools
@@ -24,7 +24,7 @@ from tfderain.images import find_images
 
 LAYOUTS = ("auto", "folders", "flat", "scenes", "left_clean", "left_rainy", "clean")
 SIDE_BY_SIDE = ("left_clean", "left_rainy")
-# On Rain800 the correlations of different scenes end at 0.97, those of equal scenes
+# On Rain800, correlations between different scenes go up to 0.97, those within a scene
 # start at 0.99.
 SAME_BACKGROUND = 0.98
 
@@ -34,9 +34,9 @@ class Pairs:
     """Paths of rainy images and, at the same index, of their clean images.
 
     Args:
-        rainy, clean: tuples of paths, equally long.
+        rainy, clean: tuples of paths, of equal length.
         layout: `"files"` (two files per pair), or `"left_clean"` / `"left_rainy"`: one
-            file holds both images side by side and stands in both tuples.
+            file holds both images side by side and is in both tuples.
     """
 
     rainy: tuple[str, ...]
@@ -58,7 +58,7 @@ class Pairs:
     def __len__(self):
         return len(self.rainy)
 
-    # What `Mixture` has, too: a set of pairs is a mixture of one.
+    # `Mixture` has these too: a set of pairs is a mixture of one.
 
     @property
     def parts(self) -> tuple["Pairs", ...]:
@@ -85,7 +85,7 @@ class Pairs:
         )
 
     def with_rain(self) -> "Pairs":
-        """Those whose rainy image is not the clean one again, see layout `"clean"`."""
+        """Those whose rainy image is not just the clean one, see layout `"clean"`."""
         if self.layout in SIDE_BY_SIDE:
             return self
         return self.subset(
@@ -99,11 +99,11 @@ class Mixture:
 
     Args:
         parts: tuple of `Pairs`.
-        weights: how much of the samples comes from each part, in proportion; `None`:
-            each pair counts alike, whichever part it is from.
+        weights: relative number of samples from each part; `None`: each pair counts
+            equally, whichever part it is from.
 
     Raises:
-        ValueError: without parts, or for weights that do not fit them.
+        ValueError: there are no parts, or the weights do not fit them.
     """
 
     parts: tuple[Pairs, ...]
@@ -131,10 +131,10 @@ class Mixture:
         return tuple(weight / sum(weights) for weight in weights)
 
     def replaced(self, parts: Iterable[Pairs]) -> "Mixture":
-        """The same shares of other parts; empty ones go.
+        """The same shares of other parts; empty ones are dropped.
 
         Raises:
-            ValueError: if all of them are empty.
+            ValueError: all of them are empty.
         """
         kept = [
             (part, weight)
@@ -153,8 +153,8 @@ class Source:
     Args:
         folder: path; becomes absolute.
         layout, pattern: see `find_pairs`.
-        weight: how much of the samples comes from it, in proportion to the weights of
-            other sources; `None`: each pair counts alike, whichever source it is from.
+        weight: number of samples from it, relative to the weights of other sources;
+            `None`: each pair counts equally, whichever source it is from.
     """
 
     folder: str
@@ -178,7 +178,7 @@ class Source:
         """One source for each folder, with one layout for all of them or one for each.
 
         Raises:
-            ValueError: for a number of layouts, patterns or weights that does not fit.
+            ValueError: the number of layouts, patterns or weights does not fit.
         """
         columns = [folders]
         named = {"layout": layouts, "pattern": patterns, "weight": weights}
@@ -205,23 +205,23 @@ def find_pairs(
         folder: the folder that holds the pairs.
         layout: `"folders"`: two folders such as `rainy/`+`clean/` or `input/`+`target/`
             with the same names (extensions may differ), `rain-N`/`norain-N`,
-            `N_rain`/`N_clean`, or many rainy `N_j` for one clean `N`, also in equal
-            folders below them. `"flat"`:
+            `N_rain`/`N_clean`, or many rainy `N_j` for one clean `N`, also in matching
+            subfolders. `"flat"`:
             `rain-N` and `norain-N` in one folder. `"scenes"`: GT-Rain's folders of
-            many `R-` frames and one `C-000`. `"auto"`: whichever of these is there.
+            many `R-` frames and one `C-000`. `"auto"`: whichever of these is found.
             `"left_clean"`, `"left_rainy"`: both images side by side in one file; never
             guessed, because a wrong guess would teach a network to add rain.
             `"clean"`: all images of the tree are clean pictures, without rain of their
             own; each is both images of its pair.
         pattern: `"RAINY:CLEAN"`, paths below `folder` with `*` for any text without
-            `/`, and `**/` for any folders or none. The stars of CLEAN repeat those of
-            RAINY in order, `{2}` repeats the second. Without an extension any image
-            extension matches. For side-by-side files and clean pictures a pattern has
-            one side. Examples: `"rain-*.png:norain-*.png"`,
-            `"rainy_image/*_*.jpg:ground_truth/*.jpg"`.
+            `/`, and `**/` for any number of folders. The stars in CLEAN stand for the
+            same texts as those in RAINY, in order; `{2}` repeats the second. A pattern
+            without an extension matches any image extension. For side-by-side files
+            and clean pictures a pattern has only one side. Examples:
+            `"rain-*.png:norain-*.png"`, `"rainy_image/*_*.jpg:ground_truth/*.jpg"`.
 
     Raises:
-        ValueError: if nothing is found, or a file has no partner (the files are named).
+        ValueError: nothing is found, or files have no partner (they are named).
     """
     if layout not in LAYOUTS:
         raise ValueError(f"`layout` must be one of {LAYOUTS}. Received: {layout=}.")
@@ -237,8 +237,8 @@ def find_pairs(
     if matches.alone:
         raise ValueError(
             "Each rainy image must have a clean one and each clean image a rainy one. "
-            f"Received: folder={str(folder)!r} with {name_files(matches.alone)} that "
-            "have no partner."
+            f"Received: folder={str(folder)!r} with {name_files(matches.alone)} "
+            "without a partner."
         )
     if not matches.rainy:
         raise ValueError(
@@ -250,11 +250,11 @@ def find_pairs(
 
 
 def find_mixture(sources: Sequence[Source]) -> Mixture:
-    """The pairs of all sources, as a mixture, also of one.
+    """The pairs of all sources, always as a mixture, even of one.
 
     Raises:
-        ValueError: without sources, if some have a weight and others have none, and
-            see `find_pairs`.
+        ValueError: there are no sources, or only some have a weight; see also
+            `find_pairs`.
     """
     weights = tuple(s.weight for s in sources if s.weight is not None)
     if weights and len(weights) < len(sources):
@@ -278,7 +278,7 @@ def from_matches(
 
 
 def relative_images(folder: str | os.PathLike) -> list[str]:
-    """Images below `folder`, relative to it, `/` between folders, sorted."""
+    """Sorted images below `folder`, relative to it, with `/` between folders."""
     paths = (os.path.relpath(f, folder) for f in find_images(folder, recursive=True))
     return [path.replace(os.sep, "/") for path in paths]
 
@@ -290,7 +290,7 @@ def name_files(files: list[str], most: int = 5) -> str:
     return f"{len(files)} {noun} ({', '.join(files[:most])}{more})"
 
 
-# Looking at files
+# Checking files
 
 
 @dataclass(frozen=True)
@@ -354,7 +354,7 @@ def check(pairs: Pairs | Mixture, crop: int = 1) -> list[tuple[int, int]]:
     """Reads the headers of all files and returns the pairs' sizes, (height, width).
 
     Args:
-        pairs: the pairs to look at, part after part.
+        pairs: the pairs to check, part after part.
         crop: the least height and width allowed.
 
     Raises:
@@ -391,13 +391,13 @@ def _size(path: str, whole: bool) -> tuple[int, int] | None:
         return None
 
 
-# Looking at backgrounds
+# Comparing backgrounds
 
 
 def thumbnails(pairs: Pairs) -> np.ndarray:
-    """What each clean image shows, float32 `(len(pairs), 256)`: 16x16 grey, mean zero.
+    """Thumbnails of the clean images, float32 `(len(pairs), 256)`: 16x16 grey, mean 0.
 
-    Each row has norm one (zero for an image of one grey), so the dot product of two
+    Each row has norm one (zero for a uniformly grey image), so the dot product of two
     rows is the correlation of the two images. Mirrored or shifted views do not match.
     """
     return unit_rows(grey_thumbnails(pairs))
@@ -423,7 +423,7 @@ def grey_thumbnails(pairs: Pairs) -> np.ndarray:
 
 
 def unit_rows(rows: np.ndarray) -> np.ndarray:
-    """Rows of mean zero and norm one, float32; of norm zero where all are equal."""
+    """Rows of mean zero and norm one, float32; of norm zero if all values are equal."""
     rows = rows.astype(np.float32)
     rows -= rows.mean(axis=1, keepdims=True)
     norms = np.linalg.norm(rows, axis=1, keepdims=True)
@@ -446,8 +446,8 @@ def _thumbnail(path: str, part: tuple[float, float]) -> np.ndarray | None:
 
 
 def similar(first: np.ndarray, second: np.ndarray, threshold: float = SAME_BACKGROUND):
-    """Yields `(i, j)` where thumbnails `first[i]`, `second[j]` correlate above it."""
-    for start in range(0, len(first), 1024):  # blocks bound the memory
+    """Yields `(i, j)` where `first[i]` and `second[j]` correlate above `threshold`."""
+    for start in range(0, len(first), 1024):  # blocks limit the memory
         block = first[start : start + 1024] @ second.T
         for i, j in np.argwhere(block > threshold):
             yield int(i) + start, int(j)

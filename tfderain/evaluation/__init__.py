@@ -1,4 +1,4 @@
-"""Evaluation: scores of models and of folders of derained images, no TensorFlow.
+"""Evaluation: scores of models and folders of derained images, without TensorFlow.
 
 Modules: `scores` (per image, under a protocol), `comparison` (several models, improved
 images), `regions` (mIoR, mIoB), `niqe` (without clean images), `subjects` (what is

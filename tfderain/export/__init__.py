@@ -1,4 +1,4 @@
-"""Exports of a network for servers, devices and browsers, each proven by running it.
+"""Exports of a network for servers, devices and browsers, each verified by running it.
 
 ```python
 from tfderain import export, models
@@ -10,10 +10,10 @@ export.to_litert(model, "int8.tflite", quantization="int8", representative=photo
 export.to_onnx(model, "menet.onnx")  # ONNX Runtime, OpenVINO
 ```
 
-An export that loads may still be wrong: variables left behind run fine in Python and
-fail in the C++ server, or turn into NaN on a device. So each written file is run by
-the runtime it is meant for and compared with Keras; if it differs by more than its
-format may, nothing is kept.
+An export that can be loaded may still be wrong: variables that were left behind work in
+Python but fail in the C++ server, or values turn into NaN on a device. So each written
+file is run by the runtime it is meant for and compared with Keras; if it differs by
+more than its format allows, nothing is kept.
 """
 
 from tfderain.export.artefact import (

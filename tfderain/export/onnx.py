@@ -40,8 +40,9 @@ def to_onnx(
     """Writes the whole `model`, padding included, as an ONNX file.
 
     Input `rainy` and output `derained` are float32 `(batch, height, width, 3)` in
-    [0, 1], each size free, the axes named so. The file is run by ONNX Runtime and, if
-    it is installed, by OpenVINO, whose own default would be bfloat16 on some CPUs.
+    [0, 1], with free sizes and these names for the axes. The file is run by ONNX
+    Runtime and, if installed, by OpenVINO (in float32, while its default is bfloat16 on
+    some CPUs).
 
     A file of one size has no arithmetic on shapes, only convolutions and the like,
     which is what OpenCV's `dnn` module reads.

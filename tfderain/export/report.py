@@ -15,7 +15,7 @@ from tfderain.export.litert import to_litert
 from tfderain.export.onnx import OPSET, to_onnx
 from tfderain.export.saved_model import to_saved_model
 
-# What each target is called, what runs it, and how it is made.
+# For each target its file name, what runs it, and how it is made.
 TARGETS = {
     "saved_model": ("1", "tensorflow", {}),
     "litert": ("model.tflite", "litert", {}),
@@ -45,10 +45,10 @@ MOST_REPRESENTATIVE = 100
 
 @dataclass(frozen=True)
 class Exports(reports.Report):
-    """What was measured of the exports in one folder.
+    """Measurements of the exports in one folder.
 
     Args:
-        records: for each target what `Artefact.as_dict` says, and, if it was scored,
+        records: for each target, what `Artefact.as_dict` returns and, if it was scored,
             `psnr`, `ssim`, `count`, `protocol` and the median `milliseconds` per image.
     """
 
@@ -59,7 +59,7 @@ class Exports(reports.Report):
         return self.records
 
     def table(self) -> str:
-        """Returns a fixed-width text: a line per file."""
+        """Returns a fixed-width table: a line per file."""
         titles = ("file", "target", "MB", "largest", "mean", "psnr", "ssim", "ms")
         rows = [_row(target, record) for target, record in self.records.items()]
         about = "difference from Keras (largest and mean, of pixels in [0, 1])"
@@ -82,7 +82,7 @@ def export_all(
     progress: reports.Progress | None = None,
     opset: int = OPSET,
 ) -> Exports:
-    """Writes a model in several forms and keeps what was measured in `export.json`.
+    """Writes a model in several forms, and the measurements to `export.json`.
 
     Args:
         model: a `tfderain.models.Derainer`.
@@ -91,7 +91,7 @@ def export_all(
         size: `(height, width)` of what LiteRT and ONNX files take, or `"dynamic"` for
             any; by default 256x256 for LiteRT, which can be resized, any for ONNX.
         representative: rainy images for int8, see `to_litert`.
-        pairs: `data.pipeline.Pairs` that each file is scored on; `None` for none.
+        pairs: `data.pipeline.Pairs` to score each file on, or `None`.
         protocol: of the scores, see `tfderain.metrics.PROTOCOLS`.
         overwrite: whether existing files are replaced.
         metadata: see `to_litert`.
@@ -99,11 +99,10 @@ def export_all(
         opset: of ONNX files, see `to_onnx`.
 
     Returns:
-        The content of `export.json`, with exports that were in the folder before.
+        The content of `export.json`, including exports already in the folder.
 
     Raises:
-        ValueError: for an unknown target, or where an export fails; those done before
-            stay.
+        ValueError: a target is unknown, or an export fails; earlier ones are kept.
     """
     folder = Path(folder)
     unknown = [name for name in targets if name not in TARGETS]

@@ -16,7 +16,7 @@ from PIL import Image
 from tfderain import extras
 from tfderain.images.picture import HEIC, RAW, ImageError, Picture, TooLarge
 
-# The brands of a file's first box, of pictures that are compressed by HEVC or may be.
+# Brands in a file's first box, for pictures that are, or may be, compressed by HEVC.
 _BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
 # The beginning of an MP4 or QuickTime file, which phones append to a photo.
 _VIDEO = re.compile(rb"\0\0\0.ftyp(mp4|isom|qt  |avc1|hvc1|M4V|3gp)", re.DOTALL)
@@ -41,12 +41,12 @@ def _missing(kind, package, extra):
 
 
 def is_raw(path: str | os.PathLike) -> bool:
-    """Whether the name is that of a RAW file, whose content mostly looks like TIFF."""
+    """Whether a file is RAW by its name; the content of most looks like TIFF."""
     return os.fspath(path).lower().endswith(RAW)
 
 
 def formats_of(file: BinaryIO) -> tuple[str, ...]:
-    """Pillow's further formats for what is in a file, made known to Pillow if need be.
+    """Further formats for Pillow to try on a file, registered with it if need be.
 
     Raises:
         ImageError: for HEIC without pillow-heif.
@@ -96,7 +96,7 @@ def read_raw(path: str | os.PathLike, max_pixels: int) -> Picture | None:
         `Picture`, or `None` if the file holds something else.
 
     Raises:
-        ImageError: without rawpy, or for a damaged file; `TooLarge` for `max_pixels`.
+        ImageError: rawpy is missing or the file damaged; `TooLarge` over `max_pixels`.
     """
     if reason := lacking(path):
         raise ImageError(reason)

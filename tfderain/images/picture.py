@@ -1,4 +1,4 @@
-"""Pictures: pixels, what their file said beside them, known formats, and errors."""
+"""Pictures: pixels, the metadata of their file, known formats, and errors."""
 
 from dataclasses import dataclass
 
@@ -31,7 +31,7 @@ EXTENSIONS = (
     *(*FORMATS, ".gif", ".avif", ".ppm", ".pgm", ".pbm", ".pnm", ".pfm", ".dib"),
     *(".apng", ".mpo", *HEIC, *RAW),
 )
-"""Suffixes that a search for pictures picks up; what is not in `FORMATS` can only be
+"""Suffixes that a search for pictures picks up; those not in `FORMATS` can only be
 read."""
 
 UNREADABLE = (
@@ -41,7 +41,7 @@ UNREADABLE = (
 """Suffixes of pictures that a search counts as left out."""
 
 MAX_PIXELS = 180_000_000
-"""Larger pictures are refused before they are decoded. About Pillow's own limit."""
+"""Larger pictures are refused before they are decoded. Close to Pillow's own limit."""
 
 
 class ImageError(ValueError):
@@ -54,7 +54,7 @@ class TooLarge(ImageError):
 
 @dataclass(frozen=True, eq=False)
 class Picture:
-    """An image as `uint8` or `uint16` pixels, and what its file said beside them.
+    """An image as `uint8` or `uint16` pixels, and the metadata of its file.
 
     Attributes:
         pixels: array. `uint8` `(height, width, 3)` RGB, or greyscale
@@ -63,8 +63,8 @@ class Picture:
         exif: bytes or `None`. Its orientation is 1 if `read` made the picture.
         icc: bytes or `None`. The ICC profile, unchanged.
         dpi: pair of floats or `None`.
-        notes: tuple of strings, each saying something that cannot be kept.
-        chunks: tuple of `(name, data)`, texts and the meaning of colours of a PNG file.
+        notes: tuple of strings, each about something that cannot be kept.
+        chunks: tuple of `(name, data)`, texts and colour information of a PNG file.
         comment: bytes or `None`, that of a JPEG or GIF file.
     """
 

@@ -1,4 +1,4 @@
-"""TIFF layouts: what Pillow reads wrongly or not at all, EXIF in compressed files."""
+"""TIFF layouts: those that Pillow reads wrongly or not at all; EXIF when compressed."""
 
 import struct
 from typing import Any, BinaryIO
@@ -17,9 +17,9 @@ _GROUPS = (ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo)
 
 
 def misread(image: Image.Image) -> str:
-    """Returns what an opened picture is if Pillow would give wrong pixels, or "".
+    """Describes an opened picture if Pillow would give wrong pixels, else "".
 
-    Found by reading what tifffile wrote: separate planes without compression of more
+    Found by reading files written by tifffile: uncompressed separate planes of more
     than 8 bits, or of grey and alpha, and signed bytes.
     """
     if not isinstance(image, TiffImagePlugin.TiffImageFile):
@@ -33,10 +33,10 @@ def misread(image: Image.Image) -> str:
 
 
 def description(file: BinaryIO) -> str:
-    """Returns what a TIFF file is that Pillow does not know, or "" for other files.
+    """Describes a TIFF file that Pillow does not know; "" for other files.
 
     Args:
-        file: binary file that can be sought.
+        file: seekable binary file.
     """
     file.seek(0)
     head = file.read(8)
@@ -55,7 +55,7 @@ def description(file: BinaryIO) -> str:
 
 
 def _layout(tags):
-    """Channels, bits of the largest, kind of number, whether in separate planes."""
+    """Channels, most bits of a channel, kind of number, whether in separate planes."""
     samples = tags.get(_SAMPLES, 1)
     bits, kinds = tags.get(_BITS, (1,)), tags.get(_FORMAT, (1,))
     return samples, max(bits), max(kinds), samples > 1 and tags.get(_PLANES, 1) == 2
@@ -77,13 +77,13 @@ def _compressed(tags):
 
 
 def extra_bands(image: Image.Image) -> int:
-    """How many channels of an opened picture Pillow leaves out; 0 for other formats."""
+    """How many channels of an opened TIFF Pillow leaves out; 0 for other formats."""
     tags: Any = getattr(image, "tag_v2", {})
     return max(0, tags.get(_SAMPLES, 1) - len(image.getbands()))
 
 
 def without_directories(block: bytes) -> tuple[bytes, dict]:
-    """Splits EXIF into the main tags and the directories of camera and place.
+    """Splits EXIF into the main tags and the directories of camera and GPS.
 
     Pillow's compressing encoder refuses the latter, see `with_directories`.
     """

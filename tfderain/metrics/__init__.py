@@ -32,7 +32,7 @@ Structural Similarity, eq. 13; https://doi.org/10.1109/TIP.2003.819861
 
 from tfderain import lazy
 
-# Scoring files with the functions never imports Keras and its backend.
+# Scoring files with the functions never imports Keras or its backend.
 __getattr__, __dir__, __all__ = lazy.face(
     __name__,
     {

@@ -1,4 +1,4 @@
-"""Runtime: `Restorer`, and the engines and tiles behind it; no TensorFlow.
+"""Runtime: `Restorer` and the engines and tiles behind it, without TensorFlow.
 
 Modules: `restorer`, `engines` (LiteRT, ONNX Runtime, TensorFlow), `tiling`.
 """

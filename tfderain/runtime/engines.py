@@ -17,15 +17,15 @@ import numpy as np
 
 from tfderain import errors, extras, files, presets
 
-# Key of what tfderain keeps inside LiteRT and ONNX files, as JSON.
+# Key under which tfderain stores JSON inside LiteRT and ONNX files.
 METADATA = "tfderain"
-# Stride of a LiteRT file without a card and metadata: a multiple of every network's.
-# SavedModels and ONNX files pad images themselves, so that theirs may be 1.
+# Stride of a LiteRT file without card and metadata: a multiple of every network's.
+# SavedModels and ONNX files pad images themselves, so their stride may be 1.
 DEFAULT_STRIDE = 16
 
 
 class LiteRT:
-    """A LiteRT file of a network, float or int8, with float or `uint8` interface.
+    """A LiteRT file of a network, float or int8, with a float or `uint8` interface.
 
     Args:
         model: name of a preset, path of its folder, or of a `.tflite` file. Stride and
@@ -61,8 +61,8 @@ class LiteRT:
 
     def __call__(self, tile: np.ndarray):
         shape = (1, *tile.shape)
-        # The file has a fixed size, so that LiteRT uses all threads. It is resized
-        # only when the size changes: that plans the network's memory anew.
+        # The file has a fixed size, so that LiteRT uses all threads. It is resized only
+        # when the size changes, since that plans the network's memory anew.
         if shape != self.shape:
             self.interpreter.resize_tensor_input(self.source["index"], shape)
             self.interpreter.allocate_tensors()
@@ -83,11 +83,11 @@ class ONNX:
     """An ONNX file of a network, run by ONNX Runtime on the CPU.
 
     Args:
-        model: name of a preset, path of its folder (with `model.onnx`), or of a file.
-        threads: int or `None`, for one per processor that this process may use.
+        model: name of a preset, or path of its folder (with `model.onnx`) or of a file.
+        threads: int, or `None` for one per processor that this process may use.
 
     Raises:
-        ImportError: if onnxruntime is not installed (extra `onnx`).
+        ImportError: onnxruntime is not installed (extra `onnx`).
     """
 
     def __init__(self, model: Any, threads: int | None = None):
@@ -99,7 +99,7 @@ class ONNX:
             self.session = onnxruntime.InferenceSession(
                 os.fspath(path), options, providers=["CPUExecutionProvider"]
             )
-        except Exception as error:  # onnxruntime's own classes, which are not public
+        except Exception as error:  # onnxruntime's own classes are not public
             raise ValueError(
                 "The model must be an ONNX file. "
                 f"Received: {path} ({errors.reason(error)})."
@@ -122,7 +122,7 @@ class ONNX:
 
 
 def litert_metadata(path: str | os.PathLike) -> dict:
-    """Returns what `tfderain.export` keeps inside a LiteRT file; `{}` if nothing."""
+    """Returns what `tfderain.export` stored inside a LiteRT file; `{}` if nothing."""
     from ai_edge_litert import schema_py_generated as schema
 
     model = schema.Model.GetRootAs(Path(path).read_bytes(), 0)
@@ -134,7 +134,7 @@ def litert_metadata(path: str | os.PathLike) -> dict:
 
 
 def _take_card(engine, path, read_metadata, stride=1):
-    """Sets stride and global operations from the card, or what the file itself says."""
+    """Sets stride and global operations from the card or the file's own metadata."""
     has_card = path.with_name("card.json").is_file()
     card = presets.read_card(path.parent) if has_card else read_metadata(path)
     engine.stride = int(card.get("stride", stride))
@@ -144,7 +144,7 @@ def _take_card(engine, path, read_metadata, stride=1):
 def _file(model, suffix, runtime):
     if not isinstance(model, (str, os.PathLike)):
         raise ValueError(
-            'A model that is no name or path needs runtime="tensorflow". '
+            'A model that is not a name or path needs runtime="tensorflow". '
             f"Received: model={type(model).__name__}."
         )
     path = presets.locate(model).path
@@ -152,18 +152,18 @@ def _file(model, suffix, runtime):
     if path.suffix != suffix or not path.is_file():
         raise ValueError(
             f'runtime="{runtime}" needs a {suffix} file or a folder with '
-            f"model{suffix}, which `tfderain export` makes of a model; "
+            f"model{suffix}, as made by `tfderain export`; "
             f'runtime="tensorflow" takes the others. Received: model={model}.'
         )
     if reason := files.damage(path):
         raise ValueError(
-            f"The model must be a whole file. Received: {path} ({reason})."
+            f"The model must be a complete file. Received: {path} ({reason})."
         )
     return path
 
 
 def processors():
-    """Number of processors that this process may use, which containers restrict."""
+    """Number of processors that this process may use, e.g. inside a container."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
@@ -171,19 +171,19 @@ def processors():
 
 @contextlib.contextmanager
 def _without_greeting():
-    """Keeps LiteRT's INFO line from standard error; all other lines pass.
+    """Keeps LiteRT's INFO line off standard error; all other lines pass.
 
-    LiteRT writes it in C++ to file descriptor 2 and has no setting for it.
+    LiteRT writes it to file descriptor 2 in C++ and has no setting for it.
     """
     with contextlib.ExitStack() as stack:
         try:
             held = stack.enter_context(tempfile.TemporaryFile())
             stderr = os.dup(2)
-        # Without standard error, or a place for temporary files: the greeting passes.
+        # Without standard error or a place for temporary files, the greeting passes.
         except OSError:
             yield
             return
-        with contextlib.suppress(OSError, ValueError):  # a pipe that is closed
+        with contextlib.suppress(OSError, ValueError):  # a closed pipe
             if sys.stderr:
                 sys.stderr.flush()
         os.dup2(held.fileno(), 2)
@@ -202,9 +202,9 @@ class TensorFlow:
     """A Keras model or a SavedModel, run by TensorFlow.
 
     Args:
-        model: whatever `tfderain.models.load` takes, a `tfderain.models.Derainer`, or
+        model: whatever `tfderain.models.load` accepts, a `tfderain.models.Derainer`, or
             the folder of a SavedModel.
-        threads: int or `None`. Counts only before TensorFlow has computed anything.
+        threads: int or `None`. No effect after TensorFlow's first computation.
     """
 
     def __init__(self, model: Any, threads: int | None = None):
@@ -215,7 +215,7 @@ class TensorFlow:
         if threads and backend.backend() == "tensorflow":
             import tensorflow as tf
 
-            # RuntimeError: TensorFlow has started, with the threads that it has.
+            # RuntimeError: TensorFlow has already started with some number of threads.
             with contextlib.suppress(RuntimeError):
                 tf.config.threading.set_intra_op_parallelism_threads(threads)
         if not given and (folder := presets.locate(model).saved_model):
@@ -225,12 +225,12 @@ class TensorFlow:
         self.model = model if given else _load(model)
         self.stride = self.model.stride
         self.global_operations = bool(getattr(self.model, "global_operations", False))
-        # A model that was loaded here is used often enough to trace a graph of it.
+        # A model that is loaded here is used often enough to be worth a graph.
         if not given and backend.backend() == "tensorflow":
             self.model = _graph(self.model)
 
     def __call__(self, tile: np.ndarray):
-        # A copy, because arrays of TensorFlow's memory cannot be written to.
+        # A copy, because arrays in TensorFlow's memory cannot be written to.
         return np.array(self.to_numpy(self.model(tile[None], training=False))[0])
 
 
@@ -257,12 +257,12 @@ def _saved_model(folder):
         loaded = tf.saved_model.load(name)
     if "tensor" not in loaded.signatures:
         raise ValueError(
-            "The SavedModel must have the signature `tensor`, as `tfderain export` "
-            f"writes it. Received: {folder} with {sorted(loaded.signatures)}."
+            "The SavedModel must have the signature `tensor`, as written by `tfderain "
+            f"export`. Received: {folder} with {sorted(loaded.signatures)}."
         )
 
     def derain(tile, training):
-        # `loaded` holds the variables, which live as long as it does.
+        # `loaded` must stay alive, because it holds the variables.
         return loaded.signatures["tensor"](rainy=tf.constant(tile))["derained"]
 
     return derain
