@@ -24,11 +24,13 @@ PUBLIC = {
     "convert": "NETWORKS convert load",
     "data": "balance camera catalogue drops editors lines mixer night pairs pipeline "
     "rain snow",
-    "evaluation": "Result Row comparison evaluate find_scenes niqe regions "
+    "evaluation": "Result Row comparison evaluate find_scenes niqe published regions "
     "scenes_of scores subjects",
     "evaluation.comparison": "Comparison Improvement Improvements Share compare "
     "improvement improvements label labels read",
     "evaluation.niqe": "BLOCK Pristine Result SHARPNESS compare features fit niqe",
+    "evaluation.published": "Comparison Regions Score Time compare data_set "
+    "data_sets load patches_of regions times",
     "evaluation.regions": "Maps Result Row VARIANTS binary_maps evaluate "
     "find_masks indicator_map intersection mask_maps overview",
     "export": "Artefact BOUNDS Bound Exports MAX_PRESET_BYTES QUANTIZATIONS "
