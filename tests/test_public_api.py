@@ -8,8 +8,12 @@ import pytest
 import tfderain
 
 PUBLIC = {
-    "analysis": "Correlations before_after charts examples feature_maps features "
-    "improvement_bars relations score_distributions task_weights translations",
+    "analysis": "Correlations before_after charts evaluation_report examples "
+    "feature_maps features improvement_bars pages relations score_distributions "
+    "task_weights translations",
+    "analysis.evaluation_report": "COUNT CROP Extreme Extremes HTML MARKDOWN "
+    "NO_CHARTS WIDTH write",
+    "analysis.pages": "Code Details Heading Page Picture Pictures STYLE Table Text",
     "analysis.relations": "COUNT NEIGHBOURS Relations SEED SIZE draw_scores "
     "draw_sphere embed rainy_pairs relate score sphere",
     "analysis.translations": "LAYERS PICTURES centre common draw_layers figure_10 "
@@ -44,7 +48,8 @@ PUBLIC = {
     "losses": "Charbonnier Edge ImageLoss LogError Perceptual Reconstruction "
     "StructuralDissimilarity Texture check_norm distance gaussian_band patch_gram "
     "sobel_edges",
-    "metrics": "PROTOCOLS PSNR PSNR_CAP SSIM channel classes functions luma psnr ssim",
+    "metrics": "PROTOCOLS PSNR PSNR_CAP SSIM channel classes describe functions luma "
+    "psnr ssim",
     "models": "AirNet CycleGAN DRSformer Derainer ERLNet Entangled JRGR MENET MODELS "
     "PRESETS PReNet Rainmer ResUNet adversarial airnet base contrast cyclegan "
     "drsformer entanglement erlnet jrgr jrgr_losses layers load loading menet prenet "

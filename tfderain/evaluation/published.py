@@ -166,10 +166,10 @@ def regions() -> tuple[Regions, ...]:
     """Returns the published mIoR and mIoB."""
     content = _content()
     return tuple(
-        Regions(one["method"], one["reference"], data, *pair, paper, one["source"])
+        Regions(one["method"], one["reference"], data, mior, miob, paper, one["source"])
         for one in content["regions"]
         for paper in (content["papers"][one["paper"]]["title"],)
-        for data, pair in one["values"].items()
+        for data, (mior, miob) in one["values"].items()
     )
 
 

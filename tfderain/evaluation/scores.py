@@ -26,7 +26,7 @@ brings it, a `runtime.Restorer` does not.
 import dataclasses
 import os
 import statistics
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -176,6 +176,7 @@ def evaluate(
     overwrite: bool = False,
     patches: str | None = None,
     patch: int = 224,
+    watch: Callable[[Row, tuple[np.ndarray, ...]], object] | None = None,
 ) -> Result:
     """Derains each rainy image and scores it against its clean image.
 
@@ -205,6 +206,8 @@ def evaluate(
         patches: `None` for whole images, or one of `PATCHES`: each patch is derained
             and scored by itself. Derained images of a folder are cut afterwards.
         patch: height and width of the patches.
+        watch: called with each `Row` and its images, uint8 `(h, w, 3)`: the one that
+            the model was given, the derained and the clean one; or `None`.
 
     Raises:
         ValueError: for no pairs, files that cannot be read, differ in size or are
@@ -229,9 +232,12 @@ def evaluate(
             whole = isinstance(model, (str, os.PathLike))
             derained, seconds = derain(index, given if whole else cut(given))
             derained = cut(derained) if whole else derained
-            scores = _scores(cut(given), derained, cut(clean), protocol)
+            scored = (cut(given), derained, cut(clean))
+            scores = _scores(*scored, protocol)
             name_of_row, group = names[index] + part, scenes[index]
             rows.append(Row(name_of_row, **scores, seconds=seconds, group=group))
+            if watch:
+                watch(rows[-1], scored)
             if targets:
                 _save(targets[index], derained)
     return Result(
