@@ -150,7 +150,7 @@ def improvement_bars(found: Sequence[Improvement], path: str | os.PathLike):
 
 def _draw_alone(draw, results, path, rainy):
     results = _load(results)
-    figure = new_figure(width=6.5, height=4.5)
+    figure = new_figure(width=5.5, height=4)  # legible at the width of a phone
     draw(figure.subplots(), results, rainy)
     return save_figure(figure, path)
 

@@ -41,8 +41,9 @@ table { border-collapse: collapse; font-size: .92rem;
 th, td { padding: .3rem .8rem; border-bottom: 1px solid var(--line);
   text-align: right; vertical-align: top; white-space: nowrap; }
 th { background: var(--tint); font-weight: 600; }
-th.text, td.text { text-align: left; white-space: normal; min-width: 7rem; }
-th:first-child, td:first-child { position: sticky; left: 0; }
+th.text, td.text { text-align: left; white-space: normal; min-width: 12rem; }
+th:first-child, td:first-child { position: sticky; left: 0; min-width: 6rem;
+  max-width: 45vw; }
 td:first-child { background: #fff; }
 tr.strong td { font-weight: 650; background: #eaf3fb; }
 .pictures { display: grid; gap: 1rem; margin: .75rem 0 1rem; align-items: start; }
