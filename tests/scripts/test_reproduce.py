@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tfderain import cli, presets
+from tfderain import cli, evaluation, presets
 from tfderain.benchmarks import timing
 from tfderain.cli import console
 from tfderain.cli import evaluate as command
@@ -106,6 +106,23 @@ def test_the_table_gets_the_numbers_of_the_command_line(
     importlib.import_module("reproduce_work").fingerprint.cache_clear()
     assert run(script, folder, "--check", "--set", "Rain100L") == 1
     assert asked[1:] == [(["Rain100L"], False)]
+
+
+def test_a_card_with_another_score_is_named(script, monkeypatch, capsys):
+    rows = (evaluation.Row("1.png", 24.4, 0.7, 24.0, 0.7, 0.1),)
+    result = evaluation.Result("p", "rgb_gaussian", "GT-Rain", rows, {})
+    score = {"set": "GT-Rain", "protocol": "rgb_gaussian", "count": 1, "psnr": 24.81}
+    others = [score | {"count": 8}, score | {"protocol": "matlab_y_float"}]
+
+    def note(psnr):
+        scores = [score | {"psnr": psnr}, *others]
+        monkeypatch.setattr(presets, "available", lambda: {"p": {"scores": scores}})
+        script.compare_card("p", "GT-Rain", result)
+        return capsys.readouterr().err
+
+    assert note(24.81) == "note: p on GT-Rain: card 24.81, now 24.40 dB\n"
+    assert note(24.404) == ""
+    assert script.compare_card("p", "GT-Rain", None) is None
 
 
 def test_every_part_is_in_its_file_and_every_mark_has_a_part(script):
