@@ -8,11 +8,11 @@ import pytest
 import tfderain
 
 PUBLIC = {
-    "analysis": "Correlations before_after charts evaluation_report examples "
+    "analysis": "Correlations before_after charts evaluation_report examples extremes "
     "feature_maps features improvement_bars pages relations score_distributions "
     "task_weights translations",
-    "analysis.evaluation_report": "COUNT CROP Extreme Extremes HTML MARKDOWN "
-    "NO_CHARTS WIDTH write",
+    "analysis.evaluation_report": "HTML MARKDOWN NO_CHARTS write",
+    "analysis.extremes": "COUNT CROP Extreme Extremes WIDTH",
     "analysis.pages": "Code Details Heading Page Picture Pictures STYLE Table Text",
     "analysis.relations": "COUNT NEIGHBOURS Relations SEED SIZE draw_scores "
     "draw_sphere embed rainy_pairs relate score sphere",

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tfderain import evaluation, extras
-from tfderain.analysis import evaluation_report, pages
+from tfderain.analysis import evaluation_report, extremes, pages
 from tfderain.evaluation import comparison
 from tfderain.metrics import psnr
 
@@ -132,64 +132,16 @@ def test_a_report_is_not_overwritten(tmp_path):
     evaluation_report.write(results(), tmp_path, overwrite=True)
 
 
-# The worst and the best images
-
-
 def watched(levels, count=2, size=(8, 12)):
     """Extremes of images whose error has these levels, all over."""
-    extremes = evaluation_report.Extremes(count)
+    watch = extremes.Extremes(count)
     clean = np.full((*size, 3), 100, np.uint8)
     for number, level in enumerate(levels):
         shown = (clean + np.uint8(90), clean + np.uint8(level), clean)
         score = psnr(shown[1], clean)
         row = evaluation.Row(f"{number}.png", score, 0.5, 10.0, 0.4, 0.1)
-        extremes("model", "set", row, shown)
-    return extremes
-
-
-@pytest.mark.parametrize(
-    "levels, worst, best",
-    [
-        ([5, 1, 4, 2, 3, 6], ["5", "0"], ["1", "3"]),
-        ([1, 2, 3], ["2", "1"], ["0"]),  # none is both
-        ([7], ["0"], []),
-        ([3, 3, 3, 3], ["0", "1"], ["0", "1"]),  # equal: the first ones
-    ],
-)
-def test_worst_and_best_are_the_extremes(levels, worst, best):
-    extremes = watched(levels)
-    names = [
-        [one.row.name.removesuffix(".png") for one in kind("model", "set")]
-        for kind in (extremes.worst, extremes.best)
-    ]
-    assert names == [worst, best]
-    assert extremes.worst("model", "other") == []
-
-
-def test_parts_show_where_the_error_is():
-    clean = np.full((120, 200, 3), 100, np.uint8)
-    derained = clean.copy()
-    derained[80:90, 150:160] = 220  # left there
-    rainy = derained.copy()
-    rainy[10:20, 20:30] = 220  # taken off there
-    extremes = evaluation_report.Extremes(1)
-    for number in range(2):
-        row = evaluation.Row(f"{number}", 20.0 + number, 0.5, 10.0, 0.4, 0.1)
-        extremes("m", "s", row, (rainy, derained, clean))
-    (worst,), (best,) = extremes.worst("m", "s"), extremes.best("m", "s")
-
-    def covers(one, top, left):
-        start = np.array(one.place)
-        return (start <= (top, left)).all() and (start + one.side >= (top, left)).all()
-
-    assert worst.side == 96 and covers(worst, 85, 155) and covers(best, 15, 25)
-    wholes, crops = worst.parts
-    assert [part.shape for part in crops] == [(192, 192, 3)] * 3  # twice as large
-    assert [part.shape for part in wholes] == [(115, 192, 3)] * 3
-    top, left = worst.place
-    np.testing.assert_array_equal(
-        crops[1][::2, ::2], derained[top : top + 96, left : left + 96]
-    )
+        watch("model", "set", row, shown)
+    return watch
 
 
 def test_crops_are_in_the_page(monkeypatch, tmp_path):

@@ -2,8 +2,8 @@
 
 Modules: `charts` (scores, improvements, task weights), `evaluation_report` (an
 evaluation as a page, by `pages`), `examples` (hard and easy images, gradient maps),
-`features` (maps of an entangled network), `relations` (of data sets, as an encoder sees
-them), `translations` (JRGR's).
+`extremes` (worst and best images), `features` (maps of an entangled network),
+`relations` (of data sets, as an encoder sees them), `translations` (JRGR's).
 """
 
 from tfderain import lazy
@@ -19,6 +19,7 @@ __getattr__, __dir__, __all__ = lazy.face(
         ),
         "evaluation_report": (),
         "examples": (),
+        "extremes": (),
         "features": ("Correlations", "feature_maps"),
         "pages": (),
         "relations": (),

@@ -93,9 +93,9 @@ def evaluate(
 
 def watcher():
     """What keeps the worst and the best images for a report."""
-    from tfderain.analysis import evaluation_report
+    from tfderain.analysis import extremes
 
-    return evaluation_report.Extremes()
+    return extremes.Extremes()
 
 
 def write_report(
