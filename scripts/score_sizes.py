@@ -23,7 +23,7 @@ from tfderain.runtime import Restorer
 def main(arguments=None):
     args = parse(arguments)
     pairs = find_pairs(args.data, args.layout)
-    chosen = np.linspace(0, len(pairs) - 1, min(args.count, len(pairs))).astype(int)
+    chosen = chosen_pairs(pairs, args.count)
     restorer = Restorer(args.model, scales=args.scales)
     print(f"{args.model}, scales {args.scales}, {len(chosen)} pairs")
     for size in args.sizes:
@@ -48,6 +48,11 @@ def parse(arguments):
     if args.scales != "auto":
         args.scales = int(args.scales)
     return args
+
+
+def chosen_pairs(pairs, count):
+    """Indices of at most `count` pairs, evenly chosen."""
+    return np.linspace(0, len(pairs) - 1, min(count, len(pairs))).astype(int)
 
 
 def gain(restorer, rainy, clean, size):

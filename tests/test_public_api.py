@@ -8,8 +8,12 @@ import pytest
 import tfderain
 
 PUBLIC = {
-    "analysis": "Correlations before_after charts examples feature_maps features "
-    "improvement_bars relations score_distributions task_weights translations",
+    "analysis": "Correlations before_after charts evaluation_report examples extremes "
+    "feature_maps features improvement_bars pages relations score_distributions "
+    "task_weights translations",
+    "analysis.evaluation_report": "HTML MARKDOWN NO_CHARTS write",
+    "analysis.extremes": "COUNT CROP Extreme Extremes WIDTH",
+    "analysis.pages": "Code Details Heading Page Picture Pictures STYLE Table Text",
     "analysis.relations": "COUNT NEIGHBOURS Relations SEED SIZE draw_scores "
     "draw_sphere embed rainy_pairs relate score sphere",
     "analysis.translations": "LAYERS PICTURES centre common draw_layers figure_10 "
@@ -24,11 +28,13 @@ PUBLIC = {
     "convert": "NETWORKS convert load",
     "data": "archives balance camera catalogue descriptions drops editors lines mixer "
     "night overlaps pairs pipeline preparation rain recognition snow verification",
-    "evaluation": "Result Row comparison evaluate find_scenes niqe regions "
+    "evaluation": "Result Row comparison evaluate find_scenes niqe published regions "
     "scenes_of scores subjects",
     "evaluation.comparison": "Comparison Improvement Improvements Share compare "
     "improvement improvements label labels read",
     "evaluation.niqe": "BLOCK Pristine Result SHARPNESS compare features fit niqe",
+    "evaluation.published": "Comparison Regions Score Time compare data_set "
+    "data_sets load patches_of regions times",
     "evaluation.regions": "Maps Result Row VARIANTS binary_maps evaluate "
     "find_masks indicator_map intersection mask_maps overview",
     "export": "Artefact BOUNDS Bound Exports MAX_PRESET_BYTES QUANTIZATIONS "
@@ -42,7 +48,8 @@ PUBLIC = {
     "losses": "Charbonnier Edge ImageLoss LogError Perceptual Reconstruction "
     "StructuralDissimilarity Texture check_norm distance gaussian_band patch_gram "
     "sobel_edges",
-    "metrics": "PROTOCOLS PSNR PSNR_CAP SSIM channel classes functions luma psnr ssim",
+    "metrics": "PROTOCOLS PSNR PSNR_CAP SSIM channel classes describe functions luma "
+    "psnr ssim",
     "models": "AirNet CycleGAN DRSformer Derainer ERLNet Entangled JRGR MENET MODELS "
     "PRESETS PReNet Rainmer ResUNet adversarial airnet base contrast cyclegan "
     "drsformer entanglement erlnet jrgr jrgr_losses layers load loading menet prenet "

@@ -1,9 +1,11 @@
 """Measuring commands: `tfderain evaluate` and `tfderain bench`."""
 
+import functools
+import sys
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from typer import Argument, Option
+from typer import Argument, Context, Option
 
 from tfderain import reports
 from tfderain.cli import console, options
@@ -20,6 +22,7 @@ Subjects = Annotated[
 
 
 def evaluate(
+    context: Context,
     models: Subjects,
     data: options.Datas,
     protocol: options.ProtocolName = "matlab_y_float",
@@ -39,6 +42,14 @@ def evaluate(
         Path | None,
         options.out("DIR", "Write the derained images (one model and one --data)."),
     ] = None,
+    report: Annotated[
+        Path | None,
+        Option(
+            metavar="DIR",
+            help="Write a page of all this as HTML and Markdown: scores, charts, crops "
+            "of the worst and best images, and what papers report.",
+        ),
+    ] = None,
     json: options.Json = None,
     overwrite: options.Overwrite = False,
 ):
@@ -52,10 +63,12 @@ def evaluate(
     tfderain evaluate menet --data Rain100L --json scores.json
     tfderain evaluate runs/mine --data GT-Rain --layout scenes --protocol rgb_gaussian
     tfderain evaluate menet runs/mine --data Rain100L --data Rain100H
+    tfderain evaluate menet runs/mine --data Rain100L --report report/
     tfderain evaluate runs/menet_paper --data Rain100H --protocol rgb_gaussian \\
         --patches five_crop --patch 224
     """
-    refuse_existing(overwrite, json)
+    page = report / "report.html" if report else None
+    refuse_existing(overwrite, json, page)
     folders = options.each_folder(data, layout, pattern)
     models = list(dict.fromkeys(models))
     if out and len(models) * len(folders) > 1:
@@ -65,12 +78,45 @@ def evaluate(
         )
     sets = {name: options.pairs(*one, limit=limit) for name, one in folders.items()}
     opened = {name: options.restorer_or_images(name, runtime) for name in models}
-    score = score_one if len(opened) * len(sets) == 1 else score_several
+    alone = len(opened) * len(sets) == 1
+    score = score_one if alone else score_several
+    more: dict = {"identity": identity, "patches": patches, "patch": patch}
+    more |= {"save_images": out, "overwrite": overwrite} if out else {}
+    more |= {"watch": watcher()} if report else {}
     with console.Progress("evaluate") as progress:
-        more: dict = {"identity": identity, "patches": patches, "patch": patch}
-        more |= {"save_images": out, "overwrite": overwrite} if out else {}
         result = score(opened, sets, protocol, progress, **more)
     show(result, json)
+    if report:
+        command = options.command_line(context)
+        write_report(result, list(sets), report, more["watch"], command, overwrite)
+
+
+def watcher():
+    """What keeps the worst and the best images for a report."""
+    from tfderain.analysis import extremes
+
+    return extremes.Extremes()
+
+
+def write_report(
+    result: Any,
+    sets: list[str],
+    folder: Path,
+    watch: Any,
+    command: str,
+    overwrite: bool,
+):
+    """Writes the pages, and says where they are and what they lack."""
+    from tfderain import extras
+    from tfderain.analysis import evaluation_report
+    from tfderain.evaluation import comparison
+
+    if not isinstance(result, comparison.Comparison):  # of one model on one set
+        result = comparison.Comparison({result.model: {sets[0]: result}})
+    path = evaluation_report.write(result, folder, watch, command, overwrite)
+    if not extras.installed("matplotlib"):
+        print(f"note: {evaluation_report.NO_CHARTS}", file=sys.stderr)
+    print(f"report: {path}", file=sys.stderr)
 
 
 def score_one(
@@ -83,8 +129,10 @@ def score_one(
     """Scores of one model on one data set, image by image."""
     from tfderain.evaluation import scores
 
-    ((name, model),), (pairs,) = models.items(), sets.values()
+    ((name, model),), ((data, pairs),) = models.items(), sets.items()
     groups = scores.scenes_of(pairs)
+    if watch := settings.pop("watch", None):
+        settings["watch"] = functools.partial(watch, name, data)
     return scores.evaluate(
         model, pairs, protocol, progress=progress, groups=groups, name=name, **settings
     )

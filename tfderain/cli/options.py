@@ -4,6 +4,7 @@ Importing this module loads typer, but none of the networks. That is why the cho
 are repeated here; tests/cli/test_options.py compares them with their sources.
 """
 
+import shlex
 from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
@@ -12,6 +13,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 from typer import Argument, Option
 
 if TYPE_CHECKING:
+    import typer
+
     from tfderain import reports
 
 Runtime = Literal["litert", "onnx", "tensorflow"]
@@ -231,6 +234,27 @@ def make_folder(path: Path) -> Path:
     """Returns the path of a file to write, after making its folder if missing."""
     path.parent.mkdir(parents=True, exist_ok=True)
     return path
+
+
+def command_line(context: "typer.Context") -> str:
+    """Returns the command with the options that were said, for a shell."""
+    words = context.command_path.split()
+    for parameter in context.command.params:
+        source = context.get_parameter_source(str(parameter.name))
+        if source is None or source.name != "COMMANDLINE":
+            continue
+        value = context.params[str(parameter.name)]
+        values = value if isinstance(value, (list, tuple)) else [value]
+        if parameter.param_type_name == "argument":
+            words += map(str, values)
+        else:
+            name = max(parameter.opts, key=len)  # `--out`, not `-o`
+            words += [
+                word
+                for value in values
+                for word in ([name] if value is True else [name, str(value)])
+            ]
+    return shlex.join(words)
 
 
 def show(result: "reports.Report", json: Path | None):

@@ -17,11 +17,12 @@ imported here.
 """
 
 import dataclasses
+import functools
 import json
 import os
 import statistics
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -335,6 +336,7 @@ def compare(
     identity: bool = False,
     patches: str | None = None,
     patch: int = 224,
+    watch: Callable[..., object] | None = None,
 ) -> Comparison:
     """Scores every model on every data set.
 
@@ -347,6 +349,8 @@ def compare(
         progress: called with `(done, total)`, in images over all, or `None`.
         identity: give the models the clean images.
         patches, patch: see `scores.evaluate`.
+        watch: called with the names of model and data set, each `scores.Row` and its
+            images, see `scores.evaluate`; or `None`.
 
     Raises:
         ValueError: there is no model or no data set; otherwise as `scores.evaluate`.
@@ -374,6 +378,7 @@ def compare(
                 name=model_name,
                 patches=patches,
                 patch=patch,
+                watch=watch and functools.partial(watch, model_name, data_name),
             )
             results.setdefault(model_name, {})[data_name] = result
             done += len(pairs)

@@ -37,7 +37,7 @@ not.
 import dataclasses
 import os
 import statistics
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -188,6 +188,7 @@ def evaluate(
     overwrite: bool = False,
     patches: str | None = None,
     patch: int = 224,
+    watch: Callable[[Row, tuple[np.ndarray, ...]], object] | None = None,
 ) -> Result:
     """Derains each rainy image and scores it against its clean image.
 
@@ -205,6 +206,8 @@ def evaluate(
         patches: `None` for whole images, or one of `PATCHES`: each patch is derained
             and scored by itself. Derained images of a folder are cut afterwards.
         patch: height and width of the patches.
+        watch: called with each `Row` and its images, uint8 `(h, w, 3)`: the one that
+            the model was given, the derained and the clean one; or `None`.
 
     Raises:
         ValueError: there are no pairs; files cannot be read, differ in size or are
@@ -222,10 +225,12 @@ def evaluate(
     targets = _targets(names, save_images, overwrite)
     rows = []
     for index in reports.tracked(range(len(names)), progress):
-        for suffix, derained, scores in score(index):
+        for suffix, scored, scores in score(index):
             rows.append(Row(names[index] + suffix, **scores, group=scenes[index]))
+            if watch:
+                watch(rows[-1], scored)
             if targets:
-                _save(targets[index], derained)
+                _save(targets[index], scored[1])
     return Result(
         model=name or subjects.name_of(model),
         protocol=protocol,
@@ -238,10 +243,10 @@ def evaluate(
 
 
 def _scorer(model, pairs, protocol, identity, patches, side):
-    """A function that yields `(suffix, derained, scores)` for each part of an image.
+    """A function that yields `(suffix, images, scores)` for each part of an image.
 
-    It takes the index of a pair. A folder holds whole images, which are cut afterwards;
-    a model is given the cut.
+    The images are the given, the derained and the clean one. It takes a pair's index. A
+    folder holds whole images, which are cut afterwards; a model is given the cut.
     """
     derain = subjects.derainer(model, pairs)
     whole = isinstance(model, (str, os.PathLike))
@@ -252,8 +257,9 @@ def _scorer(model, pairs, protocol, identity, patches, side):
         for suffix, cut in _parts(given.shape, patches, side):
             derained, seconds = derain(index, given if whole else cut(given))
             derained = cut(derained) if whole else derained
-            scores = _scores(cut(given), derained, cut(clean), protocol)
-            yield suffix, derained, scores | {"seconds": seconds}
+            scored = (cut(given), derained, cut(clean))
+            scores = _scores(*scored, protocol)
+            yield suffix, scored, scores | {"seconds": seconds}
 
     return score
 

@@ -37,6 +37,14 @@ __getattr__, __dir__, __all__ = lazy.face(
     __name__,
     {
         "classes": ("PSNR", "SSIM"),
-        "functions": ("PROTOCOLS", "PSNR_CAP", "channel", "luma", "psnr", "ssim"),
+        "functions": (
+            "PROTOCOLS",
+            "PSNR_CAP",
+            "channel",
+            "describe",
+            "luma",
+            "psnr",
+            "ssim",
+        ),
     },
 )

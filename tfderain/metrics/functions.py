@@ -30,19 +30,40 @@ class Protocol:
     taps: tuple = _GAUSSIAN  # of the separable SSIM window
     sample_covariance: bool = False
     scaled_down: str | None = None  # before SSIM: "filter" or "blocks"
+    origin: str = ""  # whose numbers are computed so
 
 
 _MATLAB_LUMA = {"weights": (65481, 128553, 24966), "divisor": 255_000, "offset": 16}
 _RAINMER_LUMA = {"weights": (256789, 504129, 97906), "divisor": 10**6, "offset": 16}
 _OPENCV_LUMA = {"weights": (4899, 9617, 1868), "divisor": 2**14}  # fixed point, 14 bits
 _PROTOCOLS = {
-    "matlab_y_uint8": Protocol("y", **_MATLAB_LUMA, rounded=True),
-    "matlab_y_float": Protocol("y", **_MATLAB_LUMA, scaled_down="filter"),
-    "rainmer_y_float": Protocol("y", **_RAINMER_LUMA, scaled_down="blocks"),
-    "opencv_y_uniform": Protocol(
-        "y", **_OPENCV_LUMA, rounded=True, taps=_UNIFORM, sample_covariance=True
+    "matlab_y_uint8": Protocol(
+        "y",
+        **_MATLAB_LUMA,
+        rounded=True,
+        origin="MATLAB scripts of Restormer, MPRNet and MSPFN",
     ),
-    "rgb_gaussian": Protocol("rgb"),
+    "matlab_y_float": Protocol(
+        "y",
+        **_MATLAB_LUMA,
+        scaled_down="filter",
+        origin="MATLAB scripts of PReNet and RCDNet",
+    ),
+    "rainmer_y_float": Protocol(
+        "y",
+        **_RAINMER_LUMA,
+        scaled_down="blocks",
+        origin="Python script of Rainmer and CoIC",
+    ),
+    "opencv_y_uniform": Protocol(
+        "y",
+        **_OPENCV_LUMA,
+        rounded=True,
+        taps=_UNIFORM,
+        sample_covariance=True,
+        origin="OpenCV and scikit-image, as for raindrops (AGAN)",
+    ),
+    "rgb_gaussian": Protocol("rgb", origin="scikit-image, as for GT-RAIN"),
 }
 PROTOCOLS = tuple(_PROTOCOLS)
 
@@ -54,6 +75,28 @@ def channel(protocol: str) -> str:
         ValueError: the protocol is unknown; the message lists the known ones.
     """
     return find(protocol).channel
+
+
+def describe(protocol: str) -> str:
+    """Returns what a protocol scores, in one sentence for people.
+
+    Raises:
+        ValueError: the protocol is unknown; the message lists the known ones.
+    """
+    found = find(protocol)
+    scored = "R, G and B, 0 to 255"
+    if found.channel == "y":
+        low, high = (16, 235) if found.offset else (0, 255)
+        kind = "rounded to whole levels" if found.rounded else "not rounded"
+        scored = f"luma (Y) from {low} to {high}, {kind}"
+    side = len(found.taps)
+    uniform = found.taps == _UNIFORM
+    window = f"{side}x{side}, " + ("uniform" if uniform else "Gaussian of sigma 1.5")
+    smaller = ", on copies averaged down" if found.scaled_down else ""
+    return (
+        f"{scored}; PSNR with peak 255; SSIM in windows of {window}{smaller} "
+        f"({found.origin})"
+    )
 
 
 def psnr(
