@@ -24,6 +24,7 @@ ORDER = (
     ("data",),
     ("models",),
     ("training", "evaluation", "runtime"),
+    ("video",),
     ("analysis", "batch", "benchmarks", "convert", "export", "serving"),
     ("cli",),
 )

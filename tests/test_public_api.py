@@ -14,7 +14,7 @@ PUBLIC = {
     "draw_sphere embed rainy_pairs relate score sphere",
     "analysis.translations": "LAYERS PICTURES centre common draw_layers figure_10 "
     "figure_6 figure_7 figure_9 rain_layers tsne",
-    "batch": "Summary derain_files plan rainmaking run synthesize_files",
+    "batch": "Films Summary derain_files plan rainmaking run synthesize_files",
     "batch.rainmaking": "BRIGHTEST FINE RainMaker STRONGEST cut make_real streak_gain",
     "benchmarks": "fresh_process profiling timing",
     "benchmarks.profiling": "CPU ELEMENT_TYPES HOST_MEMORY Profile RUNS profile "
@@ -57,12 +57,14 @@ PUBLIC = {
     "TwoGroupAdamW",
     "presets": "DEFAULT FILES FORMS Form Located available file_record find folder "
     "is_name locate read_card roots verify",
-    "runtime": "RUNTIMES Restorer engines restorer tiling",
+    "runtime": "FrameRestorer RUNTIMES Restorer engines frames restorer tiling",
     "serving": "PAGE Server Settings serve",
     "training": "ABLATIONS Material NonFiniteLoss RECIPES Source TrainConfig ablate "
     "ablations build_model building checking compile_model compiling config fit "
     "learning_rate loop material mixing override policy recipes resolve run_folder "
     "shipped stages_of strategies switches train",
+    "video": "ALIGNMENTS EXTENSIONS Encoding FORMATS Film colours derain_film encoders "
+    "films formats is_film reading temporal writing",
     "weighting": "Fixed GradientBalance LossBalance Weighting",
 }
 

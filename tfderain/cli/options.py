@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 Runtime = Literal["litert", "onnx", "tensorflow"]
 Format = Literal["png", "jpg", "webp"]
 Kind = Literal["light", "medium", "heavy", "veil", "mixed", "night", "drops", "snow"]
+Align = Literal["flow", "none"]
 Layout = Literal[
     "auto", "folders", "flat", "scenes", "left_clean", "left_rainy", "clean"
 ]
@@ -61,6 +62,9 @@ def out(metavar: str, text: str):
 # --json, and --overwrite is about both. What may be several is repeated.
 
 Inputs = Annotated[list[str], Argument(metavar="IN...", help="Pictures and folders.")]
+Films = Annotated[
+    list[str], Argument(metavar="IN...", help="Pictures, films and folders.")
+]
 Recursive = Annotated[bool, Option("--recursive", "-r", help="Also subfolders.")]
 Model = Annotated[
     str, Argument(metavar="MODEL", help="Preset name, .keras file or run folder.")

@@ -34,9 +34,32 @@ Overlap = Annotated[
 ]
 
 
+Codec = Annotated[
+    str | None,
+    Option("--codec", metavar="NAME", help="Of films. [default: H.264; VP9 in .webm]"),
+]
+Quality = Annotated[
+    float | None,
+    Option("--quality", metavar="N", help="Of films, lower is better. [default: 18]"),
+]
+PixelFormat = Annotated[
+    str | None,
+    Option("--pixel-format", metavar="NAME", help="Of films. [default: the input's]"),
+]
+Temporal = Annotated[
+    int,
+    count("Of films: look at N frames before and after each.", "--temporal", least=0),
+]
+Align = Annotated[
+    options.Align, Option("--align", help="none: for cameras that stand still.")
+]
+
+
 def derain(
-    inputs: options.Inputs,
-    out: Annotated[str, options.out("OUT", "A picture, or a folder (end it with /).")],
+    inputs: options.Films,
+    out: Annotated[
+        str, options.out("OUT", "A picture, a film, or a folder (end it with /).")
+    ],
     model: Network = presets.DEFAULT,
     recursive: options.Recursive = False,
     skip_existing: SkipExisting = False,
@@ -52,9 +75,14 @@ def derain(
     threads: Annotated[int | None, count("[default: one per core]")] = None,
     runtime: options.RuntimeName = None,
     max_pixels: Annotated[int | None, count("Refuse larger pictures.")] = None,
+    temporal: Temporal = 0,
+    align: Align = "flow",
+    codec: Codec = None,
+    quality: Quality = None,
+    pixel_format: PixelFormat = None,
     json: options.Json = None,
 ):
-    """Remove the rain from pictures: a file, several files, a folder or a tree.
+    """Remove the rain from pictures and films: files, a folder or a tree.
 
     Nothing is overwritten unless asked; a bad picture does not stop the others.
 
@@ -62,9 +90,10 @@ def derain(
     tfderain derain photo.jpg --out derained.jpg
     tfderain derain a.jpg b.png --out derained/ --compare
     tfderain derain photos/ --out derained/ --recursive --skip-existing
+    tfderain derain rainy.mp4 --out derained.mp4 --temporal 1
     """
     refuse_existing(overwrite, json)
-    from tfderain import batch, images
+    from tfderain import batch, images, video
 
     settings = {
         "tile": options.tile_side(tile),
@@ -83,8 +112,12 @@ def derain(
             format=format,
             compare=compare,
             max_pixels=max_pixels or images.MAX_PIXELS,
+            films=batch.Films(
+                video.Encoding(codec, quality, pixel_format), temporal, align
+            ),
             progress=progress,
             say=progress.say,
+            status=progress.status,
         )
     finish(summary, json)
 

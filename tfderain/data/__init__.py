@@ -2,8 +2,9 @@
 
 Modules: `catalogue` (the known data sets), `pipeline` (paths to batches), `balance`
 (proportions of light and dense rain), `rain` (seeded synthetic rain), `lines`,
-`editors` (rain of benchmark sets), `night`, `drops`, `snow` (other weather), `camera`
-(its effects), `mixer` (all kinds). Importing any of them leaves TensorFlow unloaded.
+`editors` (rain of benchmark sets), `night`, `drops`, `snow` (other weather), `films`
+(rain that falls), `camera` (its effects), `mixer` (all kinds). Importing any of them
+leaves TensorFlow unloaded.
 """
 
 from tfderain import lazy
@@ -16,6 +17,7 @@ __getattr__, __dir__, __all__ = lazy.face(
         "catalogue": (),
         "drops": (),
         "editors": (),
+        "films": (),
         "lines": (),
         "mixer": (),
         "night": (),

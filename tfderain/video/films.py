@@ -83,10 +83,13 @@ def derain_film(
             ):
                 writer.write(derained, frame)
                 meter.tick()
-            notes = writer.notes
+            notes, lost = writer.notes, writer.lost
         meter.finish()
     seconds = time.monotonic() - started
-    return Film(film.frames, seconds, notes, film.problem)
+    problem = film.problem
+    if lost and not problem:
+        problem = f"{lost} damaged packets of sound or subtitles are left out"
+    return Film(film.frames, seconds, notes, problem)
 
 
 def _derained(film, restore, writer, first):

@@ -17,9 +17,9 @@ from tfderain import errors
 from tfderain.video import colours
 
 EXAMPLES = (0.0, 0.15, 0.35, 0.55, 0.75, 0.9)  # where a film is looked at beforehand
-# Seconds by which a whole film may end earlier than its header says: a frame of a slow
-# film, or the padding of the last packet of sound.
-SHORT = 0.6
+# Seconds by which a whole film may end earlier than its header says, and frames of slow
+# films: the padding of sound, and last frames without a duration.
+SHORT, SHORT_FRAMES = 0.25, 2
 
 
 class Source:
@@ -146,9 +146,12 @@ class Source:
         if self.container.duration and self.container.format.name not in _GUESSED:
             whole = (start + self.container.duration) / av.time_base
             missing = whole - self._end
-        if missing > SHORT:
+        rate = self.video.guessed_rate
+        if missing > max(SHORT, SHORT_FRAMES / rate if rate else 0):
             reason = self._error or "the file is cut off"
             return f"{missing:.1f} s at the end are missing ({reason})"
+        if self.container.format.name == "avi":  # which leaves damage out silently
+            self.damaged = max(self.damaged, self.video.frames - self.frames)
         if self.damaged:
             return f"{self.damaged} frames cannot be decoded"
         return self._error

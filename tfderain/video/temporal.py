@@ -27,6 +27,7 @@ still, not at all."""
 AGREE = 0.04
 # The median moves a pixel by so much at most; more is an object that came or went.
 MOST = 0.25
+_GREY = (0.299, 0.587, 0.114)
 _LONGER_SIDE = 640  # of the copies on which the flow is found
 
 
@@ -54,13 +55,9 @@ class Combiner:
             )
         self.neighbours, self.align = neighbours, align
         self.cv = extras.require("cv2", extra="video")
-        self.flow = self.cv.DISOpticalFlow_create(
-            self.cv.DISOPTICAL_FLOW_PRESET_FAST
-        )
+        self.flow = self.cv.DISOpticalFlow_create(self.cv.DISOPTICAL_FLOW_PRESET_FAST)
 
-    def __call__(
-        self, derained: np.ndarray, others: list[np.ndarray]
-    ) -> np.ndarray:
+    def __call__(self, derained: np.ndarray, others: list[np.ndarray]) -> np.ndarray:
         """Returns a derained frame, improved by its derained neighbours.
 
         Args:
@@ -80,7 +77,7 @@ class Combiner:
 
     def _small(self, image):
         """A grey `uint8` copy, on which the flow is found."""
-        grey = (image @ np.float32([0.299, 0.587, 0.114]) * 255).astype(np.uint8)
+        grey = (image @ np.array(_GREY, np.float32) * 255).astype(np.uint8)
         factor = _LONGER_SIDE / max(grey.shape)
         if factor >= 1:
             return grey
@@ -92,7 +89,9 @@ class Combiner:
         height, width = own.shape[:2]
         flow = self.flow.calc(small, self._small(other), None)
         if flow.shape[:2] != (height, width):
-            scale = np.float32([width / flow.shape[1], height / flow.shape[0]])
+            scale = np.array(
+                (width / flow.shape[1], height / flow.shape[0]), np.float32
+            )
             flow = self.cv.resize(flow, (width, height)) * scale
         columns, rows = np.meshgrid(
             np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32)

@@ -30,6 +30,7 @@ class Writer:
 
     Attributes:
         notes: tuple of str, what cannot be kept and what was chosen unexpectedly.
+        lost: int. Packets that were too damaged to be copied.
 
     Raises:
         ValueError: if the container does not take the sound, or the options do not fit.
@@ -46,6 +47,7 @@ class Writer:
         path = os.fspath(path)
         self.format = FORMATS[os.path.splitext(path)[1].lower()]
         self.notes: tuple[str, ...] = ()
+        self.lost = 0
         codec, notes = encoders.find(encoding, self.format)
         size = example.height, example.width
         self.pixel_format, lost = encoders.pixel_format(
@@ -84,9 +86,15 @@ class Writer:
     def copy(self, packet: Any):
         """Copies a packet of sound, subtitles and the like."""
         stream = self.copies.get(packet.stream.index)
-        if stream is not None:
-            packet.stream = stream
+        if stream is None:
+            return
+        packet.stream = stream
+        try:
             self.container.mux(packet)
+        except OSError:  # a full disk and the like
+            raise
+        except colours.require_av().error.FFmpegError:
+            self.lost += 1
 
     def _note(self, *notes):
         self.notes = tuple(dict.fromkeys((*self.notes, *notes)))
@@ -136,7 +144,7 @@ class Writer:
     def _copied(self, stream):
         """The stream that takes over the packets of another; `None` if none does."""
         if stream.type in ("data", "unknown"):
-            # Of a timecode, and of chapters, which MOV keeps so, the writer makes its own.
+            # The writer makes its own of a timecode and of chapters, which MOV has so.
             if "timecode" not in stream.metadata and not stream.container.chapters():
                 self._note(f"{stream.type} streams are not kept")
             return None
