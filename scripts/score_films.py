@@ -21,8 +21,7 @@ from tfderain.data import films
 from tfderain.runtime import FrameRestorer, Restorer
 from tfderain.video import temporal
 
-VARIANTS = [(0, "flow"), (1, "flow"), (2, "flow"), (3, "flow"), (1, "none")]
-VARIANTS += [(2, "none")]
+VARIANTS = [(0, "flow"), (1, "flow"), (2, "flow"), (3, "flow"), (2, "none")]
 
 
 def main(arguments=None):
@@ -32,7 +31,7 @@ def main(arguments=None):
     restorer = Restorer(args.model, threads=args.threads)
     print("camera | rain | frames | dB | flicker | gain in dB | worst | flicker's")
     for name, step in (("still", (0.0, 0.0)), ("panned", tuple(args.step))):
-        for psnr in args.rain:
+        for psnr in args.rain:  # 99: none
             found = [
                 scores(restorer, paths[place], step, psnr, place, args)
                 for place in chosen
@@ -68,8 +67,8 @@ def scores(restorer, path, step, psnr, seed, args):
     made = [rainy]
     for neighbours, align in VARIANTS:
         combiner = temporal.Combiner(neighbours, align) if neighbours else None
-        pairs = ((frame, None) for frame in derained)
-        made.append([frame for frame, _ in temporal.combined(pairs, combiner)])
+        items = [(*pair, None) for pair in zip(derained, rainy, strict=True)]
+        made.append([frame for frame, _ in temporal.combined(items, combiner)])
     return [score(film, clean) for film in made]
 
 
@@ -95,7 +94,7 @@ def parse(arguments):
     sides = functools.partial(parser.add_argument, nargs=2)
     sides("--size", type=int, default=[240, 296], help="height and width")
     sides("--step", type=float, default=[0.7, 2.5], help="of the pan, down and right")
-    parser.add_argument("--rain", type=float, nargs="+", default=[28, 22, 16])
+    parser.add_argument("--rain", type=float, nargs="+", default=[99, 28, 22, 16])
     parser.add_argument("--noise", type=float, default=1.5, help="of 255 levels")
     parser.add_argument("--threads", type=int)
     return parser.parse_args(arguments)

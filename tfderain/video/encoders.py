@@ -25,9 +25,8 @@ QUALITIES = {
     "libsvtav1": 22,
     "libaom-av1": 22,
     "mpeg4": 2,
-    "mjpeg": 2,
 }
-_BY_SCALE = ("mpeg4", "mjpeg")  # their quality is `qscale`
+_BY_SCALE = ("mpeg4",)  # their quality is `qscale`
 _FURTHER = {
     "libvpx-vp9": {"b:v": "0"},  # else its quality is a limit of the bit rate's
     "libx265": {"x265-params": "log-level=error"},  # it talks on stderr
@@ -42,7 +41,7 @@ class Encoding:
     Args:
         codec: name of an encoder of FFmpeg, such as `"libx265"`.
         quality: number, its constant quality, lower is better (CRF, or `qscale` of
-            `mpeg4` and `mjpeg`).
+            `mpeg4`).
         pixel_format: name of FFmpeg, such as `"yuv420p"`.
     """
 

@@ -93,7 +93,7 @@ def derain_film(
 
 
 def _derained(film, restore, writer, first):
-    """Yields derained pixels with their frames; hands all else to the writer."""
+    """Yields `(derained, rainy, frame)`; hands all else to the writer."""
     size = first.width, first.height
     for item in film:
         if not hasattr(item, "format"):  # a packet
@@ -101,7 +101,8 @@ def _derained(film, restore, writer, first):
             continue
         if (item.width, item.height) != size or item.format.name != first.format.name:
             item = _like(item, first)
-        yield restore(colours.to_pixels(item)), item
+        rainy = colours.to_pixels(item)
+        yield restore(rainy), rainy, item
 
 
 def _like(frame, first):

@@ -150,8 +150,6 @@ class Source:
         if missing > max(SHORT, SHORT_FRAMES / rate if rate else 0):
             reason = self._error or "the file is cut off"
             return f"{missing:.1f} s at the end are missing ({reason})"
-        if self.container.format.name == "avi":  # which leaves damage out silently
-            self.damaged = max(self.damaged, self.video.frames - self.frames)
         if self.damaged:
             return f"{self.damaged} frames cannot be decoded"
         return self._error

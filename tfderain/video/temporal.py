@@ -1,16 +1,19 @@
 """Temporal: neighbouring frames, in which the rain is elsewhere and the scene the same.
 
-A drop passes a pixel within one frame. So what a network has left of it, or has taken
-off wrongly, is in one frame and not in its neighbours: those are brought onto the frame
-by optical flow, and where they agree with each other the median of all is taken.
+A drop passes a pixel within one frame. So what a network guesses behind a streak, or
+leaves of it, is in one frame and not in its neighbours: those are brought onto the
+frame by optical flow, and where it rained in the frame and the neighbours agree with
+each other, the median of all is taken. Elsewhere the frame stays as it is: it shows the
+scene itself there, and more sharply than neighbours that were moved.
 
 ```python
-for derained, frame in combined(pairs_of_derained_and_frames, neighbours=1):
+for derained, frame in combined(derained_rainy_and_frame, Combiner(neighbours=2)):
     ...
 ```
 """
 
 import collections
+import itertools
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -22,8 +25,11 @@ ALIGNMENTS = ("flow", "none")
 """How neighbours are brought onto a frame: by optical flow, or, for cameras that stand
 still, not at all."""
 
-# Levels of [0, 1]. Neighbours that differ by less agree: what compression and the noise
-# of a sensor leave; by twice that much they have no say any more.
+# Levels of [0, 1]. It rained where the network changed this much, or within a pixel of
+# it, half of that being its noise: five grey levels.
+RAIN = 0.02
+# Neighbours that differ by less agree: what compression and the noise of a sensor
+# leave; by twice that much they have no say any more.
 AGREE = 0.04
 # The median moves a pixel by so much at most; more is an object that came or went.
 MOST = 0.25
@@ -57,23 +63,28 @@ class Combiner:
         self.cv = extras.require("cv2", extra="video")
         self.flow = self.cv.DISOpticalFlow_create(self.cv.DISOPTICAL_FLOW_PRESET_FAST)
 
-    def __call__(self, derained: np.ndarray, others: list[np.ndarray]) -> np.ndarray:
+    def __call__(
+        self, derained: np.ndarray, rainy: np.ndarray, others: list[np.ndarray]
+    ) -> np.ndarray:
         """Returns a derained frame, improved by its derained neighbours.
 
         Args:
             derained: array `(height, width, 3)`, `uint8`, `uint16` or float in [0, 1].
-            others: neighbours like it, at least one, in any order.
+            rainy: the frame before, like it.
+            others: derained neighbours like it, at least one, in any order.
 
         Returns:
             A new array of the same shape and dtype.
         """
         own = images.to_float(derained)
+        rain = np.abs(images.to_float(rainy) - own).max(axis=-1)
+        rain = self.cv.dilate(rain, np.ones((3, 3), np.uint8))
         if self.align == "flow":
             small = self._small(own)
             aligned = [self._aligned(own, small, images.to_float(x)) for x in others]
         else:
             aligned = [images.to_float(other) for other in others]
-        return images.from_float(combine(own, aligned), derained.dtype)
+        return images.from_float(combine(own, rain, aligned), derained.dtype)
 
     def _small(self, image):
         """A grey `uint8` copy, on which the flow is found."""
@@ -105,66 +116,66 @@ class Combiner:
         )
 
 
-def combine(own: np.ndarray, aligned: list[np.ndarray]) -> np.ndarray:
-    """The median of a frame and its neighbours, where the neighbours agree.
+def combine(own: np.ndarray, rain: np.ndarray, aligned: list[np.ndarray]) -> np.ndarray:
+    """The median of a frame and its neighbours, where it rained and they agree.
 
     Args:
         own: float32 array `(height, width, 3)` in [0, 1].
-        aligned: neighbours of the same shape, brought onto it.
+        rain: float32 array `(height, width)`, how much the network changed there.
+        aligned: neighbours like `own`, brought onto it.
 
     Returns:
-        float32 array of this shape: `own` where the neighbours differ from each other
-        by `2 * AGREE` or the median from it by `2 * MOST`, the median below half of
-        both, and a mixture between.
+        float32 array like `own`: `own` itself where it rained less than `RAIN`, or the
+        neighbours, but for the lowest and the highest of four or more, differ by
+        `2 * AGREE`, or the median would change it by `2 * MOST`; the median where it
+        rained twice as much and both differences are below half of that; and a
+        mixture between.
     """
-    stack = np.stack([own, *aligned])
-    median = np.median(stack, axis=0)
-    change = median - own
-    others = stack[1:]
-    spread = (others.max(axis=0) - others.min(axis=0)).max(axis=-1, keepdims=True)
-    size = np.abs(change).max(axis=-1, keepdims=True)
-    trust = np.clip(2 - spread / AGREE, 0, 1) * np.clip(2 - size / MOST, 0, 1)
-    return own + trust * change
+    change = np.median(np.stack([own, *aligned]), axis=0) - own
+    ranked = np.sort(np.stack(aligned), axis=0)
+    if len(aligned) > 3:
+        ranked = ranked[1:-1]
+    spread = (ranked[-1] - ranked[0]).max(axis=-1)
+    size = np.abs(change).max(axis=-1)
+    trust = np.clip(rain / RAIN - 1, 0, 1)
+    trust *= np.clip(2 - spread / AGREE, 0, 1)
+    trust *= np.clip(2 - size / MOST, 0, 1)
+    return own + trust[..., None] * change
 
 
 def combined(
-    pairs: Iterable[tuple[np.ndarray, Any]], combiner: Combiner | None
+    items: Iterable[tuple[np.ndarray, np.ndarray, Any]], combiner: Combiner | None
 ) -> Iterator[tuple[np.ndarray, Any]]:
     """Combines each frame of a film with its neighbours, holding no more than those.
 
     Args:
-        pairs: `(derained, anything)`, in the order of the film.
+        items: `(derained, rainy, anything)`, in the order of the film.
         combiner: `None` passes all on as they are.
 
     Returns:
-        As many pairs in the same order, late by the frames looked at afterwards. The
-        first and the last frames of a film have fewer neighbours.
+        As many `(derained, anything)` in the same order, late by the frames looked at
+        afterwards. The first and the last frames of a film have fewer neighbours.
     """
     if combiner is None:
-        yield from pairs
+        yield from ((derained, rest) for derained, _, rest in items)
         return
     count = combiner.neighbours
     held: collections.deque = collections.deque()
     place = 0  # of the next frame to give, in `held`
-    for pair in pairs:
-        held.append(pair)
-        if len(held) - place > count:
+    for item in itertools.chain(items, [None] * count):
+        if item:
+            held.append(item)
+        if len(held) - place > (count if item else 0):
             yield _with_neighbours(held, place, combiner)
             place += 1
-        if place > count:
-            held.popleft()
-            place -= 1
-    while place < len(held):
-        yield _with_neighbours(held, place, combiner)
-        place += 1
         if place > count:
             held.popleft()
             place -= 1
 
 
 def _with_neighbours(held, place, combiner):
-    derained, rest = held[place]
+    derained, rainy, rest = held[place]
     count = combiner.neighbours
     nearby = range(max(0, place - count), min(len(held), place + count + 1))
     others = [held[index][0] for index in nearby if index != place]
-    return (combiner(derained, others) if others else derained), rest
+    return (combiner(derained, rainy, others) if others else derained), rest
