@@ -3,6 +3,8 @@
 import json
 from unittest import mock
 
+import av
+import films
 import numpy as np
 import pytest
 from commands import Darkener, picture
@@ -117,3 +119,32 @@ def test_synthesize_mixes_in_streak_pictures(folder, run):
         code, _, err = run("synthesize", "in", "--out", "out", "--streaks", "streaks")
     assert code == 0, err
     assert (folder / "out" / "rainy" / "a.png").exists()
+
+
+def test_films_take_their_own_options(folder, run):
+    (folder / "in").mkdir()
+    films.write(folder / "in" / "a.mp4", 4)
+    options = ["--codec", "libx265", "--quality", 30, "--pixel-format", "yuv444p"]
+    code, _, err = run("derain", "in", "--out", "out", *options, "--temporal", 1)
+    assert code == 0, err
+    with av.open(str(folder / "out" / "a.mp4")) as container:
+        context = container.streams.video[0].codec_context
+        assert (context.name, context.pix_fmt) == ("hevc", "yuv444p")
+    for wrong, message in (
+        (["--codec", "h26x"], "`codec` must be an encoder of films"),
+        (["--pixel-format", "rgb1"], "`pixel_format` must be one that libx264 takes"),
+        (["--codec", "ffv1", "--quality", 3], "`quality` needs one of libx264"),
+    ):
+        code, _, err = run("derain", "in/a.mp4", "--out", "b.mkv", *wrong)
+        assert code == 1 and message in err[0], err
+        assert not (folder / "b.mkv").exists()
+
+
+def test_a_truncated_film_gives_exit_code_1(folder, run):
+    source = films.write(folder / "a.mkv", 50, sound=None)
+    content = source.read_bytes()
+    source.write_bytes(content[: len(content) // 2])
+    code, _, err = run("derain", "a.mkv", "--out", "b.mkv")
+    assert code == 1 and (folder / "b.mkv").exists()
+    assert err[0].startswith("warning: a.mkv: ") and "missing" in err[0]
+    assert "1 in part only" in err[1]

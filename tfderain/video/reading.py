@@ -141,11 +141,17 @@ class Source:
 
     def _verdict(self):
         av = colours.require_av()
-        start = self.container.start_time or 0
         missing = 0.0
         if self.container.duration and self.container.format.name not in _GUESSED:
-            whole = (start + self.container.duration) / av.time_base
-            missing = whole - self._end
+            start = (self.container.start_time or 0) / av.time_base
+            whole = self.container.duration / av.time_base
+            # Tracks of chapters may be longer than the film, cut films than they play.
+            tracks = [
+                float(stream.duration * stream.time_base)
+                for stream in (*self.container.streams.audio, self.video)
+                if stream.duration and stream.time_base
+            ]
+            missing = start + min(whole, max(tracks, default=whole)) - self._end
         rate = self.video.guessed_rate
         if missing > max(SHORT, SHORT_FRAMES / rate if rate else 0):
             reason = self._error or "the file is cut off"
