@@ -31,6 +31,7 @@ import tensorflow as tf
 from ai_edge_litert.interpreter import Interpreter
 from PIL import Image
 from timing import Peer, best_peer, milliseconds, run_process, table, take_turns, timer
+from video_timing import measure_video
 
 from tfderain import convert, evaluation, export, models, presets, runtime, training
 from tfderain.benchmarks import timing
@@ -449,6 +450,7 @@ SECTIONS = {
     "memory": measure_memory,
     "tiling": measure_tiling,
     "growth": measure_growth,
+    "video": measure_video,
     "quality": measure_quality,
 }
 

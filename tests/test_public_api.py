@@ -22,7 +22,7 @@ PUBLIC = {
     "benchmarks.timing": "LEAST Memory PATIENCE REPEATS Timing Timings add_memory "
     "add_profile time_models",
     "convert": "NETWORKS convert load",
-    "data": "balance camera catalogue drops editors lines mixer night pairs pipeline "
+    "data": "balance camera catalogue drops editors films lines mixer night pairs pipeline "
     "rain snow",
     "evaluation": "Result Row comparison evaluate find_scenes niqe regions "
     "scenes_of scores subjects",
@@ -31,10 +31,11 @@ PUBLIC = {
     "evaluation.niqe": "BLOCK Pristine Result SHARPNESS compare features fit niqe",
     "evaluation.regions": "Maps Result Row VARIANTS binary_maps evaluate "
     "find_masks indicator_map intersection mask_maps overview",
-    "export": "Artefact BOUNDS Bound Exports MAX_PRESET_BYTES QUANTIZATIONS "
-    "TARGETS check_keras deployable export_all export_preset measure random_image "
-    "read_representative run_litert run_onnx run_openvino run_saved_model staged "
-    "to_litert to_onnx to_saved_model total_bytes write_saved_model",
+    "export": "Artefact BOUNDS Bound Exports FFMPEG_NAMES MAX_PRESET_BYTES "
+    "QUANTIZATIONS TARGETS check_keras deployable export_all export_preset measure "
+    "random_image read_representative run_ffmpeg run_litert run_onnx run_openvino "
+    "run_saved_model staged to_ffmpeg to_litert to_onnx to_saved_model total_bytes "
+    "write_saved_model",
     "images": "EXTENSIONS FORMATS ImageError Like MAX_PIXELS Picture Scene TooLarge "
     "before_after compare decode encode find_images find_scene from_float from_pil "
     "natural_key opened orientation read read_rgb store to_float to_pil to_rgb "
@@ -63,8 +64,9 @@ PUBLIC = {
     "ablations build_model building checking compile_model compiling config fit "
     "learning_rate loop material mixing override policy recipes resolve run_folder "
     "shipped stages_of strategies switches train",
-    "video": "ALIGNMENTS EXTENSIONS Encoding FORMATS Film colours derain_film encoders "
-    "films formats is_film reading temporal writing",
+    "video": "ALIGNMENTS Camera EXTENSIONS Encoding FORMATS Film Live Preview Recording "
+    "colours derain_film derain_live encoders films formats is_film is_live live "
+    "preview reading temporal writing",
     "weighting": "Fixed GradientBalance LossBalance Weighting",
 }
 

@@ -30,6 +30,9 @@ def export(
         bool,
         Option("--rain-generator", help="JRGR's other half: makes rain look real."),
     ] = False,
+    names: Annotated[
+        str, Option(metavar="IN,OUT", help="Of input and output, for ffmpeg.")
+    ] = "x,y",
     overwrite: options.Overwrite = False,
 ):
     """Write a model for servers, devices and browsers; each file is run and compared.
@@ -39,6 +42,7 @@ def export(
     \b
     tfderain export menet --to saved_model --to litert --to onnx --out exported/
     tfderain export menet --to litert_int8 --representative photos/ --out exported/
+    tfderain export menet --to ffmpeg --out exported/
     """
     wanted = None if size == "dynamic" else options.size(size)
     pairs = options.pairs(data, layout, pattern, limit) if data else None
@@ -58,9 +62,18 @@ def export(
             protocol,
             overwrite,
             metadata(model),
+            two_names(names),
             progress,
         )
     print(result.table())
+
+
+def two_names(text: str) -> tuple[str, str]:
+    """Returns the names of input and output of a text such as `"x,y"`."""
+    source, comma, target = text.partition(",")
+    if not (source and target) or "," in target:
+        raise ValueError(f"`--names` must be IN,OUT. Received: {text}.")
+    return source, target
 
 
 def other_half(model: Any, name: str):

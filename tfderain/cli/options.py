@@ -40,6 +40,7 @@ class Target(StrEnum):
     LITERT_INT8 = "litert_int8"
     LITERT_UINT8 = "litert_uint8"
     ONNX = "onnx"
+    FFMPEG = "ffmpeg"
 
 
 def count(default_help: str, name: str | None = None, least: int = 1):

@@ -49,7 +49,7 @@ class Artefact:
 
     Args:
         path: where it lies.
-        format: `"saved_model"`, `"litert"` or `"onnx"`, or `"keras"`.
+        format: `"saved_model"`, `"litert"`, `"onnx"`, `"ffmpeg"` or `"keras"`.
         precision: one of `BOUNDS`.
         bytes: size, of a folder the sum of its files.
         largest_difference, mean_difference: absolute, of derained pixels in [0, 1],

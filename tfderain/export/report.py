@@ -11,11 +11,12 @@ import numpy as np
 
 from tfderain import evaluation, images, reports, runtime
 from tfderain.data.pairs import Pairs
+from tfderain.export.ffmpeg import NAMES, to_ffmpeg
 from tfderain.export.litert import to_litert
 from tfderain.export.onnx import to_onnx
 from tfderain.export.saved_model import to_saved_model
 
-# What each target is called, what runs it, and how it is made.
+# What each target is called, what of `runtime.RUNTIMES` runs it, and how it is made.
 TARGETS = {
     "saved_model": ("1", "tensorflow", {}),
     "litert": ("model.tflite", "litert", {}),
@@ -36,6 +37,7 @@ TARGETS = {
         {"quantization": "int8", "interface": "uint8"},
     ),
     "onnx": ("model.onnx", "onnx", {}),
+    "ffmpeg": ("ffmpeg.pb", None, {}),
 }
 REPORT = "export.json"
 MOST_REPRESENTATIVE = 100
@@ -77,6 +79,7 @@ def export_all(
     protocol: str = "matlab_y_float",
     overwrite: bool = False,
     metadata: dict | None = None,
+    names: tuple[str, str] = NAMES,
     progress: reports.Progress | None = None,
 ) -> Exports:
     """Writes a model in several forms and keeps what was measured in `export.json`.
@@ -91,6 +94,7 @@ def export_all(
         protocol: of the scores, see `tfderain.metrics.PROTOCOLS`.
         overwrite: whether existing files are replaced.
         metadata: see `to_litert`.
+        names: of input and output, see `to_ffmpeg`.
         progress: called with `(done, total)`, in targets, or `None`.
 
     Returns:
@@ -110,21 +114,23 @@ def export_all(
     records = json.loads(report.read_text()) if report.is_file() else {}
     litert = {"size": size, "metadata": metadata, "representative": representative}
     for target in reports.tracked(targets, progress):
-        made = _write(model, folder, target, overwrite, litert)
+        made = _write(model, folder, target, overwrite, litert, names)
         records[target] = made.as_dict()
-        if pairs is not None:
+        if pairs is not None and TARGETS[target][1]:  # FFmpeg's has no engine here
             records[target] |= _scores(made.path, target, pairs, protocol)
         Exports(records).to_json(report)
     return Exports(records)
 
 
-def _write(model, folder, target, overwrite, litert):
+def _write(model, folder, target, overwrite, litert, names):
     name, engine, options = TARGETS[target]
     if engine == "litert":
         options = {**litert, **options}
         if options.get("quantization") != "int8":
             del options["representative"]
         return to_litert(model, folder / name, overwrite=overwrite, **options)
+    if target == "ffmpeg":
+        return to_ffmpeg(model, folder / name, overwrite=overwrite, names=names)
     write = to_onnx if target == "onnx" else to_saved_model
     return write(model, folder / name, overwrite=overwrite)
 

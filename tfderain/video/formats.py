@@ -1,6 +1,7 @@
-"""Formats of films, by the endings of their names."""
+"""Formats of films, by the endings of their names, and what is no file but live."""
 
 import os
+import re
 
 FORMATS = {
     ".mp4": "mp4",
@@ -25,3 +26,9 @@ _NAMED_ONLY = (".ts",)
 def is_film(path: str | os.PathLike) -> bool:
     """Returns whether a file is a film by its name."""
     return os.fspath(path).lower().endswith((*EXTENSIONS, *_NAMED_ONLY))
+
+
+def is_live(source: str) -> bool:
+    """Returns whether a source is an address, a camera's device or standard input."""
+    address = re.match(r"(rtsps?|rtmps?|rtp|udp|tcp|srt|https?)://", source)
+    return bool(address) or source.startswith("/dev/video") or source == "-"
