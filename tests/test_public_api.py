@@ -22,8 +22,8 @@ PUBLIC = {
     "benchmarks.timing": "LEAST Memory PATIENCE REPEATS Timing Timings add_memory "
     "add_profile time_models",
     "convert": "NETWORKS convert load",
-    "data": "balance camera catalogue drops editors films lines mixer night pairs pipeline "
-    "rain snow",
+    "data": "balance camera catalogue drops editors films lines mixer night pairs "
+    "pipeline rain snow",
     "evaluation": "Result Row comparison evaluate find_scenes niqe regions "
     "scenes_of scores subjects",
     "evaluation.comparison": "Comparison Improvement Improvements Share compare "
@@ -64,9 +64,9 @@ PUBLIC = {
     "ablations build_model building checking compile_model compiling config fit "
     "learning_rate loop material mixing override policy recipes resolve run_folder "
     "shipped stages_of strategies switches train",
-    "video": "ALIGNMENTS Camera EXTENSIONS Encoding FORMATS Film Live Preview Recording "
-    "colours derain_film derain_live encoders films formats is_film is_live live "
-    "preview reading temporal writing",
+    "video": "ALIGNMENTS Camera EXTENSIONS Encoding FORMATS Film Live Preview "
+    "Recording colours derain_film derain_live encoders films formats is_film is_live "
+    "live preview reading temporal writing",
     "weighting": "Fixed GradientBalance LossBalance Weighting",
 }
 

@@ -10,6 +10,8 @@ import pytest
 from commands import Darkener, picture
 from PIL import Image
 
+from tfderain import video
+
 
 def test_derain_prints_a_summary_to_stderr(folder, run):
     picture(folder / "a.png")
@@ -148,3 +150,31 @@ def test_a_truncated_film_gives_exit_code_1(folder, run):
     assert code == 1 and (folder / "b.mkv").exists()
     assert err[0].startswith("warning: a.mkv: ") and "missing" in err[0]
     assert "1 in part only" in err[1]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["rtsp://127.0.0.1/a"], "goes to --out FILE, --out - or --preview PORT"),
+        (["rtsp://127.0.0.1/a", "b.png", "--out", "c.mkv"], "One camera or stream"),
+        (["a.png", "--out", "b.png", "--preview", 0], "--preview is for cameras"),
+        (["udp://127.0.0.1:9", "--out", "c.png"], "A film must end in .mp4"),
+    ],
+)
+def test_live_sources_have_outputs_of_their_own(folder, run, arguments, message):
+    picture(folder / "a.png")
+    code, _, err = run("derain", *arguments)
+    assert code == 2 and message in err[-1]
+
+
+def test_a_live_source_is_derained_until_it_ends(folder, run, monkeypatch):
+    films.write(folder / "in.mkv", 6, sound=None)
+    monkeypatch.setattr(video.live, "is_live", lambda source: True)
+    monkeypatch.setattr(video.formats, "is_live", lambda source: source == "in.mkv")
+    code, _, err = run("derain", "in.mkv", "--out", "out.mkv", "--preview", 0)
+    assert code == 0, err
+    assert err[0].startswith("preview: http://127.0.0.1:")
+    assert " frames derained, " in err[-1] and err[-1].endswith(" ms late")
+    assert films.frames(folder / "out.mkv")
+    code, _, err = run("derain", "in.mkv", "--out", "out.mkv")
+    assert code == 2 and "--overwrite" in err[0]

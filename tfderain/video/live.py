@@ -79,8 +79,10 @@ class Camera:
     def __exit__(self, *_):
         with self._changed:
             self._ended = True
-        self._thread.join()
-        self.container.close()
+        # A source that is silent holds the thread up, for which nobody should wait.
+        self._thread.join(1.0)
+        if not self._thread.is_alive():
+            self.container.close()
 
     def newest(self) -> tuple[Any, float] | None:
         """Waits for a frame that was not given yet.
@@ -225,7 +227,7 @@ class Recording:
 
     def __call__(self, pixels: np.ndarray, frame: Any, when: float):
         if self.container is None:
-            self._open(frame, when)
+            self.container = self._open(frame, when)
         made = colours.to_frame(pixels, frame, self.pixel_format)
         now = round((when - self.started) / _BASE)
         made.pts = self.last = max(self.last + 1, now)
@@ -233,6 +235,7 @@ class Recording:
         self.container.mux(self.stream.encode(made))
 
     def _open(self, frame, when):
+        """Returns the open container, once it is known what comes."""
         av = colours.require_av()
         size = frame.height, frame.width
         self.pixel_format, lost = encoders.pixel_format(
@@ -240,14 +243,14 @@ class Recording:
         )
         self.notes += lost
         temporary = self.stack.enter_context(files.replacing(self.path))
-        self.container = self.stack.enter_context(
+        container = self.stack.enter_context(
             av.open(str(temporary), "w", format=self.format)
         )
         options = encoders.options(self.codec.name, self.encoding.quality)
         options.pop("qscale", None)
         if self.codec.name == "libx264":
             options |= {"preset": "veryfast", "tune": "zerolatency"}
-        self.stream = self.container.add_stream(
+        self.stream = container.add_stream(
             self.codec.name, 25, options, time_base=_BASE
         )
         self.stream.width, self.stream.height = frame.width, frame.height
@@ -255,6 +258,7 @@ class Recording:
         context = self.stream.codec_context
         context.color_range, context.colorspace = frame.color_range, frame.colorspace
         self.started, self.last = when, -1
+        return container
 
 
 class RawFrames:
