@@ -16,49 +16,28 @@ from tfderain import video
 from tfderain.video import live
 
 
-def stream(port, count=12, go=None):
-    """Sends a film as MPEG-TS to whoever connects to a port of this machine."""
-    address = f"tcp://127.0.0.1:{port}?listen=1"
-    try:
-        with av.open(address, "w", format="mpegts") as container:
-            options = {"preset": "ultrafast", "tune": "zerolatency", "g": "4"}
-            coded = container.add_stream("libx264", 25, options)
-            coded.width, coded.height = 64, 48
-            for number in range(count):
-                if go and number == 4:
-                    go.wait(20)
-                frame = av.VideoFrame.from_ndarray(films.scene(number), "rgb24")
-                container.mux(coded.encode(frame))
-            container.mux(coded.encode(None))
-    except av.error.FFmpegError:  # the other side has left
-        pass
-
-
 @pytest.fixture
-def address():
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    thread = threading.Thread(target=stream, args=(port,), daemon=True)
-    thread.start()
-    yield f"tcp://127.0.0.1:{port}"
-    thread.join(20)
+def address(tmp_path):
+    """Where a film is sent as MPEG-TS to whoever connects, as cameras do."""
+    base = Fraction(1, 90_000)
+    content = films.write(tmp_path / "in.ts", 12, sound=None, base=base).read_bytes()
+    with socket.create_server(("127.0.0.1", 0)) as server:
 
+        def send():
+            connection, _ = server.accept()
+            with connection:
+                connection.sendall(content)
 
-def opened(address):
-    """The camera, as soon as somebody listens there."""
-    for _ in range(100):
-        try:
-            return video.Camera(address)
-        except OSError:
-            threading.Event().wait(0.05)
-    raise AssertionError(f"Nobody listens at {address}.")
+        thread = threading.Thread(target=send, daemon=True)
+        thread.start()
+        yield f"tcp://127.0.0.1:{server.getsockname()[1]}"
+        thread.join(20)
 
 
 def test_a_stream_becomes_a_recording_and_raw_frames(address, tmp_path):
     said, raw, lines = [], io.BytesIO(), []
     target = tmp_path / "out.mkv"
-    with video.Recording(target) as recording, opened(address) as camera:
+    with video.Recording(target) as recording, video.Camera(address) as camera:
         sinks = [recording, live.RawFrames(raw, said.append)]
         made = video.derain_live(camera, films.Halver(), sinks, status=lines.append)
         assert not target.exists(), "it appears whole or not at all"

@@ -27,7 +27,7 @@ from tfderain.video import colours, encoders, temporal
 from tfderain.video.formats import FORMATS, is_live
 
 _BASE = Fraction(1, 1000)  # times of a recording: milliseconds since its first frame
-_OPTIONS = {"fflags": "nobuffer", "flags": "low_delay", "rtsp_transport": "tcp"}
+_OPTIONS = {"flags": "low_delay", "rtsp_transport": "tcp"}
 
 
 class Camera:
@@ -57,7 +57,6 @@ class Camera:
         place = "pipe:0" if source == "-" else source
         format = "v4l2" if source.startswith("/dev/") else None
         options = dict(_OPTIONS) if re.match("rtsps?:", source) else {}
-        options |= {"fflags": "nobuffer"}
         try:
             self.container = av.open(
                 place, "r", format=format, options=options, timeout=timeout
