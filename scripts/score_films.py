@@ -77,7 +77,8 @@ def score(film, clean):
         images.to_float(frame) - target
         for frame, target in zip(film, clean, strict=True)
     ]
-    decibels = [-10 * np.log10(np.mean(np.square(error))) for error in errors]
+    squares = [max(float(np.mean(np.square(error))), 1e-10) for error in errors]
+    decibels = -10 * np.log10(squares)  # 100 dB at most
     changes = [
         np.abs(after - before).mean()
         for before, after in zip(errors, errors[1:], strict=False)

@@ -77,8 +77,9 @@ def to_frame(pixels: np.ndarray, like: Any, format: str) -> Any:
     )
     frame.colorspace, frame.color_range = like.colorspace, like.color_range
     frame.color_trc, frame.color_primaries = like.color_trc, like.color_primaries
-    frame.pts, frame.time_base = like.pts, like.time_base
-    frame.duration = like.duration
+    frame.pts, frame.duration = like.pts, like.duration
+    if like.time_base:
+        frame.time_base = like.time_base
     return frame
 
 
