@@ -25,6 +25,7 @@ ORDER = (
     ("data",),
     ("models",),
     ("training", "evaluation", "runtime"),
+    ("video",),
     ("analysis", "batch", "benchmarks", "convert", "export", "serving"),
     ("cli",),
     ("__main__",),

@@ -14,7 +14,7 @@ from tfderain.cli import pictures
     "arguments, part",
     [
         (["derain", "--out", "b.png"], "Missing argument 'IN...'"),
-        (["derain", "a.png"], "Missing option '--out'"),
+        (["derain", "a.png"], "--out says where derained pictures go"),
         (["derain", "missing.png", "--out", "out/"], "missing.png"),
         (["derain", "a.png", "--out", "out"], "ends with a slash"),
         (["derain", "a.png", "-o", "a.png"], "one of the inputs"),

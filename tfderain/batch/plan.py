@@ -1,4 +1,4 @@
-"""Plans of a batch: which file becomes which, before any picture is opened.
+"""Plans of a batch: which file becomes which, before any picture or film is opened.
 
 ```python
 from tfderain.batch import plan
@@ -14,17 +14,17 @@ import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from tfderain import files, images
+from tfderain import files, images, video
 
 FORMATS = ("png", "jpg", "webp")
 
 
 @dataclass(frozen=True)
 class Job:
-    """One picture and the files to be made from it.
+    """One picture or film and the files to be made from it.
 
     Attributes:
-        source: str, path of the picture.
+        source: str, path of the picture or film.
         target: str, path of the first output.
         others: tuple of str, paths of further outputs.
         problem: str, why this picture cannot be processed; empty if it can.
@@ -55,7 +55,8 @@ def plan(
     A single file goes to the file `output`, or into the folder `output` if that exists
     or ends with a slash. Several files, and folders, go into the folder `output` under
     their own names. In folders, hidden files and files without the extension of a
-    picture are left out, and so is `output` itself.
+    picture or film are left out, and so is `output` itself. Films are films by their
+    names, and are not compared side by side.
 
     Args:
         missed: list to which `(path, reason)` is appended for what lies in the folders
@@ -78,12 +79,12 @@ def plan(
         _check_folder(output)
         found = [
             (path, os.path.join(output, _rename(name, format)))
-            for path, name in _find(inputs, output, recursive, missed)
+            for path, name in _find(inputs, output, recursive, missed, video.EXTENSIONS)
         ]
     compared = _compared([name for _, name in found]) if compare else None
     jobs = [
-        Job(path, name, (compared[number],) if compared else ())
-        for number, (path, name) in enumerate(found)
+        Job(path, name, (compared[n],) if compared and not video.is_film(path) else ())
+        for n, (path, name) in enumerate(found)
     ]
     return _checked(jobs, inputs, recursive, missed)
 
@@ -131,7 +132,8 @@ def _checked(jobs, inputs, recursive, missed):
     if not jobs:
         left = dict.fromkeys(reason for _, reason in missed)
         raise ValueError(
-            f"There must be pictures ({', '.join(images.FORMATS)}, ...) in the inputs"
+            f"There must be pictures ({', '.join(images.FORMATS)}, ...) or films in "
+            f"the inputs"
             f"{'' if recursive else '; --recursive also looks into subfolders'}. "
             f"Received: {', '.join(inputs) or 'no input'}"
             f"{', where ' if left else ''}{'; '.join(left)}."
@@ -140,12 +142,12 @@ def _checked(jobs, inputs, recursive, missed):
     return _mark_collisions(jobs)
 
 
-def _find(inputs, output, recursive, missed) -> Iterator[tuple[str, str]]:
+def _find(inputs, output, recursive, missed, more=()) -> Iterator[tuple[str, str]]:
     """Yields the path of each picture and its path below the output folder."""
     seen = set()
     for given in inputs:
         if os.path.isdir(given):
-            paths = images.find_images(given, recursive, output, missed)
+            paths = images.find_images(given, recursive, output, missed, more)
             walk = [(path, os.path.relpath(path, given)) for path in paths]
         else:
             walk = [(given, os.path.basename(given))]
@@ -166,6 +168,9 @@ def _is_folder(path):
 
 def _rename(name, format):
     """Returns the name of the output; PNG for what can only be read, such as GIF."""
+    if video.is_film(name):
+        known = _suffix(name) in video.FORMATS
+        return name if known else f"{os.path.splitext(name)[0]}.mkv"
     if not format and _suffix(name) in images.FORMATS:
         return name
     return f"{os.path.splitext(name)[0]}.{format or 'png'}"
@@ -189,7 +194,8 @@ def _check_format(format):
 
 
 def _check_folder(output):
-    written_as_file = _suffix(output) in images.EXTENSIONS and not _is_folder(output)
+    endings = (*images.EXTENSIONS, *video.EXTENSIONS)
+    written_as_file = _suffix(output) in endings and not _is_folder(output)
     if written_as_file or os.path.isfile(output):
         raise ValueError(
             "Several pictures, or a folder of them, need a folder as the output. "
@@ -198,16 +204,17 @@ def _check_folder(output):
 
 
 def _single_target(source, output, format):
-    suffix = _suffix(output)
-    if suffix not in images.FORMATS:
+    suffix, film = _suffix(output), video.is_film(source)
+    endings = video.FORMATS if film else images.FORMATS
+    if suffix not in endings:
         name = _rename(os.path.basename(source), format)
         raise ValueError(
-            "The output of one picture must be a file ending in "
-            f"{', '.join(images.FORMATS)}, or a folder that exists or ends with a "
+            f"The output of one {'film' if film else 'picture'} must be a file ending "
+            f"in {', '.join(endings)}, or a folder that exists or ends with a "
             f"slash ({output}{os.sep} would make {os.path.join(output, name)}). "
             f"Received: output={output}."
         )
-    if format and images.FORMATS[suffix] != images.FORMATS[f".{format}"]:
+    if format and not film and images.FORMATS[suffix] != images.FORMATS[f".{format}"]:
         raise ValueError(
             "`format` must agree with the ending of the output. "
             f"Received: format={format}, output={output}."

@@ -1,4 +1,4 @@
-"""Batch runs: files, folders and trees of pictures derained, or made rainy.
+"""Batch runs: files, folders and trees of pictures and films derained, or made rainy.
 
 ```python
 from tfderain import batch, runtime
@@ -23,7 +23,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from tfderain import errors, images, reports
+from tfderain import errors, images, reports, video
 from tfderain.batch import plan
 from tfderain.runtime import Restorer
 
@@ -41,6 +41,7 @@ class Summary(reports.Report):
         notes: dict from what could not be kept to the number of pictures.
         left_out: list of (path, reason): pictures in the folders that cannot be read
             here, and folders.
+        partial: list of (path, reason): films that are done as far as they go.
         seconds: float, wall time including the loading of the model.
     """
 
@@ -50,16 +51,18 @@ class Summary(reports.Report):
     failed: list[tuple[str, str]] = field(default_factory=list)
     notes: dict[str, int] = field(default_factory=dict)
     left_out: list[tuple[str, str]] = field(default_factory=list)
+    partial: list[tuple[str, str]] = field(default_factory=list)
     seconds: float = 0.0
 
     @property
     def complete(self) -> bool:
-        """Whether no picture failed or was left out."""
-        return not self.failed and not self.left_out
+        """Whether nothing failed, was left out or is there in part only."""
+        return not (self.failed or self.left_out or self.partial)
 
     def table(self) -> str:
         """Returns the line that the command prints, and one for each reason to omit."""
         left = f"{len(self.left_out)} left out, " if self.left_out else ""
+        left += f"{len(self.partial)} in part only, " if self.partial else ""
         reasons = collections.Counter(reason for _, reason in self.left_out)
         first = {reason: path for path, reason in reversed(self.left_out)}
         return "\n".join(
@@ -76,6 +79,15 @@ class Summary(reports.Report):
         )
 
 
+@dataclass(frozen=True)
+class Films:
+    """How films are derained and written, see `video.derain_film`."""
+
+    encoding: video.Encoding = field(default_factory=lambda: video.Encoding())
+    neighbours: int = 0
+    align: str = "flow"
+
+
 def derain_files(
     inputs: Sequence[str | os.PathLike],
     output: str | os.PathLike,
@@ -87,18 +99,20 @@ def derain_files(
     format: str | None = None,
     compare: bool = False,
     max_pixels: int = images.MAX_PIXELS,
+    films: Films | None = None,
     progress: reports.Progress | None = None,
     say: Callable[[str], object] | None = None,
+    status: Callable[[str], object] | None = None,
 ) -> Summary:
     """Derains files and folders into a file or a folder (see `plan.plan`).
 
     Args:
-        inputs: paths of pictures and folders.
-        output: path of a picture or a folder.
+        inputs: paths of pictures, films and folders.
+        output: path of a picture or film, or a folder.
         restorer: object with `derain(pixels, progress=function, alpha=array)`, as
-            `runtime.Restorer`, or a function without arguments that returns one. It
-            is called when the first picture needs it: bad usage fails before a model
-            loads.
+            `runtime.Restorer` (for films, a `Restorer`), or a function without
+            arguments that returns one. It is called when the first picture needs it:
+            bad usage fails before a model loads.
         recursive: bool. Also searches subfolders and mirrors the tree.
         skip_existing: bool. Skips pictures whose outputs all exist, and writes only
             the outputs that are missing.
@@ -107,9 +121,11 @@ def derain_files(
             (PNG where the input's cannot be written).
         compare: bool. Also writes `NAME.compare.png`, rainy left, derained right.
         max_pixels: int. Larger pictures are refused (decompression bombs).
+        films: how films are derained and written; by default `Films()`.
         progress: called with `(done, total)`, in pictures; `done` has a fraction while
             a picture in tiles is under way. `None` reports nothing.
         say: called with a line about each failure and note, or `None`.
+        status: called with a line about the film under way, and with `""` after it.
 
     Returns:
         A `Summary`, which lists the pictures that failed; they raise nothing.
@@ -130,7 +146,12 @@ def derain_files(
     def prepare():
         return restorer if hasattr(restorer, "derain") else restorer()
 
-    work = functools.partial(_derain, max_pixels)
+    def partly(job, problem):
+        summary.partial.append((job.source, problem))
+        (say or _ignore)(f"warning: {job.source}: {problem}; the rest is derained")
+
+    film = functools.partial(_derain_film, films or Films(), partly, status or _ignore)
+    work = functools.partial(_derain, max_pixels, film)
     existing = _Existing(skip_existing, overwrite)
     return _run(planned, prepare, work, summary, existing, progress, say)
 
@@ -188,8 +209,10 @@ def synthesize_files(
     return _run(planned, prepare, work, summary, existing, progress, say)
 
 
-def _derain(max_pixels, restorer, job, due, part) -> tuple[str, ...]:
+def _derain(max_pixels, film, restorer, job, due, part) -> tuple[str, ...]:
     """Derains one picture into `due`; returns notes on what cannot be kept."""
+    if video.is_film(job.source):
+        return film(restorer, job, part)
     picture = images.read(job.source, max_pixels=max_pixels)
     derained = restorer.derain(picture.pixels, progress=part, alpha=picture.alpha)
     notes = picture.notes
@@ -198,6 +221,27 @@ def _derain(max_pixels, restorer, job, due, part) -> tuple[str, ...]:
     for path in set(job.others) & set(due):
         _write(path, images.compare(picture, derained))
     return notes
+
+
+def _derain_film(films, partly, status, restorer, job, part) -> tuple[str, ...]:
+    """Derains one film; returns notes on what cannot be kept."""
+    os.makedirs(os.path.dirname(job.target) or ".", exist_ok=True)
+    try:
+        made = video.derain_film(
+            job.source,
+            job.target,
+            restorer,
+            encoding=films.encoding,
+            neighbours=films.neighbours,
+            align=films.align,
+            progress=part,
+            status=status,
+        )
+    finally:
+        status("")
+    if made.problem:
+        partly(job, made.problem)
+    return made.notes
 
 
 def _make_rainy(output, seed, dark, add_weather, job, due, part) -> tuple[str, ...]:

@@ -110,6 +110,7 @@ class Progress:
         self.stream: Any = stream or Tolerant(sys.stderr)
         self.every = every
         self.counts: tuple[Any, Any] = (0, None)
+        self.detail = ""
         self.started = self.spoken = time.monotonic()
         self.lock = threading.Lock()
         self.bar = None
@@ -142,7 +143,18 @@ class Progress:
         now = time.monotonic()
         if not self.timer and now - self.spoken >= self.every:
             self.spoken = now
-            self.say(f"{self.label}: {int(done)}/{total}{self._left(now)}")
+            detail = f", {self.detail}" if self.detail else self._left(now)
+            self.say(f"{self.label}: {int(done)}/{total}{detail}")
+
+    def status(self, line: str):
+        """Shows a line about what is under way beside the numbers; `""` ends that."""
+        with self.lock:
+            self.detail = line
+            if self.bar:
+                self.bar.update(self.task, description=self._description())
+
+    def _description(self):
+        return f"{self.label} {self.detail}".strip()
 
     def say(self, line: str):
         """Prints one line to the stream, above the bar if there is one."""
@@ -171,7 +183,7 @@ class Progress:
         from rich.progress import Progress as Bar
 
         bar = Bar(
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(),
             MofNCompleteColumn(),
             TextColumn("elapsed"),
@@ -185,7 +197,7 @@ class Progress:
             if self.closed:
                 return
             done, total = self.counts
-            self.task = bar.add_task(self.label, completed=done, total=total)
+            self.task = bar.add_task(self._description(), completed=done, total=total)
             bar.start()
             self.bar = bar
 

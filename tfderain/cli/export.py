@@ -36,6 +36,9 @@ def export(
         bool,
         Option("--rain-generator", help="JRGR's other half: makes rain look real."),
     ] = False,
+    names: Annotated[
+        str, Option(metavar="IN,OUT", help="Of input and output, for ffmpeg.")
+    ] = "x,y",
     overwrite: options.Overwrite = False,
 ):
     """Write a model for servers, devices and browsers; each file is run and compared.
@@ -46,6 +49,7 @@ def export(
     tfderain export menet --to saved_model --to litert --to onnx --out exported/
     tfderain export menet --to litert_int8 --representative photos/ --out exported/
     tfderain export menet --to onnx_nchw --size 360x640 --out opencv/
+    tfderain export menet --to ffmpeg --out exported/
     """
     wanted = options.size(size) if size not in (None, "dynamic") else size
     pairs = options.pairs(data, layout, pattern, limit) if data else None
@@ -65,10 +69,19 @@ def export(
             protocol,
             overwrite,
             metadata(model),
+            two_names(names),
             progress,
             opset,
         )
     print(result.table())
+
+
+def two_names(text: str) -> tuple[str, str]:
+    """Returns the names of input and output of a text such as `"x,y"`."""
+    source, comma, target = text.partition(",")
+    if not (source and target) or "," in target:
+        raise ValueError(f"`--names` must be IN,OUT. Received: {text}.")
+    return source, target
 
 
 def other_half(model: Any, name: str):

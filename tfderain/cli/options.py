@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 Runtime = Literal["litert", "onnx", "tensorflow"]
 Format = Literal["png", "jpg", "webp"]
 Kind = Literal["light", "medium", "heavy", "veil", "mixed", "night", "drops", "snow"]
+Align = Literal["flow", "none"]
 Layout = Literal[
     "auto", "folders", "flat", "scenes", "left_clean", "left_rainy", "clean"
 ]
@@ -42,6 +43,7 @@ class Target(StrEnum):
     LITERT_INT8 = "litert_int8"
     LITERT_UINT8 = "litert_uint8"
     ONNX = "onnx"
+    FFMPEG = "ffmpeg"
 
 
 def count(default_help: str, name: str | None = None, least: int = 1):
@@ -64,6 +66,9 @@ def out(metavar: str, text: str):
 # --json, and --overwrite applies to both. Options with several values are repeated.
 
 Inputs = Annotated[list[str], Argument(metavar="IN...", help="Pictures and folders.")]
+Films = Annotated[
+    list[str], Argument(metavar="IN...", help="Pictures, films and folders.")
+]
 Recursive = Annotated[bool, Option("--recursive", "-r", help="Also subfolders.")]
 Model = Annotated[
     str, Argument(metavar="MODEL", help="Preset name, .keras file or run folder.")

@@ -4,8 +4,8 @@ Modules: `catalogue` (the known data sets), `descriptions`, `recognition`,
 `verification`, `overlaps`, `preparation` (of what one has of them), `archives`,
 `pipeline` (paths to batches), `balance` (proportions of light and dense rain), `rain`
 (seeded synthetic rain), `lines`, `editors` (rain of benchmark sets), `night`, `drops`,
-`snow` (other weather), `camera` (its effects), `mixer` (all kinds). Importing any of
-them leaves TensorFlow unloaded.
+`snow` (other weather), `films` (rain that falls), `camera` (its effects), `mixer` (all
+kinds). Importing any of them leaves TensorFlow unloaded.
 """
 
 from tfderain import lazy
@@ -20,6 +20,7 @@ __getattr__, __dir__, __all__ = lazy.face(
         "descriptions": (),
         "drops": (),
         "editors": (),
+        "films": (),
         "lines": (),
         "mixer": (),
         "night": (),

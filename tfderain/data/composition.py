@@ -130,9 +130,13 @@ def at_strength(
     Returns:
         float32 array like `clean`, in [0, 1].
     """
+    return composite(clean, layer * np.float32(strength(clean, layer, psnr, most)))
+
+
+def strength(clean: np.ndarray, layer: np.ndarray, psnr: float, most: float):
+    """The gain that `at_strength` finds, with the same arguments, as a float."""
     white = np.ones(clean.shape[-1], np.float32)
-    gain = np.float32(_fit_gain(clean, layer, (white, 0.0, np.inf), psnr, most))
-    return composite(clean, layer * gain)
+    return _fit_gain(clean, layer, (white, 0.0, np.inf), psnr, most)
 
 
 def _combine(layers, rng):

@@ -8,6 +8,7 @@ export.to_saved_model(model, "serving/menet/1")  # TF Serving: image bytes, or f
 export.to_litert(model, "menet.tflite")  # runs without TensorFlow
 export.to_litert(model, "int8.tflite", quantization="int8", representative=photos)
 export.to_onnx(model, "menet.onnx")  # ONNX Runtime, OpenVINO
+export.to_ffmpeg(model, "ffmpeg.pb")  # FFmpeg's filters
 ```
 
 An export that can be loaded may still be wrong: variables that were left behind work in
@@ -26,6 +27,8 @@ from tfderain.export.artefact import (
     staged,
     total_bytes,
 )
+from tfderain.export.ffmpeg import NAMES as FFMPEG_NAMES
+from tfderain.export.ffmpeg import run_ffmpeg, to_ffmpeg
 from tfderain.export.litert import QUANTIZATIONS, run_litert, to_litert
 from tfderain.export.onnx import run_onnx, run_openvino, to_onnx
 from tfderain.export.preset import MAX_PRESET_BYTES, check_keras, export_preset
@@ -38,6 +41,7 @@ from tfderain.export.saved_model import (
 
 __all__ = [
     "BOUNDS",
+    "FFMPEG_NAMES",
     "MAX_PRESET_BYTES",
     "QUANTIZATIONS",
     "TARGETS",
@@ -51,11 +55,13 @@ __all__ = [
     "measure",
     "random_image",
     "read_representative",
+    "run_ffmpeg",
     "run_litert",
     "run_onnx",
     "run_openvino",
     "run_saved_model",
     "staged",
+    "to_ffmpeg",
     "to_litert",
     "to_onnx",
     "to_saved_model",

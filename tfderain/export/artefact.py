@@ -49,7 +49,7 @@ class Artefact:
 
     Args:
         path: its path.
-        format: `"saved_model"`, `"litert"`, `"onnx"` or `"keras"`.
+        format: `"saved_model"`, `"litert"`, `"onnx"`, `"ffmpeg"` or `"keras"`.
         precision: one of `BOUNDS`.
         bytes: its size; for a folder, the sum of its files.
         largest_difference, mean_difference: absolute, of derained pixels in [0, 1],

@@ -11,11 +11,12 @@ import numpy as np
 
 from tfderain import evaluation, images, reports, runtime
 from tfderain.data.pairs import Pairs
+from tfderain.export.ffmpeg import NAMES, to_ffmpeg
 from tfderain.export.litert import to_litert
 from tfderain.export.onnx import OPSET, to_onnx
 from tfderain.export.saved_model import to_saved_model
 
-# For each target its file name, what runs it, and how it is made.
+# For each target its file name, which of `runtime.RUNTIMES` runs it, and how it is made.
 TARGETS = {
     "saved_model": ("1", "tensorflow", {}),
     "litert": ("model.tflite", "litert", {}),
@@ -37,6 +38,7 @@ TARGETS = {
     ),
     "onnx": ("model.onnx", "onnx", {}),
     "onnx_nchw": ("model_nchw.onnx", "onnx", {"layout": "nchw"}),
+    "ffmpeg": ("ffmpeg.pb", None, {}),
 }
 DYNAMIC = "dynamic"
 REPORT = "export.json"
@@ -79,6 +81,7 @@ def export_all(
     protocol: str = "matlab_y_float",
     overwrite: bool = False,
     metadata: dict | None = None,
+    names: tuple[str, str] = NAMES,
     progress: reports.Progress | None = None,
     opset: int = OPSET,
 ) -> Exports:
@@ -95,6 +98,7 @@ def export_all(
         protocol: of the scores, see `tfderain.metrics.PROTOCOLS`.
         overwrite: whether existing files are replaced.
         metadata: see `to_litert`.
+        names: of input and output, see `to_ffmpeg`.
         progress: called with `(done, total)`, in targets, or `None`.
         opset: of ONNX files, see `to_onnx`.
 
@@ -117,18 +121,19 @@ def export_all(
         litert["size"] = None if size == DYNAMIC else size
     onnx = {"size": None if size == DYNAMIC else size, "opset": opset}
     for target in reports.tracked(targets, progress):
-        made = _write(
-            model, folder, target, overwrite, {"litert": litert, "onnx": onnx}
-        )
+        shared = {"litert": litert, "onnx": onnx}
+        made = _write(model, folder, target, overwrite, shared, names)
         records[target] = made.as_dict()
-        if pairs is not None:
+        if pairs is not None and TARGETS[target][1]:  # FFmpeg's has no engine here
             records[target] |= _scores(made.path, target, pairs, protocol)
         Exports(records).to_json(report)
     return Exports(records)
 
 
-def _write(model, folder, target, overwrite, shared):
+def _write(model, folder, target, overwrite, shared, names):
     name, engine, options = TARGETS[target]
+    if target == "ffmpeg":
+        return to_ffmpeg(model, folder / name, overwrite=overwrite, names=names)
     options = {**shared.get(engine, {}), **options}
     if engine == "litert" and options.get("quantization") != "int8":
         del options["representative"]

@@ -19,6 +19,7 @@ def find_images(
     recursive: bool = False,
     leave_out: str | os.PathLike | None = None,
     missed: list[tuple[str, str]] | None = None,
+    more: tuple[str, ...] = (),
 ) -> list[str]:
     """Finds the pictures in a folder by their extensions, without opening them.
 
@@ -31,6 +32,7 @@ def find_images(
         leave_out: folder below it that is not searched, such as that of the results.
         missed: list that gets `(path, reason)` of pictures that cannot be read here,
             and of folders. Without it such pictures are found like the others.
+        more: suffixes of other files to find, in lower case with their dots.
 
     Returns:
         Paths that begin with `folder`, naturally sorted.
@@ -48,7 +50,7 @@ def find_images(
     if missed is not None:
         missed += [(path, reason) for path in names if (reason := _unreadable(path))]
         names = [path for path in names if not _unreadable(path)]
-    return [path for path in names if path.lower().endswith(EXTENSIONS)]
+    return [path for path in names if path.lower().endswith((*EXTENSIONS, *more))]
 
 
 def _walk(folder, recursive, leave_out, missed) -> Iterator[str]:

@@ -1,6 +1,7 @@
 """Runtime: `Restorer` and the engines and tiles behind it, without TensorFlow.
 
-Modules: `restorer`, `engines` (LiteRT, ONNX Runtime, TensorFlow), `tiling`.
+Modules: `restorer`, `frames` (of films), `engines` (LiteRT, ONNX Runtime, TensorFlow),
+`tiling`.
 """
 
 from tfderain import lazy
@@ -9,6 +10,7 @@ __getattr__, __dir__, __all__ = lazy.face(
     __name__,
     {
         "engines": (),
+        "frames": ("FrameRestorer",),
         "restorer": ("RUNTIMES", "Restorer"),
         "tiling": (),
     },

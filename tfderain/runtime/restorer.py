@@ -128,15 +128,55 @@ class Restorer:
             self._derain_views(rainy, derained, plan, tick)
         return like.finished()
 
-    def _derain_views(self, rainy, derained, plans, tick):
+    def sizes_used(self, scene: np.ndarray) -> tuple[bool, ...]:
+        """At which of its sizes an image is derained, its own first.
+
+        Args:
+            scene: array `(height, width, 3)` or `(height, width)` without hidden
+                pixels, `uint8`, `uint16` or float in [0, 1].
+
+        Returns:
+            bool for each size, see `tfderain.runtime.scales.used`.
+        """
+        copies = [scene]
+        for _ in self._plan(scene.shape[:2])[1:]:
+            copies.append(_halved(copies[-1]))
+        if self.scales != "auto" or len(copies) == 1:
+            return (True,) * len(copies)
+        halves = [*copies[1:], _halved(copies[-1])]
+        return scales.used(
+            [_detail(copy, half) for copy, half in zip(copies, halves, strict=True)]
+        )
+
+    def derain_scene(self, scene: np.ndarray, used: tuple[bool, ...]) -> np.ndarray:
+        """Derains an image of which everything is known, as of the frames of a film.
+
+        Args:
+            scene: see `sizes_used`; no bars are looked for.
+            used: at which of its sizes it is derained, the last of them always.
+
+        Returns:
+            A new array of the same shape and dtype.
+        """
+        derained = np.empty_like(scene)
+        plans = self._plan(scene.shape[:2])
+        self._derain_views(scene, derained, plans, lambda: None, used)
+        return derained
+
+    def keep_sizes(self, count: int):
+        """Keeps the network ready for so many sizes of tiles, for films."""
+        if isinstance(self._network, engines.LiteRT):
+            self._network.kept = count
+
+    def _derain_views(self, rainy, derained, plans, tick, used=None):
         """Derains `rainy` into `derained`, with `best` its mirror image as well."""
         if not self.best:
-            self._derain(rainy, derained, plans, tick)
+            self._derain(rainy, derained, plans, tick, used=used)
             return
         mean = np.zeros((*rainy.shape[:2], 3), np.float32)
         for step in (1, -1):  # the image, and its mirror image
             view = np.empty_like(mean)
-            self._derain(rainy[:, ::step], view, plans, tick)
+            self._derain(rainy[:, ::step], view, plans, tick, used=used)
             mean += view[:, ::step]
         images.store(mean / 2, derained)
 
@@ -153,20 +193,24 @@ class Restorer:
             for copy in copies
         ]
 
-    def _derain(self, rainy, derained, plans, tick, reduced=False):
+    def _derain(self, rainy, derained, plans, tick, reduced=False, used=None):
         """Derains `rainy` into `derained`, its reduced copies first.
 
-        Returns the largest detail of it and of its copies, with `scales="auto"`.
+        Returns the largest detail of it and of its copies, with `scales="auto"`, unless
+        it was decided before which of them are `used`.
         """
         tiles, *coarser = plans
-        change, largest, chosen = None, 0.0, self.scales == "auto"
+        change, largest = None, 0.0
+        chosen = self.scales == "auto" and used is None
         if coarser:
             half = _halved(rainy)
             change = np.empty_like(half)
-            largest = self._derain(half, change, coarser, tick, reduced=True)
+            rest = used and used[1:]
+            largest = self._derain(half, change, coarser, tick, True, rest)
             change -= half
             own = _detail(rainy, half) if chosen else 0.0
-            if own < scales.LEAST_DETAIL * largest:
+            skipped = own < scales.LEAST_DETAIL * largest
+            if skipped if used is None else not used[0]:
                 _add(rainy, change, derained)
                 for _ in range(len(tiles)):
                     tick()

@@ -18,6 +18,8 @@ derained = network(rainy + scales.doubled(change, rows, columns))
 ```
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 
 # Least length of the smallest copy's longer side: about that of the training images.
@@ -91,6 +93,22 @@ def detail(image: np.ndarray, half: np.ndarray):
     rows, columns = (np.arange(side) for side in image.shape[:2])
     enlarged = np.clip(doubled(half, rows, columns), 0, 1)
     return float(np.abs(image - enlarged).mean())
+
+
+def used(details: Sequence[float]) -> tuple[bool, ...]:
+    """At which sizes a picture shows something that is worth a network's work.
+
+    Args:
+        details: `detail` of the picture and of its reduced copies, largest first.
+
+    Returns:
+        bool for each; always true for the last, the smallest copy.
+    """
+    largest, found = 0.0, []
+    for own in reversed(details):
+        found.append(own >= LEAST_DETAIL * largest)
+        largest = max(own, largest)
+    return tuple(reversed(found))
 
 
 def doubled(image: np.ndarray, rows: np.ndarray, columns: np.ndarray):
