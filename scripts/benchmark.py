@@ -35,7 +35,7 @@ from benchmark_network import (
     photo,
 )
 from PIL import Image
-from timing import Peer, best_peer, milliseconds, run_process, table, take_turns, timer
+from timing import Peer, milliseconds, run_process, table, take_turns, timer
 from video_timing import measure_video
 
 from tfderain import convert, evaluation, export, models, presets, runtime, training

@@ -46,7 +46,7 @@ def test_films_keep_their_kind_or_become_mkv(tmp_path):
     [
         ("a.mp4", "b.png", "output of one film must be a file ending in .mp4, .m4v"),
         ("c.jpg", "b.mp4", "output of one picture must be a file ending in .png"),
-        (".", "b.mp4", "need a folder as output"),
+        (".", "b.mp4", "need a folder as the output"),
     ],
 )
 def test_films_and_pictures_have_outputs_of_their_kind(

@@ -16,7 +16,8 @@ from tfderain.export.litert import to_litert
 from tfderain.export.onnx import OPSET, to_onnx
 from tfderain.export.saved_model import to_saved_model
 
-# For each target its file name, which of `runtime.RUNTIMES` runs it, and how it is made.
+# For each target its file name, which of `runtime.RUNTIMES` runs it, and how it is
+# made.
 TARGETS = {
     "saved_model": ("1", "tensorflow", {}),
     "litert": ("model.tflite", "litert", {}),
