@@ -26,8 +26,9 @@ PUBLIC = {
     "benchmarks.timing": "LEAST Memory PATIENCE REPEATS Timing Timings add_memory "
     "add_profile time_models",
     "convert": "NETWORKS convert load",
-    "data": "archives balance camera catalogue descriptions drops editors films lines "
-    "mixer night overlaps pairs pipeline preparation rain recognition snow verification",
+    "data": "archives balance camera catalogue descriptions drops editors films "
+    "lines mixer night overlaps pairs pipeline preparation rain recognition snow "
+    "verification",
     "evaluation": "Result Row comparison evaluate find_scenes niqe published regions "
     "scenes_of scores subjects",
     "evaluation.comparison": "Comparison Improvement Improvements Share compare "

@@ -43,6 +43,7 @@ class Target(StrEnum):
     LITERT_INT8 = "litert_int8"
     LITERT_UINT8 = "litert_uint8"
     ONNX = "onnx"
+    ONNX_NCHW = "onnx_nchw"
     FFMPEG = "ffmpeg"
 
 
