@@ -19,7 +19,7 @@ export TF_CPP_MIN_LOG_LEVEL ?= 2
 # The base install alone: no TensorFlow.
 demo: .venv/installed
 	$(BIN)/tfderain derain examples/rainy --out demo_output --compare --overwrite
-	$(BIN)/tfderain evaluate menet --data examples --protocol matlab_y_float
+	$(BIN)/tfderain evaluate resunet --data examples --protocol matlab_y_float
 	@echo "Before and after, side by side: demo_output/*.compare.png"
 
 test: .venv/installed-dev lint

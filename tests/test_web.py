@@ -51,7 +51,7 @@ class _Handler(http.server.SimpleHTTPRequestHandler):
         return super().do_GET()
 
     def do_POST(self):
-        assert self.path == "/v1/models/menet:predict"
+        assert self.path == "/v1/models/resunet:predict"
         body = self.rfile.read(int(self.headers["Content-Length"]))
         (instance,) = json.loads(body)["instances"]
         rainy = Image.open(io.BytesIO(base64.b64decode(instance["b64"])))
@@ -71,7 +71,7 @@ class _Handler(http.server.SimpleHTTPRequestHandler):
 
 @pytest.fixture(scope="module")
 def restorer():
-    return runtime.Restorer("menet")
+    return runtime.Restorer("resunet")
 
 
 @pytest.fixture(scope="module")
@@ -149,7 +149,7 @@ def served(files, tmp_path_factory):
     code = "import sys; from tfderain.cli import main; sys.exit(main())"
     options = ["--ui", "--rest-only", "--port", "0", "--name", "rain"]
     with subprocess.Popen(
-        [sys.executable, "-c", code, "serve", "menet", *options],
+        [sys.executable, "-c", code, "serve", "resunet", *options],
         stdout=subprocess.PIPE,
         text=True,
     ) as process:

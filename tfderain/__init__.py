@@ -3,10 +3,10 @@
 ```python
 import tfderain
 
-restorer = tfderain.runtime.Restorer("menet")  # LiteRT; TensorFlow stays unloaded
+restorer = tfderain.runtime.Restorer("resunet")  # LiteRT; TensorFlow stays unloaded
 derained = restorer.derain(rainy)  # uint8 or float array, batch, or PIL image
 
-model = tfderain.models.load("menet")  # the same weights as a Keras model
+model = tfderain.models.load("resunet")  # the same weights as a Keras model
 ```
 """
 

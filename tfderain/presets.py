@@ -3,10 +3,10 @@
 ```python
 from tfderain import presets
 
-presets.available()["menet"]["scores"]  # the card of a preset
-presets.find("menet") / "model.tflite"  # its LiteRT file
+presets.available()["resunet"]["scores"]  # the card of a preset
+presets.find("resunet") / "model.tflite"  # its LiteRT file
 presets.locate("runs/mine").runtime  # what a name or path means, here "tensorflow"
-presets.verify("menet")  # compares every file with the sha256 in the card
+presets.verify("resunet")  # compares every file with the sha256 in the card
 ```
 
 A preset is a folder `<name>/` with `card.json`, `model.keras`, `model.tflite` and the
@@ -24,7 +24,7 @@ from pathlib import Path
 PACKAGE = Path(__file__).resolve().parent
 
 # The preset used wherever no model is given.
-DEFAULT = "menet"
+DEFAULT = "resunet"
 FILES = {".keras": "keras", ".tflite": "litert", ".onnx": "onnx"}  # suffix to kind
 
 

@@ -5,7 +5,7 @@ import { defineConfig } from "vite";
 const read = (path) => readFileSync(new URL(path, import.meta.url));
 const hash = (bytes) => createHash("sha256").update(bytes).digest("hex").slice(0, 8);
 
-const preset = process.env.PRESET ?? "menet";
+const preset = process.env.PRESET ?? "resunet";
 const card = JSON.parse(read(`../savedmodels/${preset}/card.json`));
 if (card.global_operations) {
   throw new Error(`Tiles must not change the result. Received: preset=${preset}.`);

@@ -3,7 +3,7 @@
 ```python
 from tfderain import batch, runtime
 
-summary = batch.derain_files(["photos"], "derained", runtime.Restorer("menet"))
+summary = batch.derain_files(["photos"], "derained", runtime.Restorer("resunet"))
 print(summary.table())  # 12 derained, 0 skipped, 1 failed, 4.2 s
 ```
 

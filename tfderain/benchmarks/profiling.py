@@ -3,7 +3,7 @@
 ```python
 from tfderain.benchmarks import profiling
 
-print(profiling.profile("menet", size=(320, 320)).table())
+print(profiling.profile("resunet", size=(320, 320)).table())
 ```
 
 LiteRT's Python interface has no profiler; its C interface has one, and ai-edge-litert

@@ -4,7 +4,7 @@
 from tfderain import runtime
 from tfderain.benchmarks import timing
 
-models = {name: runtime.Restorer(name) for name in ("menet", "exported/model.tflite")}
+models = {name: runtime.Restorer(name) for name in ("resunet", "exported/model.tflite")}
 print(timing.Timings(timing.time_models(models)).table())
 ```
 """

@@ -5,7 +5,7 @@ from tfderain import evaluation, runtime
 from tfderain.data import pipeline
 
 pairs = pipeline.find_pairs("Rain100L")
-result = evaluation.evaluate(runtime.Restorer("menet"), pairs, "matlab_y_float")
+result = evaluation.evaluate(runtime.Restorer("resunet"), pairs, "matlab_y_float")
 print(result.table())
 result.to_json("scores.json")
 ```

@@ -3,7 +3,7 @@
 ```python
 from tfderain import export, models
 
-model = models.load("menet")
+model = models.load("resunet")
 export.to_saved_model(model, "serving/menet/1")  # TF Serving: image bytes, or floats
 export.to_litert(model, "menet.tflite")  # runs without TensorFlow
 export.to_litert(model, "int8.tflite", quantization="int8", representative=photos)

@@ -3,7 +3,7 @@
 ```python
 from tfderain.runtime import Restorer
 
-restorer = Restorer("menet")
+restorer = Restorer("resunet")
 derained = restorer.derain(rainy)  # the kind, size and dtype of `rainy`
 ```
 """

@@ -3,7 +3,7 @@
 ```python
 from tfderain import serving
 
-with serving.Server("menet", serving.Settings(port=0, grpc_port=None)) as server:
+with serving.Server("resunet", serving.Settings(port=0, grpc_port=None)) as server:
     print(server.rest_address)  # http://127.0.0.1:PORT
 ```
 

@@ -10,6 +10,9 @@ const MODEL_SUBGRAPHS = 2;
 const MODEL_BUFFERS = 4;
 const SUBGRAPH_TENSORS = 0;
 const SUBGRAPH_INPUTS = 1;
+const SUBGRAPH_OPERATORS = 3;
+const OPERATOR_INPUTS = 1;
+const OPERATOR_OUTPUTS = 2;
 const TENSOR_SHAPE = 0;
 const TENSOR_BUFFER = 2;
 const TENSOR_SHAPE_SIGNATURE = 7;
@@ -79,9 +82,10 @@ export function withSize(bytes, height, width) {
   const [, tall, wide] = file
     .elements(tensors[file.int(input)], TENSOR_SHAPE)
     .map((at) => file.int(at));
+  const constant = constants(file, graph, tensors, buffers);
   const scaled = new Set(); // tensors may share a shape
-  for (const tensor of tensors) {
-    if (isConstant(file, tensor, buffers)) continue;
+  for (const [index, tensor] of tensors.entries()) {
+    if (constant[index]) continue;
     for (const field of [TENSOR_SHAPE, TENSOR_SHAPE_SIGNATURE]) {
       const shape = file.elements(tensor, field);
       if (shape.length !== 4 || scaled.has(shape[1])) continue;
@@ -93,9 +97,21 @@ export function withSize(bytes, height, width) {
   return copy;
 }
 
-// Whether a tensor is a weight, whose numbers are in the file.
-function isConstant(file, tensor, buffers) {
-  const field = file.field(tensor, TENSOR_BUFFER);
-  const buffer = buffers[field ? file.int(field) : 0];
-  return file.field(buffer, BUFFER_DATA) || file.field(buffer, BUFFER_OFFSET);
+// For each tensor whether it is a weight: its numbers are in the file, or are made from
+// such numbers alone, as float32 weights are from the float16 ones that are stored.
+function constants(file, graph, tensors, buffers) {
+  const constant = tensors.map((tensor) => {
+    const field = file.field(tensor, TENSOR_BUFFER);
+    const buffer = buffers[field ? file.int(field) : 0];
+    return Boolean(file.field(buffer, BUFFER_DATA) || file.field(buffer, BUFFER_OFFSET));
+  });
+  for (const operator of file.tables(graph, SUBGRAPH_OPERATORS)) {
+    const [inputs, outputs] = [OPERATOR_INPUTS, OPERATOR_OUTPUTS].map((index) =>
+      file.elements(operator, index).map((at) => file.int(at)),
+    );
+    if (inputs.every((input) => input < 0 || constant[input])) {
+      for (const output of outputs) constant[output] = true;
+    }
+  }
+  return constant;
 }

@@ -6,14 +6,14 @@ import { Server } from "../src/server.js";
 
 const answer = (body, options) => {
   globalThis.fetch = async () => new Response(body, options);
-  return Server.find("menet");
+  return Server.find("resunet");
 };
 
 test("a server is one that answers with JSON, whatever it holds", async () => {
   assert.equal(await answer("<!doctype html>"), null);
   assert.equal(await answer("{}", { status: 404 }), null);
   const { path, label, maxPixels, maxBytes } = await answer("{}");
-  assert.equal(path, "/v1/models/menet:predict");
+  assert.equal(path, "/v1/models/resunet:predict");
   assert.equal(label, "On the server");
   assert.deepEqual([maxPixels, maxBytes], [180_000_000, Infinity]);
 });

@@ -32,13 +32,16 @@ test("results are named after their photos", () => {
   assert.equal(resultName(".jpg"), "picture_derained.png");
 });
 
-test("a LiteRT file of another size differs in nothing but numbers", () => {
-  const path = new URL("../../savedmodels/menet/model.tflite", import.meta.url);
-  const bytes = new Uint8Array(readFileSync(path));
-  assert.deepEqual(withSize(bytes, 256, 256), bytes);
-  const other = withSize(bytes, 320, 480);
-  assert.equal(other.length, bytes.length);
-  // The size of every map is written, and every map is written only once.
-  assert.deepEqual(withSize(other, 256, 256), bytes);
-  assert.throws(() => withSize(bytes, 322, 480), /Received: 322/);
-});
+// Weights in float32, and in float16 with operations that make float32 of them.
+for (const [preset, wrong] of [["menet", 322], ["resunet", 324]]) {
+  test(`a LiteRT file of another size differs in nothing but numbers: ${preset}`, () => {
+    const path = new URL(`../../savedmodels/${preset}/model.tflite`, import.meta.url);
+    const bytes = new Uint8Array(readFileSync(path));
+    assert.deepEqual(withSize(bytes, 256, 256), bytes);
+    const other = withSize(bytes, 320, 480);
+    assert.equal(other.length, bytes.length);
+    // The size of every map is written, and every map is written only once.
+    assert.deepEqual(withSize(other, 256, 256), bytes);
+    assert.throws(() => withSize(bytes, wrong, 480), new RegExp(`Received: ${wrong}`));
+  });
+}
