@@ -71,7 +71,7 @@ class _Handler(http.server.SimpleHTTPRequestHandler):
 
 @pytest.fixture(scope="module")
 def restorer():
-    return runtime.Restorer("resunet")
+    return runtime.Restorer("resunet", tile=640, overlap=128)  # as src/tiling.js has it
 
 
 @pytest.fixture(scope="module")
@@ -196,8 +196,7 @@ def _difference(derained_file, rainy_file, restorer):
     return np.abs(derained - expected).max()
 
 
-# 1 grey level: rounding, and for "tiles", which Python takes whole, what the network
-# sees beyond 48 pixels.
+# 1 grey level: rounding.
 @pytest.mark.web
 @pytest.mark.parametrize("what", ["photo", "tiles", "dot", "turned"])
 def test_pixels_are_those_of_python(report, files, restorer, what):
