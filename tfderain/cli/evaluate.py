@@ -10,6 +10,7 @@ from tfderain.cli import console, options
 from tfderain.cli.options import count, refuse_existing, restorer, show
 
 Patches = Literal["five_crop"]
+Fit = Literal["gain_offset"]
 Subjects = Annotated[
     list[str],
     Argument(
@@ -35,6 +36,10 @@ def evaluate(
         Option(help="Score patches, not images: corners and centre, these mirrored."),
     ] = None,
     patch: Annotated[int, count("Side of the patches.", "--patch")] = 224,
+    fit: Annotated[
+        Fit | None,
+        Option(help="First fit each channel to the clean image, for other exposures."),
+    ] = None,
     out: Annotated[
         Path | None,
         options.out("DIR", "Write the derained images (of one model and one --data)."),
@@ -54,6 +59,7 @@ def evaluate(
     tfderain evaluate menet runs/mine --data Rain100L --data Rain100H
     tfderain evaluate runs/menet_paper --data Rain100H --protocol rgb_gaussian \\
         --patches five_crop --patch 224
+    tfderain evaluate drops --data Raindrop --fit gain_offset
     """
     refuse_existing(overwrite, json)
     folders = options.each_folder(data, layout, pattern)
@@ -68,6 +74,7 @@ def evaluate(
     score = score_one if len(opened) * len(sets) == 1 else score_several
     with console.Progress("evaluate") as progress:
         more: dict = {"identity": identity, "patches": patches, "patch": patch}
+        more["fit"] = fit
         more |= {"save_images": out, "overwrite": overwrite} if out else {}
         result = score(opened, sets, protocol, progress, **more)
     show(result, json)

@@ -191,6 +191,9 @@ class KindMixer:
         ValueError: for an unknown kind, or shares that are none.
     """
 
+    channels = 3  # of the target
+    validated: tuple[str, ...] = ("heavy", "light", "editor")  # beside pairs' own rain
+
     def __init__(
         self,
         pools: dict[str, np.ndarray],
@@ -238,7 +241,12 @@ class KindMixer:
         if rainy is not clean and rng.random() < self.own_share:
             return rainy, clean
         place = np.searchsorted(self.ends, rng.random(), side="right")
-        return self.make(self.kinds[min(place, len(self.kinds) - 1)], clean, rng)
+        kind = self.kinds[min(place, len(self.kinds) - 1)]
+        return KindMixer.make(self, kind, clean, rng)
+
+    def own(self, rainy: np.ndarray, clean: np.ndarray, seed: int = 0):
+        """A pair as it is; `seed` changes nothing."""
+        return rainy, clean
 
     def make(self, kind: str, clean: np.ndarray, rng: np.random.Generator):
         """`(rainy, clean)` of one of the synthetic kinds."""
@@ -306,7 +314,7 @@ class KindMixer:
         layer = layer.astype(np.float32) * np.float32(1 / 255)
         return camera.resized(layer, shape) if factor > 1 else layer
 
-    def _camera(self, rainy, clean, rng):
+    def _camera(self, rainy, clean, rng, hide=True):
         ranges, whole = self.ranges, rainy is clean
         if rng.random() < ranges.blur:
             sigma = rng.uniform(*ranges.sigma)
@@ -315,7 +323,7 @@ class KindMixer:
             grain = rng.standard_normal(clean.shape, np.float32)
             grain *= np.float32(rng.uniform(*ranges.deviation))
             rainy, clean = (np.clip(x + grain, 0, 1) for x in (rainy, clean))
-        if rng.random() < ranges.hide:
+        if hide and rng.random() < ranges.hide:
             rainy, clean = camera.hide(rainy, clean, rng)
         if not whole and rng.random() < ranges.jpeg:
             low, high = ranges.quality

@@ -64,6 +64,7 @@ class Improvement:
         reference, model: names of the two.
         data: name of the data set.
         protocol: one of `metrics.PROTOCOLS`, under which PSNR was computed.
+        fit: see `scores.Result`.
         mean_psnr: of the reference over the images, in dB; it divides hard from easy.
         gain: by how much the model's mean PSNR is higher, in dB. Shares count any
             difference: two runtimes of one network improve half of the images by 0.00.
@@ -80,6 +81,7 @@ class Improvement:
     all: Share
     hard: Share
     easy: Share
+    fit: str | None = None
 
     def as_dict(self) -> dict:
         """Returns the numbers, with the fractions, as values that JSON knows."""
@@ -121,6 +123,8 @@ class Improvements(reports.Report):
         ]
         about = "images improved over the reference model; hard (easy): its PSNR is "
         about += f"below (above) its mean, {self.each[0].protocol}"
+        if fit := self.each[0].fit:
+            about += f", {scores.described_fit(fit)}"
         return f"{about}\n\n{reports.text_table(titles, rows)}"
 
 
@@ -152,6 +156,7 @@ def improvement(reference: scores.Result, result: scores.Result) -> Improvement:
         all=share(lambda name: True),
         hard=share(lambda name: before[name] < mean),
         easy=share(lambda name: before[name] > mean),
+        fit=result.fit,
     )
 
 
@@ -237,7 +242,7 @@ def _images(result):
 
 
 def _check_alike(reference, result):
-    for name in ("protocol", "identity"):
+    for name in ("protocol", "identity", "fit"):
         values = [getattr(one, name) for one in (reference, result)]
         if values[0] != values[1]:
             raise ValueError(
@@ -286,6 +291,8 @@ class Comparison(reports.Report):
         ]
         channel = metrics.channel(protocol)
         about = f"psnr_{channel}/ssim_{channel}, {protocol} (number of images)"
+        if fit := self.flat()[0].fit:
+            about += f", {scores.described_fit(fit)}"
         return f"{about}\n\n{reports.text_table(titles, [before], rows)}"
 
     def as_dict(self) -> dict:
@@ -293,6 +300,7 @@ class Comparison(reports.Report):
         first = next(iter(self.results.values()))
         return {
             "protocol": self.flat()[0].protocol,
+            "fit": self.flat()[0].fit,
             "models": list(self.results),
             "data": list(first),
             "means": {
@@ -334,6 +342,7 @@ def compare(
     identity: bool = False,
     patches: str | None = None,
     patch: int = 224,
+    fit: str | None = None,
 ) -> Comparison:
     """Scores every model on every data set.
 
@@ -345,7 +354,7 @@ def compare(
         protocol: one of `metrics.PROTOCOLS`.
         progress: called with `(done, total)`, in images over all, or `None`.
         identity: give the models the clean images.
-        patches, patch: see `scores.evaluate`.
+        patches, patch, fit: see `scores.evaluate`.
 
     Raises:
         ValueError: there is no model or no data set; else as `scores.evaluate`.
@@ -373,6 +382,7 @@ def compare(
                 name=model_name,
                 patches=patches,
                 patch=patch,
+                fit=fit,
             )
             results.setdefault(model_name, {})[data_name] = result
             done += len(pairs)

@@ -41,6 +41,8 @@ class TrainConfig:
             never both (Rainmer).
         whole_images: give the network with each patch the whole image that it is from,
             resized to its `encoder_size`, as Rainmer's authors do; without `degrade`.
+        align: bring the two images of each pair to one place and one exposure first, see
+            `tfderain.data.alignment`: for pairs that two cameras took.
         batch_size: patches of one step.
         steps_per_epoch: `None` for the whole data set once.
         epochs: how often. The only field that may grow when a run goes on.
@@ -73,12 +75,16 @@ class TrainConfig:
         ema: momentum of the average of the weights, which is what is validated and
             shipped, or `None` for the weights themselves.
         degrade: arguments of `tfderain.data.rain.RainMixer`, or with an entry `kinds`
-            of `tfderain.data.mixer.KindMixer`, and in `ranges` those of their `Ranges`
+            of `tfderain.data.mixer.KindMixer`, with an entry `drops` of
+            `tfderain.data.drop_mixer.DropMixer`, and in `ranges` those of their `Ranges`
             that differ; `None` for the data set's own rain alone.
         pool_count, pool_size: number of rain layers (of each kind) rendered
             beforehand, and their side in pixels.
         validation_fraction: share of the backgrounds kept for choosing the best epoch;
             0 trains on all pairs, validates on none, and keeps the last epoch.
+        same_background: correlation of thumbnails from which on two clean images show one
+            background, see `tfderain.data.splits`; lower where scenes come again from a
+            few steps further on.
         validation_crops: patches of them, in equal parts with each kind of rain: their
             own, and (given `degrade`) synthetic, of several named kinds with `kinds`.
         keep: `"best"`, the weights of the epoch with the best validation PSNR, or
@@ -104,6 +110,7 @@ class TrainConfig:
     flips: bool = True
     turns: str | None = None
     whole_images: bool = False
+    align: bool = False
     batch_size: int = 16
     steps_per_epoch: int | None = None
     epochs: int = 100
@@ -123,6 +130,7 @@ class TrainConfig:
     pool_count: int = 800
     pool_size: int = 384
     validation_fraction: float = 0.08
+    same_background: float = 0.98
     validation_crops: int = 256
     keep: str = "best"
     vgg_weights: str | None = None
@@ -166,6 +174,11 @@ class TrainConfig:
             raise ValueError(
                 "`validation_fraction` must be in [0, 1). "
                 f"Received: validation_fraction={self.validation_fraction}."
+            )
+        if not 0 < self.same_background <= 1:
+            raise ValueError(
+                "`same_background` must be in (0, 1]. "
+                f"Received: same_background={self.same_background}."
             )
         if self.ema is not None and not 0 <= self.ema < 1:
             raise ValueError(f"`ema` must be in [0, 1). Received: ema={self.ema}.")
