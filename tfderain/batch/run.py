@@ -20,6 +20,7 @@ import time
 import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -27,6 +28,7 @@ from tfderain import errors, images, reports
 from tfderain.batch import plan
 from tfderain.runtime import Restorer
 
+WET = 0.25  # of a mask: from here on a pixel counts as wet
 POOL_COUNT, POOL_SIZE = 48, 512  # streak layers: seconds to render, 12 MB
 
 
@@ -41,6 +43,9 @@ class Summary(reports.Report):
         notes: dict, what could not be kept -> number of pictures.
         left_out: list of (path, reason): pictures in the folders that cannot be read
             here, and folders.
+        files: list of dicts, one for each picture that was derained: `source`,
+            `target`, and with networks that find drops on the glass `wet`, the share of
+            the picture that lies under them (where their mask is `WET` or more).
         seconds: float, wall time including the loading of the model.
     """
 
@@ -50,6 +55,7 @@ class Summary(reports.Report):
     failed: list[tuple[str, str]] = field(default_factory=list)
     notes: dict[str, int] = field(default_factory=dict)
     left_out: list[tuple[str, str]] = field(default_factory=list)
+    files: list[dict] = field(default_factory=list)
     seconds: float = 0.0
 
     @property
@@ -84,6 +90,7 @@ def derain_files(
     overwrite: bool = False,
     format: str | None = None,
     compare: bool = False,
+    masks: str | os.PathLike | None = None,
     max_pixels: int = images.MAX_PIXELS,
     progress: reports.Progress | None = None,
     say: Callable[[str], object] | None = None,
@@ -93,10 +100,10 @@ def derain_files(
     Args:
         inputs: paths of pictures and folders.
         output: path of a picture or a folder.
-        restorer: object with `derain(pixels, progress=function, alpha=array)`, as
-            `runtime.Restorer`, or a function without arguments that returns one. It
-            is called when the first picture needs it: bad usage fails before a model
-            loads.
+        restorer: object with `derain(pixels, progress=function, alpha=array)`, and
+            with `derain_and_mask` where it `makes_mask`, as `runtime.Restorer`, or a
+            function without arguments that returns one. It is called when the first
+            picture needs it: bad usage fails before a model loads.
         recursive: bool. Also searches subfolders and mirrors the tree.
         skip_existing: bool. Leaves out pictures whose outputs are all there, and
             writes only the outputs that are missing.
@@ -104,6 +111,8 @@ def derain_files(
         format: one of `plan.FORMATS`, or None for that of `output` or of the input
             (PNG where the input's cannot be written).
         compare: bool. Also writes `NAME.compare.png`, rainy left, derained right.
+        masks: folder for the masks of drops on the glass, grey PNG files; `None` for
+            none.
         max_pixels: int. Larger pictures are refused (decompression bombs).
         progress: called with `(done, total)`, in pictures; `done` has a fraction while
             a picture in tiles is under way. `None` for nobody to tell.
@@ -127,13 +136,20 @@ def derain_files(
         recursive=recursive,
         format=format,
         compare=compare,
+        masks=masks,
         missed=summary.left_out,
     )
 
     def prepare():
-        return restorer if hasattr(restorer, "derain") else restorer()
+        tool: Any = restorer if hasattr(restorer, "derain") else restorer()
+        if masks is not None and not getattr(tool, "makes_mask", False):
+            raise ValueError(
+                "Masks need a network that finds drops on the glass, such as the "
+                f"preset drops. Received: masks={os.fspath(masks)}."
+            )
+        return tool
 
-    work = functools.partial(_derain, max_pixels)
+    work = functools.partial(_derain, max_pixels, summary.files)
     existing = _Existing(skip_existing, overwrite)
     return _run(planned, prepare, work, summary, existing, progress, say)
 
@@ -202,15 +218,25 @@ def synthesize_files(
     return _run(planned, prepare, work, summary, existing, progress, say)
 
 
-def _derain(max_pixels, restorer, job, due, part) -> tuple[str, ...]:
+def _derain(max_pixels, records, restorer, job, due, part) -> tuple[str, ...]:
     """Derains one picture into `due`; returns notes on what cannot be kept."""
     picture = images.read(job.source, max_pixels=max_pixels)
-    derained = restorer.derain(picture.pixels, progress=part, alpha=picture.alpha)
+    record, mask = {"source": job.source, "target": job.target}, None
+    if getattr(restorer, "makes_mask", False):
+        derained, mask = restorer.derain_and_mask(
+            picture.pixels, progress=part, alpha=picture.alpha
+        )
+        record["wet"] = round(float((mask >= WET).mean()), 4)
+    else:
+        derained = restorer.derain(picture.pixels, progress=part, alpha=picture.alpha)
     notes = picture.notes
     if job.target in due:
         notes += _write(job.target, picture, derained)
     for path in set(job.others) & set(due):
         _write(path, images.compare(picture, derained))
+    if mask is not None and job.mask in due:
+        _write(job.mask, images.Picture(images.to_uint8(mask)))
+    records.append(record)
     return notes
 
 

@@ -17,8 +17,18 @@ if TYPE_CHECKING:
 
     from tfderain import batch
 
-Network = Annotated[
-    str, Option(metavar="MODEL", help="Preset name, file or run folder.")
+Networks = Annotated[
+    list[str] | None,
+    Option(
+        "--model",
+        metavar="MODEL",
+        help="Preset name, file or run folder; repeatable: one after the other. "
+        f"[default: {presets.DEFAULT}]",
+    ),
+]
+Mask = Annotated[
+    Path | None,
+    Option("--mask", metavar="DIR", help="Also write where drops are on the glass."),
 ]
 SkipExisting = Annotated[
     bool, Option("--skip-existing", help="Leave out pictures that are done.")
@@ -37,7 +47,7 @@ Overlap = Annotated[
 def derain(
     inputs: options.Inputs,
     out: Annotated[str, options.out("OUT", "A picture, or a folder (end it with /).")],
-    model: Network = presets.DEFAULT,
+    model: Networks = None,
     recursive: options.Recursive = False,
     skip_existing: SkipExisting = False,
     overwrite: options.Overwrite = False,
@@ -45,6 +55,7 @@ def derain(
         options.Format | None, Option(help="[default: the input's]")
     ] = None,
     compare: Compare = False,
+    mask: Mask = None,
     scales: options.Scales = "auto",
     best: Best = False,
     tile: options.Tile = "auto",
@@ -62,6 +73,8 @@ def derain(
     tfderain derain photo.jpg --out derained.jpg
     tfderain derain a.jpg b.png --out derained/ --compare
     tfderain derain photos/ --out derained/ --recursive --skip-existing
+    tfderain derain photos/ --out derained/ --model drops --mask masks/
+    tfderain derain photos/ --out derained/ --model drops --model resunet
     """
     refuse_existing(overwrite, json)
     from tfderain import batch, images
@@ -76,17 +89,30 @@ def derain(
         summary = batch.derain_files(
             inputs,
             out,
-            functools.partial(restorer, model, runtime, threads=threads, **settings),
+            functools.partial(
+                opened, model or [presets.DEFAULT], runtime, threads=threads, **settings
+            ),
             recursive=recursive,
             skip_existing=skip_existing,
             overwrite=overwrite,
             format=format,
             compare=compare,
+            masks=mask,
             max_pixels=max_pixels or images.MAX_PIXELS,
             progress=progress,
             say=progress.say,
         )
     finish(summary, json)
+
+
+def opened(models: list[str], runtime: str | None, **settings):
+    """Returns what derains with one model, or with several one after the other."""
+    restorers = [restorer(model, runtime, **settings) for model in models]
+    if len(restorers) == 1:
+        return restorers[0]
+    from tfderain.runtime import Chain
+
+    return Chain(restorers)
 
 
 def synthesize(

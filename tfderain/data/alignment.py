@@ -32,7 +32,9 @@ def aligned(rainy: np.ndarray, clean: np.ndarray):
     """
     down, right = find_shift(rainy, clean)
     height, width = rainy.shape[:2]
-    here = [slice(max(s, 0), n + min(s, 0)) for s, n in ((down, height), (right, width))]
+    here = [
+        slice(max(s, 0), n + min(s, 0)) for s, n in ((down, height), (right, width))
+    ]
     there = [
         slice(max(-s, 0), n + min(-s, 0)) for s, n in ((down, height), (right, width))
     ]

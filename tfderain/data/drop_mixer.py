@@ -6,8 +6,8 @@ rainy, target = degrade(rainy, clean, seed=17)  # a dozen milliseconds for 192x1
 clean, mask = target[..., :3], target[..., 3]
 ```
 
-Kinds: `"clean"` (no drops), the looks of `drops.KINDS`, `"defocused"` and `"lens"`, and
-`"both"`: rain in the air, see `mixer`, and drops of either look over it. Of `"both"` the
+Kinds: `"clean"` (no drops), the looks of `drops.KINDS`, `"defocused"` and `"lens"`,
+and `"both"`: rain in the air, see `mixer`, and drops of either look over it. Then the
 target is clean under the drops and rainy between them, in proportion to the mask: who
 takes drops off must leave what lies between them as it is, for the network that takes
 off rain. Needs numpy only.
@@ -64,7 +64,9 @@ class DropMixer(mixer.KindMixer):
         super().__init__(pools, own_share, kinds, ranges)
         shares: Any = dict(SHARES if drops is None else drops)
         if not set(shares) <= set(KINDS):
-            raise ValueError(f"`drops` must be among {KINDS}. Received: drops={shares}.")
+            raise ValueError(
+                f"`drops` must be among {KINDS}. Received: drops={shares}."
+            )
         if not shares or min(shares.values()) < 0 or not sum(shares.values()) > 0:
             raise ValueError(f"Shares must be positive. Received: drops={shares}.")
         self.drops = list(shares)

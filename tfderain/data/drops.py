@@ -261,11 +261,12 @@ def _draw_drops(shape, rng, ranges):
     return sorted(places, key=lambda place: -place[2])
 
 
-def _stamp(size, edge, step, scale, rng, ranges):
+def _stamp(size: tuple[int, int], edge, step, scale, rng, ranges):
     """Layers `(4, height, width)` as of `caps`, `edge` pixels larger on each side."""
     pool = caps(ranges.contact, ranges.tilt, ranges.sag, ranges.run, ranges.merged)
     pane = pool[rng.integers(len(pool))]
-    layers = np.zeros((4, *(side + 2 * edge for side in size)), np.float32)
+    tall, wide = (side + 2 * edge for side in size)
+    layers = np.zeros((4, tall, wide), np.float32)
     whole = tuple(side * step for side in size)
     places = _draw_drops(whole, rng, ranges)
     shapes = rng.integers(len(pane), size=len(places))
@@ -275,16 +276,16 @@ def _stamp(size, edge, step, scale, rng, ranges):
         places, shapes, mirrored, stretches, strict=True
     ):
         y, x, radius = (value / step for value in place)
-        tall, wide = radius * math.sqrt(stretch), radius / math.sqrt(stretch)
-        rows, cells = _cells(y + edge, tall, layers.shape[1])
-        columns, across = _cells(x + edge, wide, layers.shape[2])
+        high, broad = radius * math.sqrt(stretch), radius / math.sqrt(stretch)
+        rows, cells = _cells(y + edge, high, tall)
+        columns, across = _cells(x + edge, broad, wide)
         if not len(cells) or not len(across):
             continue
         across = SIDE - 1 - across if mirror else across
         drop = pane[shape][:, cells[:, None], across]
         part = layers[:, rows, columns]
         # A drop smaller than a pixel of the layers covers a part of it.
-        covered = drop[0] * np.float32(min(1.0, 4 * tall * wide))
+        covered = drop[0] * np.float32(min(1.0, 4 * high * broad))
         inside = covered > 0
         if mirror:
             drop[2] = -drop[2]

@@ -35,8 +35,10 @@ def to_onnx(
     """Writes the whole `model`, padding included, as an ONNX file.
 
     Input `rainy` and output `derained` are float32 `(batch, height, width, 3)` in
-    [0, 1], each size free, the axes named so. The file is run by ONNX Runtime and, if
-    it is installed, by OpenVINO, whose own default would be bfloat16 on some CPUs.
+    [0, 1], each size free, the axes named so; of a network that finds drops there is
+    also an output `mask`, with one channel, after it. The file is run by ONNX Runtime
+    and, if it is installed, by OpenVINO, whose own default would be bfloat16 on some
+    CPUs.
 
     Args:
         model: a `tfderain.models.Derainer`.
@@ -84,6 +86,8 @@ def _write(model, path, opset):
     rainy = tf.TensorSpec((None, None, None, 3), tf.float32, name="rainy")
 
     def derain(rainy):
+        if model.makes_mask:
+            return dict(zip(("derained", "mask"), model.with_mask(rainy), strict=True))
         return {"derained": model(rainy, training=False)}
 
     proto, _ = tf2onnx.convert.from_function(

@@ -164,9 +164,7 @@ class ResUNetDrops(ResUNet):
             return Derainer.adopt(self, other)
         levels = len(other.network.filters)
         theirs, mine = other.network.layers_by_name(), self.network.layers_by_name()
-        kept = [
-            (mine[name], layer) for name, layer in theirs.items() if name in mine
-        ]
+        kept = [(mine[name], layer) for name, layer in theirs.items() if name in mine]
         shapes = [
             [tuple(weight.shape) for layer in part for weight in layer.weights]
             for part in zip(*kept, strict=True)

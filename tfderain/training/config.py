@@ -41,8 +41,8 @@ class TrainConfig:
             never both (Rainmer).
         whole_images: give the network with each patch the whole image that it is from,
             resized to its `encoder_size`, as Rainmer's authors do; without `degrade`.
-        align: bring the two images of each pair to one place and one exposure first, see
-            `tfderain.data.alignment`: for pairs that two cameras took.
+        align: bring the two images of each pair to one place and one exposure first,
+            see `tfderain.data.alignment`: for pairs that two cameras took.
         batch_size: patches of one step.
         steps_per_epoch: `None` for the whole data set once.
         epochs: how often. The only field that may grow when a run goes on.
@@ -76,15 +76,15 @@ class TrainConfig:
             shipped, or `None` for the weights themselves.
         degrade: arguments of `tfderain.data.rain.RainMixer`, or with an entry `kinds`
             of `tfderain.data.mixer.KindMixer`, with an entry `drops` of
-            `tfderain.data.drop_mixer.DropMixer`, and in `ranges` those of their `Ranges`
-            that differ; `None` for the data set's own rain alone.
+            `tfderain.data.drop_mixer.DropMixer`, and in `ranges` those of their
+            `Ranges` that differ; `None` for the data set's own rain alone.
         pool_count, pool_size: number of rain layers (of each kind) rendered
             beforehand, and their side in pixels.
         validation_fraction: share of the backgrounds kept for choosing the best epoch;
             0 trains on all pairs, validates on none, and keeps the last epoch.
-        same_background: correlation of thumbnails from which on two clean images show one
-            background, see `tfderain.data.splits`; lower where scenes come again from a
-            few steps further on.
+        same_background: correlation of thumbnails from which on two clean images show
+            one background, see `tfderain.data.splits`; lower where scenes come again
+            from a few steps further on.
         validation_crops: patches of them, in equal parts with each kind of rain: their
             own, and (given `degrade`) synthetic, of several named kinds with `kinds`.
         keep: `"best"`, the weights of the epoch with the best validation PSNR, or

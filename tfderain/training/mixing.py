@@ -106,13 +106,12 @@ def make_mixer(config: TrainConfig, pools: dict[str, np.ndarray], **changes: flo
         return None
     arguments: dict = {**config.degrade, **changes}
     kind = mixer_class(config)
-    several = kind is not rain.RainMixer
+    default = rain.RANGES if kind is rain.RainMixer else kinds.RANGES
     if "ranges" in arguments:
-        default = kinds.RANGES if several else rain.RANGES
         arguments["ranges"] = _changed(default, arguments["ranges"])
-    if several:
+    if issubclass(kind, kinds.KindMixer):
         return kind(pools, **arguments)
-    return rain.RainMixer(pools["streaks"], **arguments)
+    return kind(pools["streaks"], **arguments)
 
 
 def _changed(ranges, changes):
@@ -187,7 +186,8 @@ def validation_patches(chosen: dict, config: TrainConfig):
 
     Returns:
         `(rainy, clean)`, float32 arrays `(patches, crop, crop, 3)` in [0, 1], the clean
-        ones with a mask of drops where the mixture makes one; of each kind equally many whole batches, together at least `config.validation_crops`.
+        ones with a mask of drops where the mixture makes one; of each kind equally many
+        whole batches, together at least `config.validation_crops`.
         A function of the arguments alone.
     """
     batches, sizes = [], (config.crop, config.batch_size, config.seed + 1)

@@ -390,9 +390,9 @@ RECIPES = {
         },
     ),
     # tfderain train resunet_drops --from resunet --data ROBOTCAR=1 --data PHOTOS=3
-    # --layout auto --layout clean --streaks DIR --out DIR: drops on the glass. A quarter
-    # of the samples are real pairs, brought to one place and exposure; drops are
-    # rendered on photos without rain for the others.
+    # --layout auto --layout clean --streaks DIR --out DIR: drops on the glass. A
+    # quarter of the samples are real pairs, brought to one place and exposure; drops
+    # are rendered on photos without rain for the others.
     "resunet_drops": dataclasses.replace(
         RESUNET,
         model=FORMS["drops"].model,
