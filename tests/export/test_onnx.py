@@ -5,7 +5,7 @@ import json
 import numpy as np
 import onnx
 import pytest
-from export_model import TOLERANCE, make_model
+from export_model import TOLERANCE, make_drops_model, make_model
 
 from tfderain import export, runtime
 from tfderain.export import onnx as writing
@@ -58,3 +58,16 @@ def test_a_wrong_export_leaves_nothing_behind(model, tmp_path, monkeypatch):
     with pytest.raises(ValueError, match="same pixels as Keras"):
         export.to_onnx(model, tmp_path / "m.onnx")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_mask_of_drops_is_a_second_output(tmp_path):
+    model = make_drops_model()
+    path = export.to_onnx(model, tmp_path / "m.onnx", [(16, 24)]).path
+    outputs = onnx.load(path).graph.output
+    assert [output.name for output in outputs] == ["derained", "mask"]
+    rainy = export.random_image((21, 13))[0]
+    restorer = runtime.Restorer(path, runtime="onnx", threads=1)
+    made = restorer.derain_and_mask(rainy)
+    for one, wanted in zip(made, model.with_mask(rainy[None]), strict=True):
+        assert np.abs(one - np.squeeze(wanted)).max() < TOLERANCE
+    assert np.ptp(made[1]) > 0.1

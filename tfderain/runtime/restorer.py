@@ -96,7 +96,7 @@ class Restorer:
         self._network = RUNTIMES[runtime](model, threads)
         self.stride = self._network.stride
         self.global_operations = self._network.global_operations
-        self.makes_mask = self._network.makes_mask
+        self.makes_mask = getattr(self._network, "makes_mask", False)
         self.return_mask = return_mask
         if return_mask:
             self._check_mask()
