@@ -22,7 +22,7 @@ PUBLIC = {
     "benchmarks.timing": "LEAST Memory PATIENCE REPEATS Timing Timings add_memory "
     "add_profile time_models",
     "convert": "NETWORKS convert load",
-    "data": "balance camera catalogue drops editors lines mixer night pairs pipeline "
+    "data": "alignment balance camera catalogue drop_mixer drops editors lines mixer night pairs pipeline "
     "rain snow",
     "evaluation": "Result Row comparison evaluate find_scenes niqe regions "
     "scenes_of scores subjects",
@@ -44,9 +44,9 @@ PUBLIC = {
     "sobel_edges",
     "metrics": "PROTOCOLS PSNR PSNR_CAP SSIM channel classes functions luma psnr ssim",
     "models": "AirNet CycleGAN DRSformer Derainer ERLNet Entangled JRGR MENET MODELS "
-    "PRESETS PReNet Rainmer ResUNet adversarial airnet base contrast cyclegan "
+    "PRESETS PReNet Rainmer ResUNet ResUNetDrops adversarial airnet base contrast cyclegan "
     "drsformer entanglement erlnet jrgr jrgr_losses layers load loading menet prenet "
-    "rain_generator rainmer register representation resunet sparse stages "
+    "rain_generator rainmer register representation resunet resunet_drops sparse stages "
     "translators winograd",
     "models.layers": "ConvNorm Convolution ExpertStage MixtureOfExperts "
     "SqueezeExcitation UnbiasedBatchNormalization built convolution "
@@ -57,7 +57,7 @@ PUBLIC = {
     "TwoGroupAdamW",
     "presets": "DEFAULT FILES FORMS Form Located available file_record find folder "
     "is_name locate read_card roots verify",
-    "runtime": "RUNTIMES Restorer engines restorer tiling",
+    "runtime": "Chain RUNTIMES Restorer chain engines restorer tiling",
     "serving": "PAGE Server Settings serve",
     "training": "ABLATIONS Material NonFiniteLoss RECIPES Source TrainConfig ablate "
     "ablations build_model building checking compile_model compiling config fit "

@@ -117,3 +117,26 @@ def test_synthesize_mixes_in_streak_pictures(folder, run):
         code, _, err = run("synthesize", "in", "--out", "out", "--streaks", "streaks")
     assert code == 0, err
     assert (folder / "out" / "rainy" / "a.png").exists()
+
+
+def test_models_come_one_after_the_other(folder, run):
+    picture(folder / "a.png", value=200)
+    for name in ("one.tflite", "two.tflite"):
+        (folder / name).touch()
+    models = ("--model", "one.tflite", "--model", "two.tflite")
+    code, _, err = run("derain", "a.png", "--out", "b.png", *models)
+    assert code == 0, err
+    assert Darkener.made[0] == "two.tflite"
+    with Image.open(folder / "b.png") as image:
+        twice = image.getpixel((0, 0))
+    run("derain", "a.png", "--out", "c.png", "--model", "one.tflite")
+    run("derain", "c.png", "--out", "d.png", "--model", "two.tflite")
+    with Image.open(folder / "d.png") as image:
+        assert image.getpixel((0, 0)) == twice
+
+
+def test_masks_need_a_network_for_drops(folder, run):
+    picture(folder / "a.png")
+    code, _, err = run("derain", "a.png", "--out", "b.png", "--mask", "masks")
+    assert code == 2 and "finds drops on the glass" in err[-1]
+    assert not (folder / "b.png").exists() and not (folder / "masks").exists()

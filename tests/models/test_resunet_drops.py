@@ -33,7 +33,7 @@ def trained_resunet(seed=0):
 
 def test_parameter_count():
     model = built(resunet_drops.ResUNetDrops())
-    assert sum(w.numpy().size for w in model.trainable_weights) == 4_330_240
+    assert sum(w.numpy().size for w in model.trainable_weights) == 4_075_480
     assert model.stride == 16
 
 

@@ -12,6 +12,8 @@ UNKNOWN = {
     "resunet degrade.ranges.havy=[6,12]": "heavy, light, .*Received: .*havy",
     "resunet degrade.kinds=0.24": "'kinds': 0.24",
     "resunet degrade.own_share.first=1": "dicts have entries",
+    "resunet_drops degrade.drops.snow=0.2": "drops=.*snow",
+    "resunet degrade.drops.lens=0.2": "learn their mask. Received: model='resunet'",
     "menet degrade.kinds.heavy=0.24": "kinds, ranges. Received: .*real_share",
     "menet degrade.rain_share=0.2": "real_share, .*Received: .*rain_share",
     "menet degrade.real_share=2": "lie in",

@@ -66,7 +66,7 @@ class ResUNetDropsNetwork(ResUNetNetwork):
 class ResUNetDrops(ResUNet):
     """A ResUNet that takes drops off the glass, and says where they are.
 
-    4,330,240 weights with the defaults: the levels of `ResUNet` and one more, narrow,
+    4,075,480 weights with the defaults: the levels of `ResUNet` and one more, narrow,
     so that all files of a preset stay small.
 
     It learns from targets `(batch, height, width, 4)`, a clean image and the mask of
@@ -74,7 +74,7 @@ class ResUNetDrops(ResUNet):
     learns the picture only.
 
     Args:
-        filters, down, up, stem: see `ResUNet`. Default to `(48, 96, 192, 96)`,
+        filters, down, up, stem: see `ResUNet`. Default to `(48, 96, 192, 72)`,
             `(2, 2, 4, 3)`, `(2, 2, 0)` and `2`.
         tasks, weighting: see `ResUNet`; the weighting may name `mask`, the binary
             cross-entropy of the mask, and has to be lower for it than for the picture.
@@ -87,7 +87,7 @@ class ResUNetDrops(ResUNet):
 
     def __init__(
         self,
-        filters=(48, 96, 192, 96),
+        filters=(48, 96, 192, 72),
         down=(2, 2, 4, 3),
         up=(2, 2, 0),
         stem=2,
