@@ -22,8 +22,8 @@ PUBLIC = {
     "benchmarks.timing": "LEAST Memory PATIENCE REPEATS Timing Timings add_memory "
     "add_profile time_models",
     "convert": "NETWORKS convert load",
-    "data": "alignment balance camera catalogue drop_mixer drops editors lines mixer night pairs pipeline "
-    "rain snow",
+    "data": "alignment balance camera catalogue drop_mixer drops editors lines mixer "
+    "night pairs pipeline rain snow",
     "evaluation": "Result Row comparison evaluate find_scenes niqe regions "
     "scenes_of scores subjects",
     "evaluation.comparison": "Comparison Improvement Improvements Share compare "
@@ -44,10 +44,10 @@ PUBLIC = {
     "sobel_edges",
     "metrics": "PROTOCOLS PSNR PSNR_CAP SSIM channel classes functions luma psnr ssim",
     "models": "AirNet CycleGAN DRSformer Derainer ERLNet Entangled JRGR MENET MODELS "
-    "PRESETS PReNet Rainmer ResUNet ResUNetDrops adversarial airnet base contrast cyclegan "
-    "drsformer entanglement erlnet jrgr jrgr_losses layers load loading menet prenet "
-    "rain_generator rainmer register representation resunet resunet_drops sparse stages "
-    "translators winograd",
+    "PRESETS PReNet Rainmer ResUNet ResUNetDrops adversarial airnet base contrast "
+    "cyclegan drsformer entanglement erlnet jrgr jrgr_losses layers load loading menet "
+    "prenet rain_generator rainmer register representation resunet resunet_drops "
+    "sparse stages translators winograd",
     "models.layers": "ConvNorm Convolution ExpertStage MixtureOfExperts "
     "SqueezeExcitation UnbiasedBatchNormalization built convolution "
     "depthwise_initializer in_few_taps mirror_indices pad_to_multiple replicas "

@@ -57,7 +57,7 @@ class Ranges:
     """
 
     radius: tuple = (1.5, 18.0)
-    coverage: tuple = (0.06, 0.4)
+    coverage: tuple = (0.06, 0.36)
     disc: tuple = (4.0, 10.0)
     contact: tuple = (20.0, 34.0)
     tilt: tuple = (0.0, 35.0)
@@ -65,7 +65,7 @@ class Ranges:
     run: float = 0.04
     merged: float = 0.12
     stretch: tuple = (0.9, 1.4)
-    sky: tuple = (0.5, 1.1)
+    sky: tuple = (0.55, 1.25)
     ground: tuple = (0.5, 1.1)
     spots: tuple = (0.0, 0.5)
     field: tuple = (40.0, 60.0)
@@ -76,7 +76,7 @@ class Ranges:
 DEFOCUSED = Ranges()
 LENS = Ranges(
     radius=(2.5, 75.0),
-    coverage=(0.35, 1.0),
+    coverage=(0.4, 1.1),
     disc=(3.5, 11.0),
     contact=(40.0, 65.0),
     tilt=(0.0, 25.0),
@@ -247,8 +247,10 @@ def refracted(height: np.ndarray, pixel: float, tilt: float) -> np.ndarray:
 def _draw_drops(shape, rng, ranges):
     """`(y, x, radius)` of drops until they cover enough, small ones in front."""
     scale = max(1.0, min(shape) / NOMINAL)
-    low, high = sorted(log_uniform(rng, ranges.radius) * scale for _ in range(2))
-    low = min(low, high / 3)
+    smallest, largest = ranges.radius
+    middle = math.sqrt(smallest * largest)  # small and large drops lie side by side
+    low = log_uniform(rng, (smallest, middle)) * scale
+    high = log_uniform(rng, (middle, largest)) * scale
     # many small drops at once would be fog
     share = rng.uniform(*ranges.coverage) * min(1, high / (6 * scale))
     left = share * shape[0] * shape[1]
