@@ -86,7 +86,7 @@ def test_drops_show_the_sky_below_and_the_ground_above():
         run=0.0,
     )
     below, above = [], []
-    for seed in range(8):
+    for seed in range(30):
         wet, mask = drops.add_drops(clean, np.random.default_rng(seed), ranges)
         full = mask > 0.99
         # the drop nearest to the middle of the picture, where the horizon is
@@ -96,7 +96,7 @@ def test_drops_show_the_sky_below_and_the_ground_above():
         column = wet[rows, 120, 0]
         above.append(column[: len(rows) // 4].mean())
         below.append(column[-len(rows) // 4 :].mean())
-    assert len(below) >= 3
+    assert len(below) >= 5
     assert np.mean(below) > np.mean(above) + 0.15
 
 

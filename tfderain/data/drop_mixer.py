@@ -85,7 +85,12 @@ class DropMixer(mixer.KindMixer):
         return rainy, with_mask(clean, UNKNOWN)
 
     def make(self, kind: str, clean: np.ndarray, rng: np.random.Generator):
-        """`(rainy, target)` of one of the kinds of this module."""
+        """`(rainy, target)` of one of the kinds of this module.
+
+        A kind of rain in the air gives what `mixer.KindMixer` makes of it.
+        """
+        if kind not in KINDS:
+            return super().make(kind, clean, rng)
         if kind == "clean":
             rainy, clean = self._camera(clean, clean, rng)
             return rainy, with_mask(clean, 0.0)

@@ -119,7 +119,8 @@ def add_drops(
     edge = math.ceil(disc / step) + 1
     layers = _stamp(size, edge, step, scale, rng, ranges)
     light = np.square(clean)
-    layers[1:] = _shown(light, layers, edge, step, scale, rng, ranges)
+    shown = _shown(light, layers, edge, step, scale, rng, ranges)
+    layers = np.concatenate((layers[:1], shown))
     layers = _blurred(layers, disc / step, edge)
     layers = _enlarged(layers, shape, step)
     mask, drop = np.clip(layers[0], 0, 1), np.moveaxis(layers[1:], 0, -1)

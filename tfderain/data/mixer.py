@@ -241,8 +241,7 @@ class KindMixer:
         if rainy is not clean and rng.random() < self.own_share:
             return rainy, clean
         place = np.searchsorted(self.ends, rng.random(), side="right")
-        kind = self.kinds[min(place, len(self.kinds) - 1)]
-        return KindMixer.make(self, kind, clean, rng)
+        return self.make(self.kinds[min(place, len(self.kinds) - 1)], clean, rng)
 
     def own(self, rainy: np.ndarray, clean: np.ndarray, seed: int = 0):
         """A pair as it is; `seed` changes nothing."""

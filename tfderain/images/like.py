@@ -60,9 +60,9 @@ class Like:
         """
         size = self._images[0][0].shape[:2]
         made = np.zeros((len(masks), *size), np.float32)
-        for scene, mask, whole in zip(self._scenes, masks, made, strict=True):
+        for place, (scene, mask) in enumerate(zip(self._scenes, masks, strict=True)):
             shown = 1 if scene.shown is None else scene.shown
-            whole[scene.rows, scene.columns] = mask * shown
+            made[place, scene.rows, scene.columns] = mask * shown
         return made if self.derained.ndim == 4 else made[0]
 
     def finished(self) -> np.ndarray | Image.Image:
