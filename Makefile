@@ -16,6 +16,7 @@ export TF_CPP_MIN_LOG_LEVEL ?= 2
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[dev]"
 	touch $@
 
+# The base install alone: no TensorFlow.
 demo: .venv/installed
 	$(BIN)/tfderain derain examples/rainy --out demo_output --compare --overwrite
 	$(BIN)/tfderain evaluate menet --data examples --protocol matlab_y_float

@@ -1,11 +1,12 @@
-"""Average the weights of trainings that went on from the same weights.
+"""Average the weights of training runs that started from the same weights.
 
     python scripts/average_runs.py runs/a runs/b --out runs/average
     python scripts/average_runs.py menet runs/a --shares 0.25 0.75 --out runs/average
 
-Such weights lie in one basin: their mean is often better than each of them, as after a
-longer training at a lower rate (Wortsman et al., 2022, arXiv:2203.05482). Choose the
-shares on validation data. The folder written can be used wherever a run folder can.
+Such weights lie in one basin of the loss: their mean is often better than any of them,
+as after longer training at a lower rate (Wortsman et al., 2022, arXiv:2203.05482).
+Choose the shares on validation data. The new folder can be used wherever a run folder
+can.
 """
 
 import argparse
@@ -45,7 +46,7 @@ def average(networks, shares):
     """Returns the first model with the weighted mean of all models' weights.
 
     Raises:
-        ValueError: if the weights differ in number or shape.
+        ValueError: the weights differ in number or shape.
     """
     weights = [network.get_weights() for network in networks]
     shapes = [[weight.shape for weight in each] for each in weights]

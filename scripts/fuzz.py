@@ -4,10 +4,10 @@
 python scripts/fuzz.py --pictures 1000 --rest 200 --grpc 100 --corpus photos/
 ```
 
-Hypothesis draws the mutations and shrinks what fails. Networks do not take part: a
-picture is halved, so that the files and formats around them are what is tried. Each
-input must end in a whole output that can be read again, or in one line that says what
-is wrong and no output; within `SECONDS`, and within `MEMORY` of address space.
+Hypothesis draws the mutations and shrinks failing inputs. Networks do not take part:
+pictures are only halved, since this tests the handling of files and formats. Each input
+must lead to a complete output that can be read again, or to one line that says what is
+wrong and no output; within `SECONDS`, and within `MEMORY` of address space.
 """
 
 import argparse
@@ -36,17 +36,17 @@ from tfderain import batch, images, runtime, serving
 SECONDS = 20  # for one input; a machine may be busy
 MEMORY = 6 * 2**30  # bytes of address space, of which TensorFlow Serving's stubs map
 MAX_PIXELS = 100_000
-PORTION = 100  # inputs between two looks at the clock
+PORTION = 100  # inputs between checks of the clock
 SUFFIXES = (".png", ".jpg", ".webp", ".tif", ".gif", ".bmp", ".ppm", ".avif")
 FORMATS = (None, "png", "jpg", "webp")
 NUMBERS = (0, 1, 0x7F, 0x80, 0xFF, 0x7FFF, 0xFFFF, 0x7FFFFFFF, 0xFFFFFFFF)
 
 
-# Inputs that are right
+# Valid inputs
 
 
 def exif():
-    """An EXIF block with tags of every type, also in the sub-blocks."""
+    """An EXIF block with tags of every type, including its sub-blocks."""
     block = Image.Exif()
     block[0x0112] = 6
     block[0x010F] = "Camera"
@@ -117,7 +117,7 @@ mutations = st.lists(mutation, min_size=1, max_size=6)
 
 
 def mutated(data, changes, others):
-    """Bytes after some changes; places are parts of the length."""
+    """Bytes after some changes; places are fractions of the length."""
     data = bytearray(data)
     for kind, part, value in changes:
         place = min(int(part * len(data)), max(len(data) - 1, 0))
@@ -140,7 +140,7 @@ def mutated(data, changes, others):
 
 
 def with_checksums(data):
-    """A PNG file whose chunks have right checksums, so that readers go on."""
+    """A PNG file whose chunks have correct checksums, so that readers continue."""
     if not data.startswith(b"\x89PNG"):
         return data
     made, place = bytearray(data[:8]), 8
@@ -153,17 +153,17 @@ def with_checksums(data):
 
 
 def with_exif(block, kind):
-    """A picture with an EXIF block that is whatever it is."""
+    """A picture with a given EXIF block, valid or not."""
     file = io.BytesIO()
     Image.new("RGB", (9, 6), (90, 120, 60)).save(file, kind, exif=block)
     return file.getvalue()
 
 
-# What must hold
+# What must be true
 
 
 class Halver:
-    """Stands for a network."""
+    """Takes the place of a network."""
 
     stride = 1
 
@@ -175,7 +175,7 @@ class Halver:
 
 
 class Watch:
-    """Counts what became of inputs, and ends the process with a stack if one hangs."""
+    """Counts the outcomes of inputs; ends the process with a stack if one hangs."""
 
     def __init__(self):
         self.ends = collections.Counter()
@@ -191,7 +191,7 @@ class Watch:
 
 
 def check_picture(data, suffix, form, watch):
-    """Derains one file, and looks at what it leaves."""
+    """Derains one file, and checks what is left behind."""
     with tempfile.TemporaryDirectory() as folder, watch:
         inputs, out = os.path.join(folder, "in"), os.path.join(folder, "out")
         os.mkdir(inputs)
@@ -221,9 +221,9 @@ def check_picture(data, suffix, form, watch):
 
 
 def run(count, seed, until, test, *strategies):
-    """Runs `test` on that many draws, as long as there is time.
+    """Runs `test` on `count` draws, as long as there is time.
 
-    An error is shown with the smallest input that makes it.
+    An error is shown with the smallest input that causes it.
     """
     for first in range(0, count, PORTION):
         if time.monotonic() > until:
@@ -239,7 +239,7 @@ def run(count, seed, until, test, *strategies):
 
 
 def fuzz_pictures(count, seed, until, corpus):
-    """Mutated files, and mutated EXIF in whole ones."""
+    """Mutated files, and mutated EXIF in intact ones."""
     seeds, block, watch = pictures(corpus), exif(), Watch()
     kinds = {"JPEG": ".jpg", "PNG": ".png", "WEBP": ".webp", "TIFF": ".tif"}
 
@@ -250,7 +250,7 @@ def fuzz_pictures(count, seed, until, corpus):
     def tags(changes, kind, form):
         try:
             data = with_exif(mutated(block, changes, [block]), kind)
-        except Exception:  # Pillow does not write it
+        except Exception:  # Pillow cannot write it
             watch.ends["not written"] += 1
             return
         check_picture(data, kinds[kind], form, watch)
@@ -266,7 +266,7 @@ def fuzz_pictures(count, seed, until, corpus):
 
 
 def fuzz_rest(server, count, seed, until):
-    """Mutated JSON: values that do not belong there, and bytes that are no JSON."""
+    """Mutated JSON: misplaced values, and bytes that are not JSON."""
     import httpx
 
     watch, seeds = Watch(), pictures()
@@ -322,14 +322,14 @@ def fuzz_grpc(server, count, seed, until):
     watch, seeds, messages = Watch(), pictures(), protos.load()
     made = []
     for data in seeds:
-        request = messages.predict.PredictRequest()
+        request = messages.PredictRequest()
         request.model_spec.name = "fuzz"
         tensor = request.inputs["rainy_bytes"]
         tensor.dtype = 7  # DT_STRING
         tensor.tensor_shape.dim.add().size = 1
         tensor.string_val.append(data)
         made.append(request.SerializeToString())
-    floats = messages.predict.PredictRequest()
+    floats = messages.PredictRequest()
     floats.model_spec.name, floats.model_spec.signature_name = "fuzz", "tensor"
     tensor = floats.inputs["rainy"]
     tensor.dtype = 1  # DT_FLOAT
@@ -365,7 +365,7 @@ def parse(arguments=None):
     parser.add_argument("--grpc", type=int, default=1000)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--minutes", type=float, default=10, help="for each part")
-    parser.add_argument("--corpus", help="folder of pictures to start from, too")
+    parser.add_argument("--corpus", help="folder with further pictures to mutate")
     return parser.parse_args(arguments)
 
 

@@ -1,14 +1,15 @@
-"""Judge synthetic rain by networks that others trained on the rain of a data set.
+"""Judge synthetic rain with networks that others trained on the rain of a data set.
 
     python scripts/judge_rain.py H=PReNet_Rain100H.pth --clean clean --psnr 13 \\
         --pairs RainTrainH --rain lines lines:width=4,6 heavy
 
-A network removes the rain it was trained on best. So the gain in PSNR that PReNet's
-published weights bring tells how much a generator's rain is like that of their set,
-beside the set's own rain (`layers`: the grey layers of the pairs on the same clean
-crops; `pairs`: crops of the pairs as they are). It cannot tell easy rain from rain that
-is alike: few strong lines are removed well by every judge. And it is blind to kinds
-that its set lacks: widen the ranges around what it likes, and look at the pictures.
+A network is best at removing the rain that it was trained on. So the gain in PSNR of
+PReNet's published weights tells how similar a generator's rain is to that of their set,
+in comparison with the set's own rain (`layers`: the grey layers of the pairs on the
+same clean crops; `pairs`: crops of the pairs as they are). It cannot distinguish
+similar rain from easy rain: every judge removes a few strong lines well. And it is
+blind to kinds that its set lacks: widen the ranges around what it likes, and look at
+the pictures.
 
 Rain by name: the looks of `data.lines` and `data.editors` (`lines`, `sheet`, `thin`,
 `fine`, `broad`), whose ranges `name:field=low,high:...` changes, and the kinds of
@@ -75,7 +76,7 @@ def parse(arguments):
 
 
 def look(name):
-    """The `Look` that a name with changed ranges means; `None` for a mixer's kind."""
+    """The `Look` for a name with changed ranges; `None` for a mixer's kind."""
     name, *changes = name.split(":")
     if name in KINDS and not changes:
         return None
@@ -104,7 +105,7 @@ def clean_crops(folder, count, size, seed):
             return np.stack(made)
     raise ValueError(
         f"`--clean` must hold {count} pictures of at least {size} pixels. Received: "
-        f"{folder}, {len(made)} of them."
+        f"{folder} with {len(made)} of them."
     )
 
 
@@ -114,7 +115,7 @@ def crop(image, size, rng):
 
 
 def rained(clean, make, args):
-    """Rain on all crops, at strengths that are spread evenly between those wanted."""
+    """Rain on all crops, at strengths spread evenly over the given ones."""
     low, high = min(args.psnr), max(args.psnr)
     rainy = [
         make(image, np.random.default_rng((args.seed, i)), low + (high - low) * part)
@@ -126,7 +127,7 @@ def rained(clean, make, args):
 
 
 def maker(name, args):
-    """`make(clean, rng, psnr)` of a look or a kind; `varied` and `night` take any."""
+    """`make(clean, rng, psnr)` of a look or a kind; `varied`, `night` ignore `psnr`."""
     kind, chosen = name.split(":")[0], look(name)
     if chosen is None:
         return mixer_maker(kind, args)
@@ -143,7 +144,7 @@ def maker(name, args):
 
 
 def mixer_maker(kind, args):
-    """`make(clean, rng, psnr)` of a kind of the mixture for training."""
+    """`make(clean, rng, psnr)` of a kind in the training mixture."""
     size = max(256, args.crop)
     pools = mixer.render_pools(args.seed, args.streaks, count=args.count, size=size)
     mix = mixer.KindMixer(pools)
@@ -157,7 +158,7 @@ def mixer_maker(kind, args):
 
 
 def layer_maker(pairs, size):
-    """`make(clean, rng, psnr)` with layers that were added to the images of pairs."""
+    """`make(clean, rng, psnr)` with the layers that were added in pairs."""
     layers = mixer.added_layers(pairs, 2 * size)
 
     def make(clean, rng, psnr):

@@ -1,12 +1,12 @@
-"""Load a `tfderain serve` on this machine and print one Markdown table.
+"""Put load on a `tfderain serve` on this machine and print one Markdown table.
 
     python scripts/load_test.py                           # 5,000 pictures of 64x64
     python scripts/load_test.py --requests 300 --size 128 --concurrency 1 8
 
-It starts a server of its own on 127.0.0.1 and stops it with SIGTERM. Each answer is
-compared with the one that the same picture got from an idle server; a request counts as
-lost if it is refused, cut off or answered with another picture. Memory is that of the
-server's process when a line is finished. Let nothing else run.
+It starts its own server on 127.0.0.1 and stops it with SIGTERM. Each answer is compared
+with the one that the same picture got from an idle server; a request counts as lost if
+it is refused, cut off or answered with another picture. Memory is that of the server's
+process at the end of each line. Run nothing else meanwhile.
 """
 
 import argparse
@@ -62,7 +62,7 @@ def parse(arguments):
 
 @contextlib.contextmanager
 def server(model, options):
-    """Starts `tfderain serve`; gives the process and the model's address."""
+    """Starts `tfderain serve`; yields the process and the model's address."""
     command = [sys.executable, "-c", COMMAND, "serve", model, *options]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         try:
@@ -97,7 +97,7 @@ async def measure(address, options):
 
 
 class Load:
-    """Sends `count` requests in turn, from as many clients as `run` is told."""
+    """Sends `count` requests, from as many clients as `run` is told."""
 
     def __init__(self, client, address, bodies, expected, count):
         self.client = client
@@ -115,7 +115,7 @@ class Load:
         self.seconds = time.perf_counter() - started
 
     async def ask(self):
-        """Is one client: sends the next request when it has its answer."""
+        """One client, which sends the next request when it has an answer."""
         for number in self.numbers:
             started = time.perf_counter()
             if started > self.until:
@@ -137,7 +137,7 @@ class Load:
 
 
 def body(seed, size):
-    """Returns the JSON of a request for one picture, smooth and of random colours."""
+    """Returns the JSON of a request with one smooth picture of random colours."""
     colors = np.random.default_rng(seed).integers(0, 256, (4, 4, 3), np.uint8)
     file = io.BytesIO()
     Image.fromarray(colors).resize((size, size), Image.Resampling.BICUBIC).save(
@@ -148,7 +148,7 @@ def body(seed, size):
 
 
 async def server_megabytes(client, address):
-    """Returns the memory of the server's process, or "?" where it cannot tell."""
+    """Returns the memory of the server's process, or "?" if it cannot tell."""
     page = (await client.get(f"{address.split('/v1/')[0]}/metrics")).text
     found = re.search(r"^process_resident_memory_bytes (\S+)", page, re.MULTILINE)
     return round(float(found[1]) / 1e6) if found else "?"

@@ -3,8 +3,8 @@
     python scripts/make_preset.py runs/menet menet --about about.json \
         --scores Rain100L=rain100l.json Rain100H=rain100h.json
 
-`about.json` holds what only people know: `licence`, `terms`, `data` and `command`, all
-texts. The scores are files that `tfderain evaluate --json` wrote.
+`about.json` holds what only people know, all as texts: `licence`, `terms`, `data` and
+`command`. The scores are files written by `tfderain evaluate --json`.
 """
 
 import argparse
@@ -64,7 +64,7 @@ def round_to_half(model):
     weights = model.get_weights()
     largest = np.finfo(np.float16).max
     if any(np.abs(weight).max() > largest for weight in weights):
-        raise ValueError(f"float16 holds nothing above {largest}.")
+        raise ValueError(f"Weights must not exceed float16's largest value {largest}.")
     model.set_weights([weight.astype(np.float16) for weight in weights])
 
 
@@ -74,7 +74,7 @@ def read_pictures(folder):
 
 
 def read_about(path):
-    """Returns the fields that people write; each must be there."""
+    """Returns the fields that people write; all are required."""
     about = json.loads(path.read_text(encoding="utf-8"))
     missing = [name for name in ABOUT if not about.get(name)]
     if missing:
@@ -86,7 +86,7 @@ def read_about(path):
 
 
 def read_score(text, name):
-    """Returns one entry of the card's `scores` from `SET=FILE`."""
+    """Returns an entry of the card's `scores` for `SET=FILE`."""
     dataset, equals, path = text.partition("=")
     if not equals:
         raise ValueError(f"Scores must be SET=FILE. Received: {text}.")
@@ -99,15 +99,15 @@ def read_score(text, name):
         "protocol": result["protocol"],
         "count": result["count"],
         **{key: means[key] for key in ("input_psnr", "input_ssim", "psnr", "ssim")},
-        "clean_input": identity,  # then the scores say how little a clean photo changes
+        "clean_input": identity,  # if so, scores say how little clean photos change
         "command": command + result["protocol"] + " --identity" * identity,
     }
 
 
 def describe_run(run):
-    """Returns config, commit and progress of a run, as far as it wrote them down.
+    """Returns the config, commit and progress of a run, as far as they are recorded.
 
-    The folders that it read are left out: they say something about a machine.
+    The folders that it read are left out, since they reveal something about a machine.
     """
     config, state = (
         json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
@@ -128,7 +128,7 @@ def describe_run(run):
 def learning_curve(history, most=24):
     """Epochs with the learning rate and the PSNR in dB on each kind of validation rain.
 
-    Evenly thinned to `most` rows, the last among them; empty without a history.
+    Thinned evenly to `most` rows, including the last; empty without a history.
     """
     if not history.is_file():
         return []

@@ -1,12 +1,12 @@
-"""Score a model on enlarged pairs: how much of its gain is left where rain is larger.
+"""Score a model on enlarged pairs: how much of its gain is left if rain is larger.
 
     python scripts/score_sizes.py resunet --data Rain100L --sizes 1 2 4 8 --count 12
 
 Both images of a pair are enlarged bicubically, as phones and editors do; the rainy one
-is derained at its new size, and all are reduced again by means of boxes. The gain in
-PSNR (RGB) is against the clean image that went the same way, `like`, and against the
-clean image as it is, `plain`: enlarging and reducing blurs a little by itself, so not
-even a perfect deraining reaches all of the second.
+is derained at its new size, and all are reduced again by averaging over boxes. The gain
+in PSNR (RGB) is measured against the clean image after the same steps, `like`, and
+against the original clean image, `plain`: since enlarging and reducing blurs a little,
+not even perfect deraining reaches all of the latter.
 """
 
 import argparse
@@ -23,7 +23,7 @@ from tfderain.runtime import Restorer
 def main(arguments=None):
     args = parse(arguments)
     pairs = find_pairs(args.data, args.layout)
-    chosen = np.linspace(0, len(pairs) - 1, min(args.count, len(pairs))).astype(int)
+    chosen = chosen_pairs(pairs, args.count)
     restorer = Restorer(args.model, scales=args.scales)
     print(f"{args.model}, scales {args.scales}, {len(chosen)} pairs")
     for size in args.sizes:
@@ -48,6 +48,11 @@ def parse(arguments):
     if args.scales != "auto":
         args.scales = int(args.scales)
     return args
+
+
+def chosen_pairs(pairs, count):
+    """Indices of at most `count` pairs, evenly chosen."""
+    return np.linspace(0, len(pairs) - 1, min(count, len(pairs))).astype(int)
 
 
 def gain(restorer, rainy, clean, size):

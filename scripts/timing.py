@@ -1,4 +1,4 @@
-"""Timing for `benchmark.py`: functions and another process, measured in turns."""
+"""Timing for `benchmark.py`: functions and a peer process, measured in turns."""
 
 import json
 import os
@@ -17,7 +17,7 @@ SHAPE_OF_RESUNET = ("filters", "down", "up", "stem")
 
 
 class Peer:
-    """The other process, asked by one JSON object a line."""
+    """The peer process, which is asked with one JSON object per line."""
 
     def __init__(self, python):
         script = Path(__file__).with_name("torch_peer.py")
@@ -33,11 +33,11 @@ class Peer:
         return answer
 
     def timer(self, do, **arguments):
-        """Returns a function from a count to as many seconds."""
+        """Returns a function from a count to a list of that many times in seconds."""
         return lambda count: self.ask(do, **arguments, count=count)["seconds"]
 
     def load(self, model, folder):
-        """Gives the peer the weights of `model`, and checks that it computes alike."""
+        """Gives the peer the weights of `model`, and checks that the results agree."""
         network = model.network
         prefix = f"{network.path}/"
         name = type(model).__name__.lower()
@@ -62,8 +62,8 @@ class Peer:
         paths = {name: str(folder / f"{name}.npy") for name in files}
         difference = self.ask("compare", **paths)["largest_difference"]
         rain = float(np.abs(files["derained"] - rainy).max())
-        # Float32 sums in another order give 1e-5 of the rain; channels in a wrong
-        # order change most of it.
+        # Float32 sums in a different order change 1e-5 of the rain; channels in the
+        # wrong order change most of it.
         if not difference < 1e-3 * rain:
             raise RuntimeError(
                 f"PyTorch's {name} must be the same network. Received: largest "
@@ -73,9 +73,9 @@ class Peer:
 
 
 def timer(function):
-    """Returns a function from a count to the seconds of as many calls, one more first.
+    """Returns a function from a count to the times of that many calls, after one more.
 
-    The form of `Peer.timer`, so that both can take turns.
+    It has the form of `Peer.timer`, so that both can take turns.
     """
 
     def measure(count):
@@ -98,7 +98,7 @@ def take_turns(timers, rounds, count):
     for _ in range(rounds):
         for name, measure in timers.items():
             seconds[name] += measure(count)
-            time.sleep(0.05)  # idle threads of one stop spinning before the next
+            time.sleep(0.05)  # idle threads of one must stop spinning before the next
     return {name: statistics.median(values) for name, values in seconds.items()}
 
 
@@ -107,10 +107,10 @@ def milliseconds(seconds):
 
 
 def run_process(command, env=None):
-    """Runs a process; returns wall seconds and its largest resident bytes.
+    """Runs a process; returns its wall time in seconds and its peak resident bytes.
 
-    Linux's `ru_maxrss` of a child begins with the size of the process that started
-    it, and this one is large: there the child's own high-water mark is read.
+    On Linux, the `ru_maxrss` of a child starts at the size of its parent, and this
+    process is large: there, the child's own high-water mark is read.
     """
     with tempfile.TemporaryFile() as output:
         started = time.perf_counter()
@@ -141,13 +141,13 @@ def _high_water(pid):
 
 
 def best_peer(medians):
-    """Returns PyTorch's shortest median, or `None` where it did not run."""
+    """Returns PyTorch's shortest median, or `None` if it did not run."""
     times = [t for name, t in medians.items() if name.startswith("PyTorch")]
     return min(times, default=None)
 
 
 def table(columns, rows):
-    """Returns a Markdown table of dicts."""
+    """Returns dicts as a Markdown table."""
     lines = [columns, ["---"] * len(columns)]
     lines += [[str(row[name]) for name in columns] for row in rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)

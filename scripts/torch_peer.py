@@ -1,9 +1,10 @@
-"""The benchmark's peer: MENET, ResUNet and PReNet in plain PyTorch.
+"""Peer of the benchmark: MENET, ResUNet and PReNet in plain PyTorch.
 
 `benchmark.py` starts this file with an interpreter that has PyTorch, sends one JSON
-object a line and reads one back: `load`, `compare`, `inference`, `training`, `matmul`.
-Weights come from Keras, so both run the same network; `compare` shows that they do.
-ResUNet and its training step are those of `gpu/`; PReNet's weights are its authors'.
+object per line and reads one back: `load`, `compare`, `inference`, `training`,
+`matmul`. Weights come from Keras, so that both run the same network; `compare` shows
+that they do. ResUNet and its training step are those of `gpu/`; PReNet's weights are
+its authors'.
 """
 
 import copy
@@ -30,7 +31,7 @@ class ConvNorm(nn.Module):
         super().__init__()
         self.convolution = nn.Conv2d(channels, filters, 3, 1, 1, bias=not batch_norm)
         self.norm = nn.Identity()
-        if batch_norm:  # Keras's momentum counts the old value, PyTorch's the new one
+        if batch_norm:  # Keras's momentum weights the old value, PyTorch's the new one
             self.norm = nn.BatchNorm2d(filters, eps=1e-3, momentum=0.01)
 
     def forward(self, features):
@@ -51,7 +52,7 @@ class ResidualBlock(nn.Module):
 
 
 class MENET(nn.Module):
-    """`tfderain.models.MENET` without channel attention, in the same words.
+    """`tfderain.models.MENET` without channel attention, with the same names.
 
     Call: `(batch, 3, height, width)` in [0, 1], sizes multiples of 4, to the same.
     """
@@ -83,8 +84,8 @@ class MENET(nn.Module):
         return (rainy + rain) / self.value_range
 
 
-# Keras calls a 2x2 block's channels (row, column, channel), PyTorch (channel, row,
-# column): the convolutions beside a shuffle get their channels in that order.
+# Keras orders channels of a 2x2 block as (row, column, channel), PyTorch as (channel,
+# row, column): convolutions next to a shuffle get their channels in that order.
 INPUTS_FROM_BLOCKS = ("encode_half", "encode_quarter")
 OUTPUTS_TO_BLOCKS = ("decode_quarter", "residual")
 
@@ -95,7 +96,7 @@ def keras_order(channels):
 
 
 def load_keras(model, weights):
-    """Copies weights named as in Keras, `encode_half/convolution/kernel`, ..."""
+    """Copies weights that are named as in Keras, `encode_half/convolution/kernel`..."""
     names = {
         "kernel": "weight",
         "gamma": "weight",
@@ -171,13 +172,13 @@ class PReNet(nn.Module):
 
 
 class Peer:
-    """What one process keeps between commands."""
+    """State of the process between commands."""
 
     def __init__(self):
         self.cached = {}
 
     def load(self, network, path, **options):
-        """Makes a network of its Keras weights, or of the authors' (PReNet)."""
+        """Makes a network from its Keras weights, or from the authors' (PReNet)."""
         if network == "prenet":
             self.model = PReNet()
             weights = torch.load(path, map_location="cpu", weights_only=True)
@@ -193,7 +194,7 @@ class Peer:
         return {"torch": torch.__version__, "threads": torch.get_num_threads()}
 
     def compare(self, rainy, derained):
-        """Largest difference between the derained image given and the own one."""
+        """Largest difference between the given derained image and the peer's own."""
         rainy, derained = np.load(rainy), np.load(derained)
         with torch.inference_mode():
             own = self.model(nchw(rainy)).permute(0, 2, 3, 1).numpy()
@@ -243,7 +244,7 @@ def prepare_inference(model, form, size):
 def prepare_training(model, form, batch, crop):
     """One step of a copy: loss, gradients, optimizer.
 
-    MENET: mean squared error and Adam. ResUNet: as its recipe, with Muon.
+    MENET: mean squared error and Adam. ResUNet: as in its recipe, with Muon.
     """
     twin = copy.deepcopy(model).to(memory_format=torch.channels_last).train()
     rainy, clean = (
@@ -270,7 +271,7 @@ def prepare_training(model, form, batch, crop):
 
 
 def timed(function, count):
-    """Seconds of `count` calls, after one that is not counted."""
+    """Seconds of each of `count` calls, after one that is not counted."""
     function()
     seconds = []
     for _ in range(count):
@@ -287,7 +288,7 @@ def main():
         command = json.loads(line)
         try:
             answer = getattr(peer, command.pop("do"))(**command)
-        except Exception as error:  # the benchmark decides what it can do without
+        except Exception as error:  # the benchmark decides whether to continue
             answer = {"error": " ".join(str(error).split())[:300] or repr(error)}
         print(json.dumps(answer), flush=True)
 

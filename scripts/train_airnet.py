@@ -1,11 +1,11 @@
-"""Trains AirNet's contrastive encoder, to be compared with Rainmer's.
+"""Trains AirNet's contrastive encoder, for comparison with Rainmer's.
 
     python scripts/train_airnet.py RAIN SNOW DROPS airnet.keras
     tfderain analyze relations airnet.keras --data RAIN --data SNOW --data DROPS \
         --out relations/
 
-Each folder holds rainy/clean pairs, of which the rainy images are used. The authors
-train 100 epochs with the rate divided by ten after 60.
+Each folder holds rainy/clean pairs, of which only the rainy images are used. The
+authors train for 100 epochs, with the rate divided by ten after 60.
 """
 
 import argparse
@@ -26,7 +26,7 @@ parser.add_argument("--queue", type=int, default=1280)
 args = parser.parse_args()
 
 found = tuple(pairs.find_pairs(folder, args.layout) for folder in args.data)
-mixture = pairs.Mixture(found, (1,) * len(found))  # each kind of weather as often
+mixture = pairs.Mixture(found, (1,) * len(found))  # each weather equally often
 batches = pipeline.train_dataset(mixture, 128, 5, seed=0)
 model = AirNet(args.filters, queue=args.queue)
 boundary = max(1, args.epochs * args.steps * 60 // 100)

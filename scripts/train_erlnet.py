@@ -1,4 +1,4 @@
-"""Trains ERL-Net stage by stage (MA_D with MLGD), one `model.fit` for each stage.
+"""Trains ERL-Net in stages (MA_D with MLGD), with one `model.fit` for each stage.
 
     python scripts/train_erlnet.py DATA erlnet.keras
 

@@ -1,4 +1,4 @@
-"""Trains MENET with `model.fit`: the shortest whole training there is.
+"""Trains MENET with `model.fit`: the shortest complete training script.
 
     python scripts/train_menet.py DATA menet.keras
 

@@ -1,18 +1,18 @@
 """Trains the supervised part of a recipe on any Keras backend, TensorFlow or not.
 
-For GPU machines that hold PyTorch or JAX but no TensorFlow. Once, where the data is:
+For GPU machines that have PyTorch or JAX but no TensorFlow. Once, where the data are:
 
     python scripts/train_portable.py pack DATA patches.npz --streaks STREAKS
 
-then there, with keras, numpy, pillow and the backend (the repository on PYTHONPATH):
+then there, with keras, numpy, pillow and the backend, and the repository on PYTHONPATH:
 
     KERAS_BACKEND=torch python scripts/train_portable.py train patches.npz RUN --bf16
 
-RUN/best.keras loads in TensorFlow unchanged: `tfderain.models.load("RUN")`. Killed at
-any moment, the same command goes on. Weighting by GB needs TensorFlow's tape; batches
-whose loss is not finite are not skipped here, but they end the run. Of a recipe with
-stages this is the first one (ERL-Net's plain network, JRGR's pre-training), which
-`tfderain train RECIPE --from RUN` goes on from.
+RUN/best.keras can be loaded in TensorFlow: `tfderain.models.load("RUN")`. After a kill
+at any moment, the same command continues. Weighting by GB needs TensorFlow's tape;
+batches whose loss is not finite are not skipped here, but end the run. Of a recipe with
+stages, this is the first (ERL-Net's plain network, JRGR's pre-training), from which
+`tfderain train RECIPE --from RUN` continues.
 """
 
 import argparse
@@ -70,7 +70,7 @@ def pack(data, output, config, layout="auto", pattern=None, streaks=None, size=N
         config: `TrainConfig`.
         streaks: folder with pictures of streaks for the rain layers, or `None`.
         size: height and width of a patch, from which training cuts random crops.
-            Patches cover each image; they overlap where it is no multiple of `size`.
+            Patches cover each image; they overlap if it is not a multiple of `size`.
 
     Raises:
         ValueError: for unusable data.
@@ -105,7 +105,7 @@ def pack(data, output, config, layout="auto", pattern=None, streaks=None, size=N
 
 
 def tiles(image, size):
-    """Square parts that cover an image, evenly spread."""
+    """Evenly spaced square parts that cover an image."""
     starts = []
     for side in image.shape[:2]:
         count = -(-side // size)
@@ -117,7 +117,7 @@ def tiles(image, size):
 
 
 class Patches:
-    """Batches of random crops of the packed patches, a function of seed and number.
+    """Batches of random crops of the packed patches, a function of seed and index.
 
     Args:
         path: .npz written by `pack`.
@@ -205,7 +205,7 @@ def train(path, run_dir, config, workers=0):
         config = next(own for stage, own in stages if not stage.teaches)
     if strategies.takes_photos(config):
         raise ValueError(
-            "Only TensorFlow trains JRGR's networks together. "
+            "Only TensorFlow can train JRGR's networks together. "
             "Received: a recipe without pre-training."
         )
     sha256 = hashlib.sha256(pathlib.Path(path).read_bytes()).hexdigest()

@@ -1,4 +1,4 @@
-"""Trains Rainmer on several sets of pairs at once with Keras's own `model.fit`.
+"""Trains Rainmer on several sets of pairs together with Keras's own `model.fit`.
 
     python scripts/train_rainmer.py RAIN13K GT-RAIN GTAV-BALANCE rainmer.keras
 

@@ -16,6 +16,15 @@ class Darkener:
     def derain(self, pixels, progress=None, alpha=None):
         return pixels // 2
 
+    def sizes_used(self, scene):
+        return (True,)
+
+    def keep_sizes(self, count):
+        pass
+
+    def derain_scene(self, scene, used):
+        return scene // 2
+
 
 def picture(path, value=None, size=(16, 24)):
     """Writes a picture of `(height, width)`: noise, or one value."""

@@ -1,21 +1,13 @@
 """What the tests of scripts/gpu share: its modules, a small data set."""
 
-import importlib
-import pathlib
-import sys
+import functools
 
 import numpy as np
+import script_modules
 from PIL import Image
 
-ROOT = pathlib.Path(__file__).resolve().parents[1]
-SCRIPTS = ROOT / "scripts" / "gpu"
-
-
-def script(name):
-    """A module of scripts/gpu, whose modules find each other as when one is run."""
-    if str(SCRIPTS) not in sys.path:
-        sys.path.insert(0, str(SCRIPTS))
-    return importlib.import_module(name)
+SCRIPTS = script_modules.SCRIPTS / "gpu"
+script = functools.partial(script_modules.script, folder=SCRIPTS)
 
 
 def scene(height, width, seed):

@@ -17,15 +17,18 @@ import tfderain
 PACKAGE = pathlib.Path(tfderain.__file__).parent
 # From the ground up; a room imports from the lines above its own only.
 ORDER = (
-    ("errors", "lazy"),
+    ("errors",),
     ("extras", "files"),
+    ("lazy",),
     ("images", "presets", "reports"),
     ("losses", "metrics", "optimizers", "weighting"),
     ("data",),
     ("models",),
     ("training", "evaluation", "runtime"),
+    ("video",),
     ("analysis", "batch", "benchmarks", "convert", "export", "serving"),
     ("cli",),
+    ("__main__",),
 )
 FLOOR = {room: floor for floor, rooms in enumerate(ORDER) for room in rooms}
 SOURCES = sorted(PACKAGE.rglob("*.py"))
@@ -120,3 +123,22 @@ def test_every_folder_of_the_package_is_installed():
     folders = {path.parent for path in SOURCES}
     names = {".".join(path.relative_to(PACKAGE.parent).parts) for path in folders}
     assert names | {"tfderain.savedmodels"} == set(installed)
+
+
+def test_every_data_file_of_the_package_is_installed():
+    project = tomllib.loads((PACKAGE.parent / "pyproject.toml").read_text())
+    listed = project["tool"]["setuptools"]["package-data"]
+    unknown = [
+        path.relative_to(PACKAGE).as_posix()
+        for path in PACKAGE.rglob("*")
+        if path.is_file()
+        and path.suffix not in (".py", ".pyc")
+        and not any(
+            path.match(pattern) for pattern in listed.get(package_of(path.parent), ())
+        )
+    ]
+    assert not unknown
+
+
+def package_of(folder):
+    return ".".join(folder.relative_to(PACKAGE.parent).parts)

@@ -1,3 +1,4 @@
+import errno
 import pathlib
 import zipfile
 
@@ -24,6 +25,15 @@ def test_an_error_leaves_what_was_there(tmp_path, error):
         raise error
     assert target.read_text() == "old"
     assert list(tmp_path.iterdir()) == [target]
+
+
+def test_an_error_of_the_system_names_the_file(tmp_path):
+    target = tmp_path / "scores.json"
+    with (
+        pytest.raises(OSError, match=f"No space left.*{target}"),
+        files.replacing(target),
+    ):
+        raise OSError(errno.ENOSPC, "No space left on device")
 
 
 def test_stem_leaves_the_folders():

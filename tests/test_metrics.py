@@ -358,3 +358,18 @@ def test_metrics_in_compile_fit_and_a_reloaded_model(tmp_path):
     assert found["psnr_rgb"] == pytest.approx(expected, abs=1e-3)
     expected = np.mean(metrics.ssim(derained, clean))
     assert found["ssim_y"] == pytest.approx(expected, abs=1e-3)
+
+
+@pytest.mark.parametrize(
+    "protocol, words",
+    [
+        ("matlab_y_uint8", ("luma (Y) from 16 to 235, rounded", "11x11", "Restormer")),
+        ("matlab_y_float", ("16 to 235, not rounded", "averaged down", "PReNet")),
+        ("opencv_y_uniform", ("0 to 255, rounded", "7x7, uniform", "OpenCV")),
+        ("rgb_gaussian", ("R, G and B", "Gaussian of sigma 1.5", "scikit-image")),
+    ],
+)
+def test_protocols_are_described(protocol, words):
+    text = metrics.describe(protocol)
+    assert all(word in text for word in words)
+    assert ("averaged down" in text) == (protocol == "matlab_y_float")

@@ -8,13 +8,17 @@ import pytest
 import tfderain
 
 PUBLIC = {
-    "analysis": "Correlations before_after charts examples feature_maps features "
-    "improvement_bars relations score_distributions task_weights translations",
+    "analysis": "Correlations before_after charts evaluation_report examples extremes "
+    "feature_maps features improvement_bars pages relations score_distributions "
+    "task_weights translations",
+    "analysis.evaluation_report": "HTML MARKDOWN NO_CHARTS write",
+    "analysis.extremes": "COUNT CROP Extreme Extremes WIDTH",
+    "analysis.pages": "Code Details Heading Page Picture Pictures STYLE Table Text",
     "analysis.relations": "COUNT NEIGHBOURS Relations SEED SIZE draw_scores "
     "draw_sphere embed rainy_pairs relate score sphere",
     "analysis.translations": "LAYERS PICTURES centre common draw_layers figure_10 "
     "figure_6 figure_7 figure_9 rain_layers tsne",
-    "batch": "Summary derain_files plan rainmaking run synthesize_files",
+    "batch": "Films Summary derain_files plan rainmaking run synthesize_files",
     "batch.rainmaking": "BRIGHTEST FINE RainMaker STRONGEST cut make_real streak_gain",
     "benchmarks": "fresh_process profiling timing",
     "benchmarks.profiling": "CPU ELEMENT_TYPES HOST_MEMORY Profile RUNS profile "
@@ -22,19 +26,23 @@ PUBLIC = {
     "benchmarks.timing": "LEAST Memory PATIENCE REPEATS Timing Timings add_memory "
     "add_profile time_models",
     "convert": "NETWORKS convert load",
-    "data": "alignment balance camera catalogue drop_mixer drops editors lines mixer "
-    "night pairs pipeline rain snow",
-    "evaluation": "Result Row comparison evaluate find_scenes niqe regions "
+    "data": "alignment archives balance camera catalogue descriptions drop_mixer drops "
+    "editors films lines mixer night overlaps pairs pipeline preparation rain "
+    "recognition snow verification",
+    "evaluation": "Result Row comparison evaluate find_scenes niqe published regions "
     "scenes_of scores subjects",
     "evaluation.comparison": "Comparison Improvement Improvements Share compare "
     "improvement improvements label labels read",
     "evaluation.niqe": "BLOCK Pristine Result SHARPNESS compare features fit niqe",
+    "evaluation.published": "Comparison Regions Score Time compare data_set "
+    "data_sets load patches_of regions times",
     "evaluation.regions": "Maps Result Row VARIANTS binary_maps evaluate "
     "find_masks indicator_map intersection mask_maps overview",
-    "export": "Artefact BOUNDS Bound Exports MAX_PRESET_BYTES QUANTIZATIONS "
-    "TARGETS check_keras deployable export_all export_preset measure random_image "
-    "read_representative run_litert run_onnx run_openvino run_saved_model staged "
-    "to_litert to_onnx to_saved_model total_bytes write_saved_model",
+    "export": "Artefact BOUNDS Bound Exports FFMPEG_NAMES MAX_PRESET_BYTES "
+    "QUANTIZATIONS TARGETS check_keras deployable export_all export_preset measure "
+    "random_image read_representative run_ffmpeg run_litert run_onnx run_openvino "
+    "run_saved_model staged to_ffmpeg to_litert to_onnx to_saved_model total_bytes "
+    "write_saved_model",
     "images": "EXTENSIONS FORMATS ImageError Like MAX_PIXELS Picture Scene TooLarge "
     "before_after compare decode encode find_images find_scene from_float from_pil "
     "natural_key opened orientation read read_rgb store to_float to_pil to_rgb "
@@ -42,7 +50,8 @@ PUBLIC = {
     "losses": "Charbonnier Edge ImageLoss LogError Perceptual Reconstruction "
     "StructuralDissimilarity Texture check_norm distance gaussian_band patch_gram "
     "sobel_edges",
-    "metrics": "PROTOCOLS PSNR PSNR_CAP SSIM channel classes functions luma psnr ssim",
+    "metrics": "PROTOCOLS PSNR PSNR_CAP SSIM channel classes describe functions luma "
+    "psnr ssim",
     "models": "AirNet CycleGAN DRSformer Derainer ERLNet Entangled JRGR MENET MODELS "
     "PRESETS PReNet Rainmer ResUNet ResUNetDrops adversarial airnet base contrast "
     "cyclegan drsformer entanglement erlnet jrgr jrgr_losses layers load loading menet "
@@ -57,12 +66,16 @@ PUBLIC = {
     "TwoGroupAdamW",
     "presets": "DEFAULT FILES FORMS Form Located available file_record find folder "
     "is_name locate read_card roots verify",
-    "runtime": "Chain RUNTIMES Restorer chain engines restorer tiling",
+    "runtime": "Chain FrameRestorer RUNTIMES Restorer chain engines frames restorer "
+    "tiling",
     "serving": "PAGE Server Settings serve",
     "training": "ABLATIONS Material NonFiniteLoss RECIPES Source TrainConfig ablate "
     "ablations build_model building checking compile_model compiling config fit "
     "learning_rate loop material mixing override policy recipes resolve run_folder "
     "shipped stages_of strategies switches train",
+    "video": "ALIGNMENTS Camera EXTENSIONS Encoding FORMATS Film Live Preview "
+    "Recording colours derain_film derain_live encoders films formats is_film is_live "
+    "live preview reading temporal writing",
     "weighting": "Fixed GradientBalance LossBalance Weighting",
 }
 

@@ -47,7 +47,7 @@ def test_importing_tfderain_loads_nothing_heavy():
 
 def test_light_modules_leave_tensorflow_alone():
     light = ("analysis", "batch", "benchmarks", "evaluation", "images", "runtime")
-    light += ("data", "presets", "reports", "serving", "training.recipes")
+    light += ("data", "presets", "reports", "serving", "training.recipes", "video")
     code = f"""
 import importlib
 for name in {light}:

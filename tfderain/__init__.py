@@ -31,6 +31,7 @@ _MODULES = (
     "runtime",
     "serving",
     "training",
+    "video",
     "weighting",
 )
 

@@ -5,11 +5,29 @@ ndimage = extras.require("scipy.ndimage", extra="analysis")
 ```
 """
 
+import contextlib
 import importlib
 import importlib.util
 import types
 
 from tfderain import errors
+
+TENSORFLOW = ("keras", "tensorboard", "tensorflow", "tensorflow_serving")
+
+
+@contextlib.contextmanager
+def with_tensorflow():
+    """Names the extra `tensorflow` where its packages are not installed.
+
+    Raises:
+        ImportError: instead of the `ModuleNotFoundError` for one of them.
+    """
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] not in TENSORFLOW:
+            raise
+        raise _missing("TensorFlow and Keras", "tensorflow", error) from error
 
 
 def require(*modules: str, extra: str) -> types.ModuleType:
@@ -17,22 +35,26 @@ def require(*modules: str, extra: str) -> types.ModuleType:
 
     Args:
         modules: names as after `import`, e.g. `"sklearn.manifold"`.
-        extra: of tfderain, which installs them, such as `"analysis"` or `"onnx"`.
+        extra: tfderain's extra that installs them, such as `"analysis"` or `"onnx"`.
 
     Raises:
-        ImportError: naming the extra, if one of them is missing or cannot be loaded.
-            The command line exits with 1.
+        ImportError: one of them is missing or cannot be loaded; names the extra. The
+            command line exits with 1.
     """
     try:
         return [importlib.import_module(module) for module in modules][0]
     except ImportError as error:
         packages = ", ".join(dict.fromkeys(name.partition(".")[0] for name in modules))
-        raise ImportError(
-            f'This needs {packages}; install with `pip install "tfderain[{extra}]"`. '
-            f"Received: {errors.reason(error)}."
-        ) from error
+        raise _missing(packages, extra, error) from error
 
 
 def installed(*packages: str) -> bool:
-    """Returns whether all these packages are there, without importing them."""
+    """Returns whether all these packages are installed, without importing them."""
     return all(importlib.util.find_spec(package) for package in packages)
+
+
+def _missing(packages, extra, error):
+    return ImportError(
+        f'This needs {packages}; install with `pip install "tfderain[{extra}]"`. '
+        f"Received: {errors.reason(error)}."
+    )

@@ -11,13 +11,14 @@ from collections.abc import Iterable, Iterator
 
 @contextlib.contextmanager
 def replacing(path: str | os.PathLike) -> Iterator[pathlib.Path]:
-    """Yields a name beside `path` to write to, and moves it there when all went well.
+    """Yields a temporary path beside `path`, and moves it there if all went well.
 
     After an error, or an interruption, nothing is left of it, and a file that was at
-    `path` before is as it was.
+    `path` before is as it was. An error of the system that names no file, as that of a
+    full disk, gets the name of this one.
 
     Args:
-        path: the file to write; its folder must exist. The temporary name has the same
+        path: the file to write; its folder must exist. The temporary path has the same
             suffix, by which many writers choose a format.
     """
     path = pathlib.Path(path)
@@ -25,25 +26,29 @@ def replacing(path: str | os.PathLike) -> Iterator[pathlib.Path]:
     try:
         yield temporary
         os.replace(temporary, path)
+    except OSError as error:
+        if error.filename is None and error.errno is not None:
+            error.filename = str(path)
+        raise
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink()
 
 
 def stem(path: str) -> str:
-    """Returns a path without its extension; folders stay."""
+    """Returns a path without its extension, but with its folders."""
     return os.path.splitext(path)[0]
 
 
 def distinct(names: Iterable[str], longer: Iterable[str]) -> list[str]:
-    """Returns the names, or the longer ones where two names are equal.
+    """Returns the names, or the longer ones if two names are equal.
 
     Example: the stems of `1.jpg` and `2.png` tell the two apart, those of `1.jpg` and
     `1.png` do not.
 
     Args:
-        names: one for each thing.
-        longer: as many, which are returned if `names` has one twice.
+        names: one for each item.
+        longer: as many, which are returned if `names` has duplicates.
     """
     names = list(names)
     return names if len(set(names)) == len(names) else list(longer)
@@ -53,7 +58,7 @@ def distinct(names: Iterable[str], longer: Iterable[str]) -> list[str]:
 def without_wildcards(folder: str | os.PathLike) -> Iterator[str]:
     """Yields a path of a folder without `*?[]`, through a link if need be.
 
-    TensorFlow takes the names of checkpoints for patterns, and finds none of `run[1]`.
+    TensorFlow takes the names of checkpoints as patterns, and finds none in `run[1]`.
     """
     folder = os.path.abspath(folder)
     if not set(folder) & set("*?[]"):
@@ -66,17 +71,17 @@ def without_wildcards(folder: str | os.PathLike) -> Iterator[str]:
 
 
 def damage(path: str | os.PathLike) -> str:
-    """Returns what is wrong with a file of weights at first sight; `""` if nothing is.
+    """Returns what is obviously wrong with a file of weights; `""` if nothing is.
 
     Args:
-        path: a file; with the suffix `.keras` one that must be a whole ZIP archive.
+        path: a file; one with the suffix `.keras` must be a complete ZIP archive.
     """
     size = os.path.getsize(path)
     with open(path, "rb") as file:
         if file.read(40).startswith(b"version https://git-lfs"):
-            return "a pointer of Git LFS, not the file itself: `git lfs pull` gets it"
+            return "a Git LFS pointer, not the file itself: `git lfs pull` fetches it"
     if not size:
         return "the file is empty"
     if pathlib.Path(path).suffix == ".keras" and not zipfile.is_zipfile(path):
-        return f"{size} bytes that are no Keras file, or the beginning of one"
+        return f"{size} bytes that are not a Keras file, or only the beginning of one"
     return ""

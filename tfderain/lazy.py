@@ -5,6 +5,8 @@ import sys
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+from tfderain import extras
+
 
 def face(
     package: str, modules: dict[str, tuple[str, ...]], own: Iterable[str] = ()
@@ -13,8 +15,8 @@ def face(
 
     Args:
         package: its name.
-        modules: for each of its public modules the names of it that the package itself
-            offers, beside the module.
+        modules: for each of its public modules, those of the module's names that the
+            package itself offers as well.
         own: public names that the package's file defines itself.
 
     Example: `__getattr__, __dir__, __all__ = lazy.face(__name__, {"loop": ("train",)})`
@@ -23,10 +25,9 @@ def face(
 
     def load(name: str):
         if name in modules:
-            return importlib.import_module(f"{package}.{name}")
+            return _module(package, name)
         if name in homes:
-            module = importlib.import_module(f"{package}.{homes[name]}")
-            return getattr(module, name)
+            return getattr(_module(package, homes[name]), name)
         raise AttributeError(f"module {package!r} has no attribute {name!r}")
 
     def names():
@@ -42,7 +43,7 @@ class Registry(Mapping):
     Its names and its length can be read without loading anything.
 
     Args:
-        package: where the modules lie.
+        package: the package that holds the modules.
         homes: `{name: "module:object"}`.
 
     Example: `lazy.Registry("tfderain.models", {"menet": "menet:MENET"})["menet"]`
@@ -54,7 +55,7 @@ class Registry(Mapping):
 
     def __getitem__(self, name):
         module, attribute = self.homes[name]
-        return getattr(importlib.import_module(f"{self.package}.{module}"), attribute)
+        return getattr(_module(self.package, module), attribute)
 
     def __contains__(self, name):  # Mapping's own would load the module
         return name in self.homes
@@ -67,3 +68,8 @@ class Registry(Mapping):
 
     def __repr__(self):
         return f"Registry({self.package!r}, {', '.join(self)})"
+
+
+def _module(package, name):
+    with extras.with_tensorflow():
+        return importlib.import_module(f"{package}.{name}")

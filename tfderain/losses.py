@@ -5,8 +5,8 @@ loss = tfderain.losses.Edge(norm="l1", value_range=1.0)
 loss(clean, derained)  # images in [0, 1]
 ```
 
-Images come in as `(batch, height, width, 3)` in [0, 1]. `value_range=255.0` scales
-them to 0..255 first, the range in which MENET's authors compute their losses.
+Images are `(batch, height, width, 3)` in [0, 1]. `value_range=255.0` scales them to
+0..255 first, the range in which MENET's authors compute their losses.
 """
 
 from typing import Any
@@ -82,8 +82,8 @@ def sobel_edges(images: Any):
     """Vertical and horizontal Sobel derivatives of each channel.
 
     The one-layer "loss network" of MENET: two fixed 3x3 filters per channel with
-    reflected borders, as `tf.image.sobel_edges`, in plain slicing (no convolution:
-    it is memory-bound and its gradient is cheap).
+    reflected borders, as in `tf.image.sobel_edges`, done by plain slicing rather than
+    convolution: it is memory-bound, and its gradient is cheap.
 
     Args:
         images: `(batch, height, width, channels)`, height and width at least 2.
@@ -139,13 +139,13 @@ class Texture(ImageLoss):
 
     Args:
         mode: how two Gram matrices (48x48 for RGB) are compared.
-            `"scalar"`: the authors' code: each matrix collapses to the mean of its
-            entries, squared difference. On 0..255 images its value is near 1e13,
-            so that GB and LB weighting switch it off.
+            `"scalar"`: the authors' code: squared difference of the means of the
+            matrices' entries. On 0..255 images its value is near 1e13, so that GB and
+            LB weighting switch it off.
             `"gram"`: Eq. (7): squared Frobenius norm of the difference.
-            `"normalized"`: ours: the entries are divided by the number of patches
-            (a mean second moment, so the value does not grow with the image), then
-            their mean absolute difference; on the scale of the l1 pixel loss.
+            `"normalized"`: ours: mean absolute difference of the entries, divided by
+            the number of patches (mean second moments, so that the value does not grow
+            with the image); on the scale of the l1 pixel loss.
         patch: int. Side of a patch. Defaults to `4` (the paper's K).
         value_range: float, see `ImageLoss`.
 
@@ -197,7 +197,7 @@ class Perceptual(ImageLoss):
             distance is scaled by `(value_range / 255)**2`, as squared pixels are.
 
     Raises:
-        ValueError: when `weights` is not given or does not exist.
+        ValueError: `weights` is not given or does not exist.
 
     Reference: Fan et al., 2020, arXiv:2003.09689, Table IV; the features of
     Simonyan and Zisserman, 2015, https://arxiv.org/abs/1409.1556
@@ -209,9 +209,9 @@ class Perceptual(ImageLoss):
         super().__init__(value_range=value_range, name=name, **kwargs)
         if weights is None or not _is_file(weights):
             raise ValueError(
-                "`weights` must be a file with VGG19's weights without the top "
-                "(keras.applications.VGG19(include_top=False) reads it); tfderain "
-                f"ships none. Received: weights={weights!r}."
+                "`weights` must be a file of VGG19's weights without the top layers "
+                "(one that keras.applications.VGG19(include_top=False) reads); "
+                f"tfderain ships none. Received: weights={weights!r}."
             )
         self.weights = str(weights)
         self.extractor = None
@@ -269,7 +269,7 @@ class Charbonnier(ImageLoss):
 
 
 def gaussian_band(length: Any, sigma: Any = 1.5, radius: int = 5):
-    """A matrix that blurs an axis which was padded by `radius` on both sides.
+    """A matrix that blurs an axis after it was padded by `radius` on both sides.
 
     Args:
         length: int or scalar tensor, of the axis before padding.
@@ -277,7 +277,7 @@ def gaussian_band(length: Any, sigma: Any = 1.5, radius: int = 5):
         radius: int. The window has `2 * radius + 1` pixels.
 
     Returns:
-        `(..., length, length + 2 * radius)`, rows with the sum 1.
+        `(..., length, length + 2 * radius)`, each row adding up to 1.
     """
     row = ops.arange(length, dtype="float32")[:, None] + radius
     offset = ops.arange(length + 2 * radius, dtype="float32")[None] - row
@@ -292,7 +292,7 @@ class StructuralDissimilarity(ImageLoss):
 
     A Gaussian window of 11 pixels, sigma 1.5, with zeros around the images, as in
     Rainmer's training (its evaluation leaves the border out). The blur is a product
-    with two band matrices: on CPUs faster than a convolution, for patches.
+    with two band matrices, which for patches is faster than a convolution on CPUs.
 
     Args:
         value_range: float, see `ImageLoss`. Defaults to `1.0`.
@@ -322,15 +322,15 @@ class StructuralDissimilarity(ImageLoss):
 
 @keras.saving.register_keras_serializable("tfderain")
 class LogError(ImageLoss):
-    """Logarithm of an image's mean squared error: PSNR with the other sign.
+    """Logarithm of an image's mean squared error: PSNR with the opposite sign.
 
-    Every image counts alike, however much rain it has: light rain, whose errors are
-    small, keeps being learned beside heavy rain. `10 / ln(10)` times this is minus the
-    PSNR in dB, up to `floor`.
+    Every image counts equally, however much rain it has, so that light rain, whose
+    errors are small, is still learned beside heavy rain. `10 / ln(10)` times this is
+    minus the PSNR in dB, apart from `floor`.
 
     Args:
         floor: float. Added to the mean squared error of images in [0, 1], so that
-            images which are all but perfect do not rule. Defaults to `1e-5` (50 dB).
+            all but perfect images do not dominate. Defaults to `1e-5` (50 dB).
         value_range: float, see `ImageLoss`. Defaults to `1.0`.
 
     Reference: Chen et al., 2021, HINet, section 3.3, https://arxiv.org/abs/2105.06086

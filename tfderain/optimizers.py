@@ -11,17 +11,17 @@ class ConvMuon(keras.optimizers.Muon):
     """Keras's Muon, with the kernels of convolutions among its matrices.
 
     Keras leaves every weight that is not a matrix to Adam, so that a convolutional
-    network would get plain Adam. Here a kernel `(height, width, in, out)` is
+    network would be trained by plain Adam. Here a kernel `(height, width, in, out)` is
     orthogonalised as the matrix `(height * width * in, out)`, as the authors of Muon
     do. Biases, and kernels of layers named in `exclude_layers`, are left to Adam.
 
     Args:
-        learning_rate: of both; the update is scaled so that Adam's rates fit.
+        learning_rate: of both; updates are scaled so that Adam's rates are suitable.
         weight_decay: of the matrices. Defaults to `None`: restoration networks are
-            trained without.
+            trained without weight decay.
         adam_weight_decay: of the other weights. Defaults to `None`.
-        **kwargs: see `keras.optimizers.Muon`. `exclude_layers` are whole names of
-            layers here: all kernels below a layer of that name.
+        **kwargs: see `keras.optimizers.Muon`. Here `exclude_layers` are full names of
+            layers, each of which excludes all kernels below it.
 
     Reference: Jordan et al., 2024, https://kellerjordan.github.io/posts/muon/;
     scale of the update: Liu et al., 2025, https://arxiv.org/abs/2502.16982
@@ -42,13 +42,13 @@ class ConvMuon(keras.optimizers.Muon):
         is_embedding = rank == 2 and "embedding" in variable.path.lower()
         if rank not in (2, 4) or (is_embedding and self.exclude_embeddings):
             return True
-        # Whole names: "residual" must not mean "residual_block" too. (Keras searches
-        # the path for a regular expression.)
+        # Full names: "residual" must not match "residual_block" as well. (Keras
+        # searches the path for a regular expression.)
         return not set(self.exclude_layers).isdisjoint(variable.path.split("/"))
 
     def zeropower_via_newtonschulz5(self, x, steps):
         # Keras's iteration X <- X (a + b A + c A A) with A = X^T X. All its factors are
-        # polynomials of the first A, so that only small matrices need be iterated.
+        # polynomials of the first A, so that only small matrices need to be iterated.
         matrix = ops.reshape(x, (-1, x.shape[-1]))
         wide = matrix.shape[0] < matrix.shape[1]
         matrix = ops.transpose(matrix) if wide else matrix
@@ -74,11 +74,11 @@ class ConvMuon(keras.optimizers.Muon):
 
 @keras.saving.register_keras_serializable("tfderain")
 class GroupAdam(keras.optimizers.Adam):
-    """Adam with a learning rate of its own for each part of a model.
+    """Adam with a separate learning rate for each part of a model.
 
     Args:
         learning_rate: of parts that are not named.
-        rates: dict from the name of a layer to a factor; it counts for all weights
+        rates: dict from the name of a layer to a factor, which applies to all weights
             below that layer.
         **kwargs: see `keras.optimizers.Adam`.
     """
@@ -88,7 +88,7 @@ class GroupAdam(keras.optimizers.Adam):
         self.rates = dict(rates or {})
 
     def update_step(self, gradient, variable, learning_rate):
-        # The TensorFlow trainer passes its own variables, whose name is the path.
+        # The TensorFlow trainer passes TensorFlow's variables, whose name is the path.
         path = getattr(variable, "path", variable.name)
         parts = path.split("/")
         for name, rate in self.rates.items():
@@ -102,12 +102,12 @@ class GroupAdam(keras.optimizers.Adam):
 
 @keras.saving.register_keras_serializable("tfderain")
 class LinearDecay(keras.optimizers.schedules.LearningRateSchedule):
-    """A constant learning rate, then a straight line down to 0.
+    """A constant learning rate, then a linear decay to 0.
 
     Args:
         initial_learning_rate: float.
         constant_steps: int. Steps at this rate.
-        steps: int. Steps down to 0.
+        steps: int. Steps of the decay.
 
     Reference: Zhu et al., 2017, https://arxiv.org/abs/1703.10593, section 4.
     """
@@ -132,14 +132,14 @@ class LinearDecay(keras.optimizers.schedules.LearningRateSchedule):
 
 @keras.saving.register_keras_serializable("tfderain")
 class StableDecay(keras.optimizers.schedules.LearningRateSchedule):
-    """A short rise, a constant learning rate, then down to 0 along a cosine.
+    """A short warm-up, a constant learning rate, then a cosine decay to 0.
 
-    A training whose length is not known beforehand stays on the constant part, from
-    which it can go on or come to its end at any time.
+    A training run whose length is not known beforehand stays on the constant part,
+    which it can prolong or leave for the decay at any time.
 
     Args:
         learning_rate: float, of the constant part.
-        rising: int. Steps from 0 up to it.
+        rising: int. Steps of the warm-up from 0.
         falling: int. Number of the first step of the decay.
         steps: int. Steps of the decay.
 
@@ -169,17 +169,17 @@ class StableDecay(keras.optimizers.schedules.LearningRateSchedule):
 
 @keras.saving.register_keras_serializable("tfderain")
 class CosineCycles(keras.optimizers.schedules.LearningRateSchedule):
-    """Cosine decays one after the other, each from its own start to its own end.
+    """Cosine decays one after another, each from its own start to its own end.
 
     Args:
         learning_rate: float. Start of a cycle whose weight is 1.
         steps: ints. Length of each cycle, in steps of the optimizer.
-        ends: floats. Rate at the end of each cycle. After the last one it stays.
+        ends: floats. Rate at the end of each cycle, kept after the last one.
         weights: floats. Start of each cycle as a share of `learning_rate`. Defaults to
             1 for all.
 
     Raises:
-        ValueError: unless each cycle has one of each.
+        ValueError: a cycle lacks one of the three.
 
     Rainmer: `CosineCycles(3e-4, (92_000, 208_000), (1e-4, 1e-6))`.
     """
@@ -219,20 +219,19 @@ class CosineCycles(keras.optimizers.schedules.LearningRateSchedule):
 
 @keras.saving.register_keras_serializable("tfderain")
 class TwoGroupAdamW(keras.optimizers.AdamW):
-    """AdamW for two groups of weights: one decays, the gradients of the other one are
-    clipped.
+    """AdamW for two groups of weights: one decays, the other has clipped gradients.
 
-    Rainmer trains its encoder with PyTorch's default decay, and all the rest without,
-    but with the norm of its gradients held below 0.01:
+    Rainmer trains its encoder with PyTorch's default decay, and everything else without
+    decay but with the norm of the gradients clipped to 0.01:
     `TwoGroupAdamW(rate, ["encoder"], gradient_accumulation_steps=2)`.
 
     Args:
         learning_rate: of both groups.
-        decayed: names of layers. What lies in them decays and is not clipped, all other
+        decayed: names of layers. Weights in them decay and are not clipped, all other
             weights are clipped and do not decay.
         weight_decay: float, multiplied by the rate. Defaults to `0.01`.
-        clip: float. Largest norm of all clipped gradients together, after those of
-            several steps were averaged (`gradient_accumulation_steps`).
+        clip: float. Largest norm of all clipped gradients together, after averaging
+            over several steps (`gradient_accumulation_steps`).
         epsilon: float. Defaults to PyTorch's `1e-8`.
         **kwargs: see `keras.optimizers.AdamW`.
     """
@@ -251,7 +250,7 @@ class TwoGroupAdamW(keras.optimizers.AdamW):
         self.clip = clip
 
     def build(self, variables):
-        # By key: in its steps Keras hands over backend variables, without a path.
+        # By key: in a step Keras passes the backend's variables, which have no path.
         self._decayed_keys = {
             self._var_key(variable)
             for variable in variables
@@ -274,8 +273,8 @@ class TwoGroupAdamW(keras.optimizers.AdamW):
         ]
         norm = ops.sqrt(sum(squares))
         factor = ops.minimum(1.0, self.clip / (norm + 1e-6))  # as PyTorch
-        # The others pass an operation too: under a condition TensorFlow wants all
-        # gradients to come from the same branch.
+        # The others go through an operation too: in a conditional, TensorFlow wants
+        # all gradients to come from the same branch.
         grads = [
             gradient * ops.cast(factor, gradient.dtype)
             if clip

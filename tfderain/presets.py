@@ -10,9 +10,9 @@ presets.verify("menet")  # compares every file with the sha256 in the card
 ```
 
 A preset is a folder `<name>/` with `card.json`, `model.keras`, `model.tflite` and the
-SavedModel `1/`. Presets are looked for, in this order, in the folder that the
-environment variable `TFDERAIN_PRESETS` names, in `savedmodels/` of the source checkout,
-and in `tfderain/savedmodels/` of an installed wheel. Nothing is ever downloaded.
+SavedModel `1/`. Presets are searched for, in this order, in the folder named by the
+environment variable `TFDERAIN_PRESETS`, in `savedmodels/` of the source checkout, and
+in `tfderain/savedmodels/` of an installed wheel. Nothing is ever downloaded.
 """
 
 import hashlib
@@ -23,18 +23,18 @@ from pathlib import Path
 
 PACKAGE = Path(__file__).resolve().parent
 
-# The preset that everything takes which is not told another one.
+# The preset used wherever no model is given.
 DEFAULT = "menet"
 FILES = {".keras": "keras", ".tflite": "litert", ".onnx": "onnx"}  # suffix to kind
 
 
 @dataclass(frozen=True)
 class Form:
-    """How a network that ships is made, trained and shipped.
+    """How a shipped network is built and trained.
 
     Args:
         model: its name in `tfderain.models.MODELS`.
-        model_config: constructor arguments, of its recipe and of its preset alike.
+        model_config: constructor arguments, shared by its recipe and its preset.
         training: the command that trains it.
     """
 
@@ -52,7 +52,7 @@ FORMS = {
         "tfderain train erlnet --data PAIRS --out RUN",
     ),
     # For two cores; starts as the identity, so that sharp backgrounds need not be
-    # learned anew.
+    # learned first.
     "jrgr": Form(
         "jrgr",
         {
@@ -97,10 +97,10 @@ FORMS = {
             "filters": 48,
             "gate_ratio": 4,
             "encoder_size": 64,
-            # The authors' 0.999 is for 300,000 steps. After a few thousand the key
-            # encoder would still be the untrained one, which sees no rain: the
+            # The authors' 0.999 is for 300,000 steps. After a few thousand, the key
+            # encoder would still be the untrained one, which does not see rain: the
             # degradation view did not learn at all (its loss stayed at 1.37 for 800
-            # steps; with 0.9 it left after 120).
+            # steps; with 0.9 it began to fall after 120).
             "momentum": 0.9,
         },
         "tfderain train rainmer --data PAIRS --out RUN",
@@ -110,7 +110,7 @@ FORMS = {
 
 
 def roots() -> tuple[Path, ...]:
-    """Returns the existing folders that may hold presets, first come first served."""
+    """Returns the existing folders that may hold presets; earlier ones win."""
     candidates = []
     if os.environ.get("TFDERAIN_PRESETS"):
         candidates.append(Path(os.environ["TFDERAIN_PRESETS"]))
@@ -121,7 +121,7 @@ def roots() -> tuple[Path, ...]:
 
 
 def available() -> dict[str, dict]:
-    """Returns the card of every preset whose weights are here, by name, sorted."""
+    """Returns the card of every installed preset, sorted by name."""
     cards = {}
     for root in roots():
         for card in root.glob("*/card.json"):
@@ -133,7 +133,7 @@ def folder(name: str) -> Path:
     """Returns the folder of the preset called `name`.
 
     Raises:
-        ValueError: if no such preset is here. The message lists the known names, or
+        ValueError: no such preset is installed. The message lists the known names, or
             says how to train a preset that comes without weights.
     """
     here = [root / name for root in roots() if (root / name / "card.json").is_file()]
@@ -141,7 +141,7 @@ def folder(name: str) -> Path:
         return here[0]
     if name in FORMS:
         raise ValueError(
-            f"No weights of the preset {name!r} are installed; train it with "
+            f"The weights of the preset {name!r} are not installed; train it with "
             f"`{FORMS[name].training}` and give the run folder instead. Received: "
             f"name={name!r}."
         )
@@ -158,8 +158,8 @@ class Located:
             folder with model files, without a card), `"saved_model"` (one, or a folder
             of numbered ones), `"keras"`, `"litert"`, `"onnx"` (a file), `"file"`
             (any other) or `"folder"` (any other, such as one of pictures).
-        path: of the folder or file.
-        card: of a preset, or `None`.
+        path: the folder or file.
+        card: that of a preset, or `None`.
     """
 
     kind: str
@@ -168,7 +168,7 @@ class Located:
 
     @property
     def keras(self) -> Path | None:
-        """The file with the Keras model: of a run its best weights; or `None`."""
+        """The file with the Keras model (for a run, the best weights), or `None`."""
         if self.kind == "keras":
             return self.path
         files = (self.path / name for name in ("best.keras", "model.keras"))
@@ -176,15 +176,15 @@ class Located:
 
     @property
     def saved_model(self) -> Path | None:
-        """The SavedModel, of numbered ones the newest, or `None`.
+        """The SavedModel, the newest of numbered ones, or `None`.
 
-        Folders that hold the weights in Keras's own format as well give `None`.
+        It is `None` for folders that also hold the weights in Keras's own format.
         """
         return None if self.keras else _saved_model(self.path)
 
     @property
     def runtime(self) -> str:
-        """The runtime that suits: `"litert"` where that can be."""
+        """The runtime to use: `"litert"` where possible."""
         if self.kind in ("litert", "onnx"):
             return self.kind
         if self.kind in ("preset", "export"):
@@ -195,12 +195,12 @@ class Located:
 
 
 def locate(reference: str | os.PathLike) -> Located:
-    """Says what the name or path of a model means; everything that takes one asks.
+    """Finds out what the name or path of a model means, for all that accept one.
 
     A bare word is a preset's name first; write `./menet` for a folder of that name.
 
     Raises:
-        ValueError: if it is neither an existing path nor a preset that is here.
+        ValueError: it is neither an existing path nor an installed preset.
     """
     path = _path(os.fspath(reference))
     if not path.is_dir():
@@ -250,7 +250,7 @@ def _saved_model(folder):
 
 
 def is_name(text: str) -> bool:
-    """Returns whether `text` can be a preset's name: one plain path component."""
+    """Returns whether `text` may be a preset's name: one plain path component."""
     return text not in ("", ".", "..") and Path(text).name == text
 
 

@@ -1,4 +1,4 @@
-"""Reports: results as tables and JSON, versions, the machine, how far work has got."""
+"""Reports: results as tables and JSON, versions, the machine, progress of work."""
 
 import abc
 import dataclasses
@@ -12,18 +12,18 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import tfderain
-from tfderain import files
+from tfderain import errors, files
 
 Made = TypeVar("Made")
 
-# Told how far a function has got: `(done, total)`, see `tracked`.
+# A function that is told how far the work has got: `(done, total)`, see `tracked`.
 Progress = Callable[[float, float], object]
 
 
 class Report(abc.ABC):
-    """Base of results: a table for people, values for programs, JSON of these.
+    """Base of results: a table for people, values for programs, and these as JSON.
 
-    Results are frozen dataclasses; `as_dict` has their fields unless they say more.
+    Results are frozen dataclasses; `as_dict` returns their fields unless overridden.
     """
 
     @abc.abstractmethod
@@ -31,12 +31,12 @@ class Report(abc.ABC):
         """Returns the text that a command prints."""
 
     def as_dict(self) -> dict:
-        """Returns all of it as values that JSON knows."""
+        """Returns everything as JSON-compatible values."""
         assert dataclasses.is_dataclass(self)
         return dataclasses.asdict(self)
 
     def to_json(self, path: str | os.PathLike | None = None) -> str:
-        """Returns all of it as JSON text, and writes it to `path` if one is given."""
+        """Returns everything as JSON text, and writes it to `path` if one is given."""
         return json_text(self.as_dict(), path)
 
 
@@ -44,7 +44,7 @@ def read_json(path: str | os.PathLike, make: Callable[[Any], Made], rule: str) -
     """Returns what `make` makes of the content of a JSON file.
 
     Raises:
-        ValueError: with the rule and the path, if `make` has no use for the content.
+        ValueError: `make` cannot use the content; quotes the rule and the path.
     """
     try:
         return make(json.loads(Path(path).read_text(encoding="utf-8")))
@@ -55,12 +55,12 @@ def read_json(path: str | os.PathLike, make: Callable[[Any], Made], rule: str) -
 
 
 def tracked(items: Sequence, progress: Progress | None = None) -> Iterator:
-    """Yields the items of a sequence, and tells how many of them are done.
+    """Yields the items of a sequence, and reports how many of them are done.
 
     Args:
-        items: with a length.
-        progress: called with `(done, total)` before each item and after the last, as
-            all functions with an argument `progress` do; `None` for nobody to tell.
+        items: a sequence.
+        progress: called with `(done, total)` before each item and after the last, as by
+            all functions with an argument `progress`; `None` reports nothing.
     """
     for done, item in enumerate(items):
         if progress:
@@ -71,7 +71,7 @@ def tracked(items: Sequence, progress: Progress | None = None) -> Iterator:
 
 
 def part(progress: Progress | None, before: float, total: float) -> Progress | None:
-    """Returns the `progress` of a part of the work, of which `before` was done."""
+    """Returns the `progress` of a part of the work, before which `before` was done."""
     return progress and (lambda done, _: progress(before + done, total))
 
 
@@ -85,12 +85,14 @@ def json_text(content: Any, path: str | os.PathLike | None = None) -> str:
 
 
 def text_table(titles: Sequence[str], *blocks) -> str:
-    """Returns a fixed-width text with a rule above each block of rows.
+    """Returns a fixed-width table with a rule above each block of rows.
 
     Args:
         titles: of the columns. The first column is flush left, the others flush right.
         blocks: sequences of rows; a row is a sequence of texts, one for each column.
     """
+    titles = [errors.printable(title) for title in titles]
+    blocks = [[[errors.printable(x) for x in row] for row in block] for block in blocks]
     rows = [titles, *(row for block in blocks for row in block)]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     widths = [widths[0], *(max(8, width) for width in widths[1:])]
@@ -108,7 +110,7 @@ def text_table(titles: Sequence[str], *blocks) -> str:
 
 
 def versions() -> dict[str, str]:
-    """Versions of Python, tfderain, NumPy and the libraries loaded to run models."""
+    """Versions of Python, tfderain, NumPy and the loaded libraries that run models."""
     found = {"python": platform.python_version(), "tfderain": tfderain.__version__}
     libraries = ("numpy", "tensorflow", "keras", "ai_edge_litert", "onnxruntime")
     loaded = [library for library in libraries if library in sys.modules]
@@ -116,7 +118,7 @@ def versions() -> dict[str, str]:
 
 
 def machine() -> str:
-    """Returns processor, cores, and GPUs if TensorFlow was loaded and uses some."""
+    """Returns the processor, cores, and the GPUs of TensorFlow if it was loaded."""
     info = Path("/proc/cpuinfo")
     lines = info.read_text().splitlines() if info.is_file() else []
     models = [x.partition(":")[2].strip() for x in lines if x.startswith("model name")]

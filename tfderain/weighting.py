@@ -16,7 +16,7 @@ from keras import ops
 
 
 def _one_minus_share(values, epsilon):
-    """`{task: 1 - value / sum}` in float32, without gradient.
+    """`{task: 1 - value / sum}` in float32, without a gradient.
 
     The weights of T tasks sum to T - 1: two tasks share a weight of 1.
     """
@@ -66,7 +66,7 @@ class Fixed(Weighting):
         unknown = sorted(set(self.weights) - set(losses))
         if unknown:
             raise ValueError(
-                f"`weights` may only name tasks of the model, {sorted(losses)}. "
+                f"`weights` may name only tasks of the model, {sorted(losses)}. "
                 f"Received: {unknown}."
             )
         return {
@@ -80,7 +80,7 @@ class Fixed(Weighting):
 
 @keras.saving.register_keras_serializable("tfderain")
 class LossBalance(Weighting):
-    """LB: `w_t = 1 - L_t / sum(L)`, anew in every step (Algorithm 2).
+    """LB: `w_t = 1 - L_t / sum(L)`, computed anew in every step (Algorithm 2).
 
     Args:
         epsilon: float added to the sum, so that all-zero losses give finite weights.
@@ -113,7 +113,7 @@ class GradientBalance(LossBalance):
     def __call__(self, losses: dict, gradient_norms: dict | None = None):
         if gradient_norms is None or set(gradient_norms) != set(losses):
             raise ValueError(
-                "`gradient_norms` must give one norm for each task, "
+                "`gradient_norms` must have one norm for each task, "
                 f"{sorted(losses)}. Received: gradient_norms={gradient_norms}."
             )
         return _one_minus_share(gradient_norms, self.epsilon)

@@ -13,8 +13,8 @@ if (card.global_operations) {
 const weights = read(`../savedmodels/${preset}/model.tflite`);
 const litert = JSON.parse(read("node_modules/@litertjs/core/package.json")).version;
 
-// What the page must know at run time. Names carry a version, so that a browser that
-// keeps files for ever still gets the new ones.
+// What the page must know at run time. Names contain a version, so that a browser that
+// keeps files forever still gets the new ones.
 const paths = {
   model: `model-${hash(weights)}.tflite`,
   litert: `litert-${litert}/`,
@@ -28,11 +28,11 @@ const define = {
   }),
 };
 
-// Relaxed SIMD with threads, without, and neither: LiteRT.js takes what the browser has.
+// Relaxed SIMD with threads, without, and neither: LiteRT.js picks what the browser has.
 const VARIANTS = ["threaded_internal", "internal", "compat_internal"];
 
-// Adds the files that no source file imports: weights, LiteRT's WebAssembly, licences,
-// and the service worker, which must know the names of all others.
+// Adds the files that no source file imports: weights, LiteRT's WebAssembly, licences, and
+// the service worker, which must know the names of all the others.
 function files() {
   return {
     name: "tfderain-files",
@@ -79,7 +79,7 @@ export default defineConfig({
     host: "127.0.0.1",
     port: Number(process.env.PORT ?? 8480),
     strictPort: true,
-    // With these two a browser lets WebAssembly use threads.
+    // With these two, a browser lets WebAssembly use threads.
     headers: {
       "Cross-Origin-Opener-Policy": "same-origin",
       "Cross-Origin-Embedder-Policy": "require-corp",

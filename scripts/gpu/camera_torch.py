@@ -1,7 +1,7 @@
-"""Camera effects in batches on the device: `tfderain.data.camera` image by image.
+"""Camera effects in batches on the device, as in `tfderain.data.camera`.
 
 Images are float32 `(n, channels, size, size)` in [0, 1]; each has its own parameters.
-Nothing here waits for the device or has a shape that depends on what is drawn.
+Nothing here waits for the device or has a shape that depends on random numbers.
 """
 
 import math
@@ -13,7 +13,7 @@ class Draw:
     """Random numbers on a device, one stream for each seed.
 
     Args:
-        device: where they are made.
+        device: where they are generated.
         seed: int.
     """
 
@@ -35,7 +35,7 @@ class Draw:
         return self.uniform(count) < share
 
     def integers(self, count, high, low=0):
-        """`(count,)` int64 from `low` to below `high`, numbers or tensors like it."""
+        """`(count,)` int64 in `[low, high)`; bounds may be tensors of that shape."""
         drawn = torch.rand(
             count, generator=self.generator, device=self.device, dtype=torch.float64
         )
@@ -45,7 +45,7 @@ class Draw:
         return torch.randn(shape, generator=self.generator, device=self.device)
 
     def some(self, count, of):
-        """Indices of `count` different ones of `of`, in random order."""
+        """Indices of `count` different ones out of `of`, in random order."""
         drawn = torch.rand(of, generator=self.generator, device=self.device)
         return drawn.argsort()[:count]
 
@@ -93,7 +93,7 @@ def noisy(images, grain):
 
 
 def hidden(count, size, draw):
-    """Where pixels are not scene, bool `(count, 1, size, size)`: `camera.hidden`."""
+    """Where pixels do not show the scene, bool `(count, 1, size, size)`."""
     place = torch.arange(size, device=draw.device)
     rows, columns = place.view(1, 1, -1, 1), place.view(1, 1, 1, -1)
     thick = draw.integers(count, max(2, size // 2), 1).view(-1, 1, 1, 1)
@@ -115,7 +115,7 @@ def hidden(count, size, draw):
 
 
 def hide(rainy, clean, draw):
-    """Both images with the same hidden pixels, mostly black, sometimes of a colour."""
+    """Both images with the same hidden pixels, mostly black, sometimes coloured."""
     count = len(rainy)
     mask = hidden(count, rainy.shape[-1], draw)
     choice = draw.uniform(count)
@@ -127,7 +127,7 @@ def hide(rainy, clean, draw):
 
 # JPEG
 
-# The tables of the standard (ITU-T T.81, annex K) that libjpeg scales by quality.
+# The standard's tables (ITU-T T.81, annex K), which libjpeg scales by quality.
 LUMA = (
     (16, 11, 10, 16, 24, 40, 51, 61),
     (12, 12, 14, 19, 26, 58, 60, 55),
@@ -148,9 +148,9 @@ CHROMA = (
 
 
 class Jpeg:
-    """Images after JPEG with colour at half the size, as Pillow writes it.
+    """Images after JPEG with colour at half the size, as written by Pillow.
 
-    The device holds the tables, so that no call sends any there.
+    The tables are on the device, so that no call has to send them there.
 
     Call: images `(n, 3, size, size)`, `size` a multiple of 16, and qualities `(n,)` of
     at least 50, to images of 8-bit levels in [0, 1].
@@ -191,7 +191,7 @@ class Jpeg:
 
 
 def _half(plane):
-    """A plane at half the size: means of four, rounded as libjpeg does."""
+    """A plane at half the size: means of four, rounded as in libjpeg."""
     total = plane[..., ::2, :] + plane[..., 1::2, :]
     total = total[..., ::2] + total[..., 1::2]
     bias = 1 + torch.arange(total.shape[-1], device=plane.device) % 2
@@ -199,7 +199,7 @@ def _half(plane):
 
 
 def _double(plane):
-    """A plane at twice the size: three parts of the near pixel, one of the next."""
+    """A plane at twice the size: three parts of the nearest pixel, one of the next."""
     for axis in (2, 3):
         size = plane.shape[axis]
         first, last = plane.narrow(axis, 0, 1), plane.narrow(axis, size - 1, 1)

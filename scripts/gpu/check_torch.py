@@ -1,8 +1,8 @@
-"""Largest difference between PyTorch's and Keras's output of the same ResUNet.
+"""Largest difference between PyTorch's and Keras's output for the same ResUNet.
 
     python scripts/gpu/check_torch.py check.npz
 
-`check.npz` is what `to_keras.py --outputs` writes. Exits with 1 above `LARGEST`.
+`check.npz` is written by `to_keras.py --outputs`. Exits with 1 above `LARGEST`.
 """
 
 import argparse
@@ -13,11 +13,11 @@ import numpy as np
 import torch
 from resunet_torch import ResUNet, load_weights
 
-LARGEST = 1e-4  # float32 sums of 1,728 products in another order
+LARGEST = 1e-4  # float32 sums of 1,728 products in a different order
 
 
 def difference(path):
-    """Largest difference of a value of the output, of images in [0, 1]."""
+    """Largest difference of any output value, for images in [0, 1]."""
     with np.load(path) as file:
         arrays = {name: file[name] for name in file.files}
     rainy, derained = arrays.pop("rainy"), arrays.pop("derained")

@@ -1,9 +1,9 @@
-"""Measurements on a GPU: the best batch and mode of a training, and times per image.
+"""Measurements on a GPU: the best batch and mode for training, and times per image.
 
     python scripts/gpu/measure.py measured.json --seconds 150 [--pack pack.zip]
 
-The JSON file is written after each measurement, the most useful first, and nothing
-new begins once the seconds are over. `train.py --settings` reads `batch` and `mode`.
+The JSON file is written after each measurement, the most useful ones first, and nothing
+new starts once the time is up. `train.py --settings` reads `batch` and `mode`.
 """
 
 import argparse
@@ -28,7 +28,7 @@ from step_torch import (  # noqa: E402
 from train import set_up  # noqa: E402
 from unpack import unpack  # noqa: E402
 
-ENOUGH = 0.9  # of the best speed: smaller batches learn more from as many images
+ENOUGH = 0.9  # of the best speed: smaller batches learn more from the same images
 SIZES = {"480x320": (320, 480), "1920x1080": (1080, 1920), "4000x3000": (3000, 4000)}
 PRECISIONS = {  # autocast to bfloat16, products in TF32
     "bfloat16": (True, False),
@@ -38,11 +38,11 @@ PRECISIONS = {  # autocast to bfloat16, products in TF32
 
 
 class Report:
-    """What was measured, in a file after each entry; keeps to the time.
+    """Results of measurements, saved to a file after each entry; keeps to the time.
 
     Args:
         path: JSON file.
-        seconds: after which `measure` does nothing.
+        seconds: time after which `measure` does nothing.
     """
 
     def __init__(self, path, seconds, start=START):
@@ -62,12 +62,12 @@ class Report:
         return time.monotonic() > self.end
 
     def measure(self, name, function, *args):
-        """Puts what a function returns, or why it failed; returns it or `None`."""
+        """Records what a function returns, or why it failed; returns it or `None`."""
         if self.over:
             return None
         try:
             value = function(*args)
-        except Exception as error:  # a failure of one mode is a finding
+        except Exception as error:  # the failure of a mode is a finding
             lines = str(error).strip().splitlines()
             self.put(**{name: f"{type(error).__name__}: {lines[0] if lines else ''}"})
             if torch.cuda.is_available():
@@ -96,7 +96,7 @@ def parse(arguments):
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("report", type=Path, help="JSON file to write")
     parser.add_argument("--seconds", type=float, default=150)
-    parser.add_argument("--pack", type=Path, help="measures the making of rain too")
+    parser.add_argument("--pack", type=Path, help="also measure the making of rain")
     parser.add_argument("--device", default="cuda", choices=("cpu", "cuda"))
     parser.add_argument("--batches", type=int, nargs="+", default=(32, 64, 128))
     parser.add_argument("--crops", type=int, nargs="+", default=(128, 192))
@@ -120,10 +120,10 @@ def facts(device):
 
 
 def speed(args, mode, batch, crop, precision=None):
-    """Images a second of training steps.
+    """Images per second in training steps.
 
     Raises:
-        FloatingPointError: for steps that do not train: the loss must fall.
+        FloatingPointError: the steps do not train: the loss must fall.
     """
     trainer = Trainer(ResUNet().to(args.device))
     trainer.rate.fill_(5e-4)
@@ -162,7 +162,7 @@ def find_batch(report, args):
 
 
 def find_mode(report, args):
-    """Whether compiling pays; compiled kernels of all crops are then on disk."""
+    """Whether compiling pays off; compiled kernels of all crops are then on disk."""
     if args.device != "cuda" or "batch" not in report.values:
         return
     batch, crop = report.values["batch"], args.crops[0]
@@ -179,7 +179,7 @@ def find_mode(report, args):
 
 
 def measure_precisions(report, args):
-    """Training steps in float32 and TF32 beside bfloat16, without compiling."""
+    """Training steps in float32 and TF32 besides bfloat16, without compiling."""
     batch = report.values.get("batch", args.batches[0])
     for name, (half, tf32) in PRECISIONS.items():
         allow_tf32(tf32)
@@ -195,7 +195,7 @@ def allow_tf32(allowed):
 
 
 def rain_speed(materials, args, size=128, seconds=2.0):
-    """Pairs a second that `RainMaker` makes."""
+    """Pairs per second made by `RainMaker`."""
     maker = RainMaker(materials, args.device, seed=0)
     count = 512 if args.device == "cuda" else 32
     for _ in range(2):
@@ -213,7 +213,7 @@ def rain_speed(materials, args, size=128, seconds=2.0):
 
 
 def measure_sizes(report, args):
-    """Seconds for an image and the memory it takes, by size and precision."""
+    """Time and memory for an image, by size and precision."""
     for size in args.sizes:
         for name in PRECISIONS:
             report.measure(f"image_{size}_{name}", time_image, args, size, name)

@@ -1,8 +1,8 @@
-"""Muon for the inner kernels and Adam for the rest, without a word to the host.
+"""Muon for the inner kernels and Adam for the rest, without host synchronisation.
 
-All counts and rates are tensors on the device, so that a step can be recorded once as
-a graph of kernels and replayed. The update is that of `tfderain.optimizers.ConvMuon`
-and Keras's Adam; kernels of equal shape are orthogonalised together.
+All counts and rates are tensors on the device, so that a step can be recorded once as a
+graph of kernels and replayed. The update is that of `tfderain.optimizers.ConvMuon` and
+Keras's Adam; kernels of equal shape are orthogonalised together.
 """
 
 import math
@@ -12,7 +12,7 @@ import torch
 MOMENTUM = 0.95
 FACTORS = (3.4445, -4.7750, 2.0315)  # of the Newton-Schulz iteration
 ITERATIONS = 5
-RMS = 0.2  # of an update's elements, as Adam's
+RMS = 0.2  # of an update's elements, like Adam's
 BETAS = (0.9, 0.999)
 EPSILON = 1e-7
 
@@ -20,8 +20,8 @@ EPSILON = 1e-7
 def orthogonal(matrices):
     """Replaces the singular values of matrices `(k, rows, columns)` by about 1.
 
-    All factors of Newton and Schulz's iteration are polynomials of the Gram matrix,
-    so that only matrices of the smaller side are iterated.
+    All factors of the Newton-Schulz iteration are polynomials of the Gram matrix, so
+    that only matrices with the smaller side are iterated.
     """
     wide = matrices.shape[1] < matrices.shape[2]
     tall = matrices.transpose(1, 2) if wide else matrices
@@ -42,7 +42,7 @@ class MuonAdam:
     """One step for all parameters of a network.
 
     Args:
-        inner: parameters for Muon, of four dimensions, channels-last in memory.
+        inner: four-dimensional parameters for Muon, channels-last in memory.
         outer: parameters for Adam.
     """
 
@@ -61,7 +61,7 @@ class MuonAdam:
 
     @torch.no_grad()
     def step(self, rate):
-        """Applies the gradients at a learning rate, a tensor of no dimensions."""
+        """Applies the gradients with a learning rate, a scalar tensor."""
         for shape, group in self.groups.items():
             self._muon(group, self.momenta[shape], rate)
         self._adam(rate)
@@ -85,7 +85,7 @@ class MuonAdam:
         self._subtract(self.outer, update.split([p.numel() for p in self.outer]))
 
     def _subtract(self, parameters, updates):
-        """Updates come in the order of `_rows`: one kernel serves the whole list."""
+        """Updates are in the order of `_rows`: one kernel handles the whole list."""
         parameters = [_rows(p) for p in parameters]
         pairs = zip(parameters, updates, strict=True)
         torch._foreach_sub_(parameters, [u.reshape(p.shape) for p, u in pairs])
@@ -97,7 +97,7 @@ class MuonAdam:
         return {**own, **momenta}
 
     def load(self, state):
-        """Goes on from `state()`, in place: recorded graphs keep their addresses."""
+        """Continues from `state()`, in place: recorded graphs keep their addresses."""
         for name, value in self.state().items():
             value.copy_(state[name])
 

@@ -1,13 +1,13 @@
-"""Training pictures in one file, small enough to be sent to a machine with a GPU.
+"""Packing of training pictures into one file, small enough to send to a GPU machine.
 
     python scripts/gpu/pack.py pack.zip --pairs Rain800 --clean clean \
         --streaks streaks --layers RainTrainH --limit 55
 
-Writes a ZIP file of WebP pictures and `index.json`. Large pictures are cut to a window,
-so that pixels keep their scale; all are compressed at the best quality at which the
-file stays below the limit. The split into training and validation is by background,
-by `tfderain.data.splits.split_by_background` of the files as they are. `unpack.py` is
-the other end.
+Writes a ZIP file of WebP pictures and `index.json`. Large pictures are cropped to a
+window, so that pixels keep their scale; all are compressed at the best quality at which
+the file stays below the limit. The split into training and validation is by background,
+by `tfderain.data.splits.split_by_background` on the original files. `unpack.py` is the
+other end.
 """
 
 import argparse
@@ -31,8 +31,8 @@ from tfderain.data.pipeline import read_pair
 from tfderain.data.splits import split_by_background
 
 QUALITIES = (92, 90, 88, 86, 84, 82, 80, 78, 76, 74, 72, 70, 65, 60, 50, 40, 30)
-KEPT_SIDE = 256  # windows are no narrower, where pictures are not
-SAMPLE = 23  # every such picture decides which quality is tried first; odd: pairs
+KEPT_SIDE = 256  # windows are not narrower than this, unless the picture is
+SAMPLE = 23  # one in so many pictures decides on the first quality; odd, due to pairs
 LAYER_SIDE = 384
 
 
@@ -61,7 +61,7 @@ def parse(arguments):
     parser.add_argument("--layers", help="pairs whose rain is an added grey layer")
     parser.add_argument("--limit", type=float, default=55, help="MB of the file")
     parser.add_argument("--area", type=int, default=120_000, help="pixels of a window")
-    parser.add_argument("--every", type=int, default=1, help="such streak pictures")
+    parser.add_argument("--every", type=int, default=1, help="N: every Nth streak file")
     parser.add_argument("--least", type=int, default=200, help="side of clean pictures")
     order = "of the clean pictures, on which the split depends"
     orders = ("plain", "natural")
@@ -93,12 +93,12 @@ def shorter_side(path):
 
 
 def plan(split):
-    """Members of the file, and which belong together.
+    """Members of the file, and which of them belong together.
 
     Returns:
         dict from a member's name to `(Pairs, index, 0 for rainy or 1 for clean)`, and
-        dict from `"training"` and `"validation"` to dict from `"own"` to pairs of
-        names, from `"clean"` to names.
+        dict from `"training"` and `"validation"` to a dict with pairs of names under
+        `"own"` and names under `"clean"`.
     """
     members, groups = {}, {}
     for part, mixture in split.items():
@@ -119,7 +119,7 @@ def plan(split):
 
 
 def read(member, area):
-    """The picture of a member of `plan`, cut to a window of `area` pixels."""
+    """The picture of a member of `plan`, cropped to a window of `area` pixels."""
     pairs, index, side = member
     image = read_pair(pairs, index)[side]
     top, left, height, width = window(image.shape[:2], area, index)
@@ -127,7 +127,7 @@ def read(member, area):
 
 
 def window(shape, area, seed):
-    """`(top, left, height, width)` of a random window, for a pair twice the same."""
+    """`(top, left, height, width)` of a random window, the same for both of a pair."""
     height, width = shape
     share = min(1.0, (area / (height * width)) ** 0.5)
     height = max(min(height, KEPT_SIDE), round(height * share))
@@ -145,13 +145,13 @@ def encode(image, quality):
 
 
 def streak_bytes(path, quality):
-    """A picture of streaks, of which half the bytes give all that can be seen."""
+    """A picture of streaks; half the bytes are enough for what can be seen."""
     with Image.open(path) as picture:
         return encode(np.asarray(picture.convert("L").convert("RGB")), quality * 2 // 3)
 
 
 def layer_files(folder):
-    """Layers that were added to images, as PNG, by name in the file."""
+    """Layers that were added to images, as PNG, by their names in the file."""
     made = {}
     if folder is None:
         return made
@@ -163,7 +163,7 @@ def layer_files(folder):
 
 
 def qualities(members, streaks, layers, args):
-    """Qualities to try, from the first at which a sample says that all fits."""
+    """Qualities to try, from the first at which everything should fit by a sample."""
     few = [read(member, args.area) for member in list(members.values())[::SAMPLE]]
     some = streaks[::SAMPLE]
     fixed = sum(map(len, layers.values()))

@@ -1,15 +1,15 @@
-"""Training pairs made on the device, in batches: the kinds of `tfderain.data.mixer`.
+"""Training pairs made in batches on the device: the kinds of `tfderain.data.mixer`.
 
 ```python
 maker = RainMaker(materials, "cuda", seed=0)
 rainy, clean = maker.chunk(512, 128)  # float32 (512, 3, 128, 128), channels-last
 ```
 
-A chunk has each kind as often as its share says, in random order: no shape depends on
-what is drawn on the device, and nothing is sent to it or waited for. Ranges and shares
-are those of the NumPy mixer, and a test compares what comes out. Differences: rain at
-night is drawn beforehand, and of crops that are enlarged whole the strength is measured
-on the enlarged part but means and quantiles on the entire crop.
+A chunk has exactly the share of each kind, in random order: no shape depends on random
+numbers on the device, and nothing is sent to it or waited for. Ranges and shares are
+those of the NumPy mixer, and a test compares the results. Differences: rain at night is
+made beforehand, and for crops that are enlarged as a whole, the strength is measured on
+the enlarged part, but means and quantiles on the entire crop.
 """
 
 import dataclasses
@@ -31,15 +31,15 @@ UNIT = 255 / lines.LEVEL  # of a layer of lines: 1 under a single one
 
 @dataclasses.dataclass
 class Strength:
-    """How strong rain is made.
+    """Settings for the strength of rain.
 
     Attributes:
-        psnr: wanted in dB, `(n, 1, 1, 1)`.
+        psnr: target in dB, `(n, 1, 1, 1)`.
         most: largest gain, a number or `(n, 1, 1, 1)`.
-        densest: largest opacity, alike.
-        start: gain to begin with.
-        rounds: of the search.
-        step: only every such row and column is looked at.
+        densest: largest opacity, likewise.
+        start: gain to start with.
+        rounds: number of rounds of the search.
+        step: only every `step`-th row and column is used.
     """
 
     psnr: torch.Tensor
@@ -56,7 +56,7 @@ def laid(clean, streaks, toward, strength, part):
     Args:
         clean: `(n, 3, size, size)` in [0, 1].
         streaks: `(n, 1, size, size)`.
-        toward: what streaks of 1 add, `(n, 3, size, size)` or less.
+        toward: what streaks of 1 add, `(n, 3, size, size)` or broadcastable to it.
         strength: `Strength`.
         part: `(n, 1, 1, 1)`. Rows and columns that count.
     """
@@ -80,13 +80,13 @@ def laid(clean, streaks, toward, strength, part):
 
 
 def counts(shares, total, rng):
-    """`total` split by shares: whole numbers whose mean is exact, drawn on the host."""
+    """`total` split by shares: random integers with exact means, drawn on the host."""
     exact = np.asarray(shares, float) * (total / sum(shares))
     made = np.floor(exact).astype(int)
     rest = exact - made
     missing = total - int(made.sum())
     if missing:
-        # systematic sampling: each is raised with the probability of its rest
+        # systematic sampling: each is rounded up with the probability of its fraction
         ends = np.cumsum(rest) * (missing / rest.sum())
         marks = rng.random() + np.arange(missing)
         np.add.at(made, np.minimum(np.searchsorted(ends, marks), len(made) - 1), 1)
@@ -98,7 +98,7 @@ class RainMaker:
 
     Args:
         materials: `unpack.Materials`.
-        device: where they live and pairs are made.
+        device: where they are stored and pairs are made.
         seed: int. Equal seeds give equal chunks on one kind of device.
         kinds: dict from the synthetic kinds to their relative frequency.
         ranges: `tfderain.data.mixer.Ranges`.
@@ -136,13 +136,14 @@ class RainMaker:
             kept = members[sides >= size]
             if not len(kept):
                 raise ValueError(
-                    f"Some pictures must be as large as the crop. Received: {size=}."
+                    f"Some pictures must be at least as large as the crop. Received: "
+                    f"{size=}."
                 )
             self.members[key] = torch.from_numpy(kept).to(self.device)
         return self.members[key]
 
     def crops(self, group, count, size):
-        """Random crops `(count, 3, size, size)` of a group; of pairs a tuple of two."""
+        """Random crops `(count, 3, size, size)` of a group; two of them for pairs."""
         members = self.fitting(group, size)
         chosen = members[self.draw.integers(count, len(members))]
         first = chosen if chosen.ndim == 1 else chosen[:, 0]
@@ -185,7 +186,7 @@ class RainMaker:
     # Kinds
 
     def make(self, kind, clean, part=None):
-        """`(rainy, clean)` of one of the synthetic kinds but night."""
+        """`(rainy, clean)` of one of the synthetic kinds except night."""
         if part is None:
             part = torch.full((len(clean), 1, 1, 1), clean.shape[-1]).to(clean)
         if kind == "clean":
@@ -230,7 +231,7 @@ class RainMaker:
         return UNIT * torch.where(sheet, sheets, self.layers("lines", count, size))
 
     def _editor(self, clean, part):
-        """Noise of either look, blended in by one of the modes of picture editors."""
+        """Noise of either look, blended in with one of the modes of picture editors."""
         draw, (count, _, _, size) = self.draw, clean.shape
         fine = draw.chance(count, self.ranges.fine)
         layer = self.layers("broad", count, size)
@@ -298,7 +299,7 @@ class RainMaker:
         return self.make(name, clean, part)
 
     def _from_pairs(self):
-        """Share of the crops without rain of their own whose picture is of a pair."""
+        """Share of the crops without own rain whose picture comes from a pair."""
         if not len(self.groups["own"]):
             return 0.0
         rained = PAIR_SHARE * (1 - OWN_SHARE)
@@ -330,13 +331,13 @@ class RainMaker:
 
 
 def _numbers(look):
-    """Three ends of the shares of the modes, the ranges of `grey` and of `floor`."""
+    """Three cumulative shares of the modes, the ranges of `grey` and of `floor`."""
     ends = np.cumsum(look.modes) / sum(look.modes)
     return [*ends[:3], *look.grey, *look.floor]
 
 
 def _plan(kinds, groups):
-    """Names of the kinds in the order of a chunk, those without rain last; shares."""
+    """Names of the kinds in the order of a chunk (without rain last), and shares."""
     own = PAIR_SHARE * OWN_SHARE if len(groups["own"]) else 0.0
     total = sum(kinds.values())
     shares = {"own": own, **{k: (1 - own) * v / total for k, v in kinds.items()}}

@@ -9,7 +9,7 @@ save_weights(network.state_dict(), "weights.npz", "float16")
 
 Files of weights hold one array for each variable of the Keras model, under its path
 without the model's own name (`network/down_0_0/first/kernel`), kernels as `(height,
-width, in, out)`. `to_keras.py` makes them from a `.keras` file and the other way round.
+width, in, out)`. `to_keras.py` makes them from a `.keras` file and vice versa.
 """
 
 import itertools
@@ -54,7 +54,7 @@ def depth_to_space(features, side):
 class ResUNet(nn.Module):
     """A U-Net of plain residual blocks on pixels unshuffled by `stem`.
 
-    Args: as `tfderain.models.resunet.ResUNet`.
+    Args: as for `tfderain.models.resunet.ResUNet`.
 
     Call: rainy `(n, 3, height, width)` in [0, 1], float32, sizes multiples of
     `stem * 2 ** (len(filters) - 1)`, to the same shape, float32, not clipped.
@@ -94,18 +94,18 @@ class ResUNet(nn.Module):
             features = getattr(self, f"expand_{level}")(features)
             features = depth_to_space(features, 2) + skips[level]
             features = self.blocks("up", level, features)
-        rain = depth_to_space(self.leave(features), self.stem)  # minus the rain
+        rain = depth_to_space(self.leave(features), self.stem)  # negative of the rain
         return rainy + rain.float()
 
 
 def start(network):
-    """Draws kernels as the Keras model does, so that the first output is the input."""
+    """Draws kernels as in the Keras model, so that the first output is the input."""
     for name, module in network.named_modules():
         if not isinstance(module, nn.Conv2d):
             continue
         gain = {"first": 2.0, "second": RESIDUAL_GAIN**2, "leave": 1e-4}
         variance = gain.get(name.rsplit(".", 1)[-1], 1.0) / module.weight[0].numel()
-        # a normal distribution cut at two deviations has 0.88 of its deviation
+        # a normal distribution truncated at two deviations has 0.88 of its deviation
         deviation = math.sqrt(variance) / 0.87962566103423978
         cut = 2 * deviation
         nn.init.trunc_normal_(module.weight, 0.0, deviation, -cut, cut)
@@ -113,7 +113,7 @@ def start(network):
 
 
 def is_inner(name, parameter):
-    """Whether Muon trains a parameter: kernels, but not those that see pixels."""
+    """Whether Muon trains a parameter: kernels, except those that see pixels."""
     return parameter.dim() == 4 and name.split(".")[0] not in ("enter", "leave")
 
 

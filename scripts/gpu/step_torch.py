@@ -1,9 +1,9 @@
-"""Training steps in PyTorch: bfloat16, compiled and recorded where the device allows.
+"""Training steps in PyTorch: bfloat16, compiled and recorded if the device allows.
 
-A `Trainer` holds all that a checkpoint needs. A `Step` runs it on batches of one shape
-in one of `MODES`: `"graph"` records the kernels of a whole step and replays them, which
-spares the host the launches; `"compile"` lets `torch.compile` fuse what lies between
-the convolutions. Both are tried and left out where they fail.
+A `Trainer` holds everything that a checkpoint needs. A `Step` runs it on batches of one
+shape in one of `MODES`: `"graph"` records the kernels of a whole step and replays them,
+which spares the host their launches; `"compile"` lets `torch.compile` fuse what is
+between the convolutions. Both are tried, and left out if they fail.
 """
 
 import copy
@@ -18,7 +18,7 @@ EMA = 0.999
 CLIP_NORM = 1.0
 FLOOR = 1e-5  # of the mean squared error, see tfderain.losses.LogError
 MODES = ("compile+graph", "compile", "graph", "eager")
-# Many processors only emulate bfloat16: a step took four times as long as in float32.
+# Many CPUs only emulate bfloat16: a step took four times as long as in float32.
 PRECISIONS = {"cuda": torch.bfloat16, "cpu": torch.float32}
 
 
@@ -51,7 +51,7 @@ class Trainer:
         self.device = self.parameters[0].device
         # on the device, so that a recorded step reads and writes them
         self.rate = torch.zeros((), device=self.device)
-        self.loss = torch.zeros((), device=self.device)  # sum since it was read
+        self.loss = torch.zeros((), device=self.device)  # sum since it was last read
         self.steps = 0
 
     def update(self, rainy, clean, loss_of_batch):
@@ -63,7 +63,7 @@ class Trainer:
         self.optimizer.step(self.rate)
         with torch.no_grad():
             self.loss.add_(loss.detach())
-            # early on the average follows closely: (1 + n) / (10 + n) at step n
+            # early on, the average follows closely: (1 + n) / (10 + n) at step n
             count = self.optimizer.count
             share = (1 - (1 + count) / (10 + count)).clamp(min=1 - EMA)
             averaged = list(self.averaged.parameters())
@@ -77,7 +77,7 @@ class Trainer:
             parameter.grad = None
 
     def state(self):
-        """What a checkpoint holds."""
+        """The content of a checkpoint."""
         return {
             "network": self.network.state_dict(),
             "averaged": self.averaged.state_dict(),
@@ -92,7 +92,7 @@ class Trainer:
         self.steps = state["steps"]
 
     def finite(self):
-        """Whether all weights are numbers. Waits for the device."""
+        """Whether all weights are finite. Waits for the device."""
         sums = torch.stack([p.detach().sum() for p in self.parameters])
         return bool(torch.isfinite(sums).all())
 
@@ -120,8 +120,8 @@ class Step:
     Args:
         trainer: `Trainer`.
         mode: one of `MODES`.
-        precision: `torch.bfloat16` or `torch.float32`; what `PRECISIONS` says of the
-            device if `None`.
+        precision: `torch.bfloat16` or `torch.float32`; `None` for the one that
+            `PRECISIONS` has for the device.
 
     Call: rainy and clean `(batch, 3, size, size)`, channels-last.
     """
@@ -138,7 +138,7 @@ class Step:
     def __call__(self, rainy, clean):
         if "graph" not in self.mode:
             self._update(rainy, clean)
-        elif self.calls < 3:  # what is prepared at the first calls must not be recorded
+        elif self.calls < 3:  # preparations in the first calls must not be recorded
             self._aside(rainy, clean)
         else:
             if self.graph is None:
@@ -156,7 +156,7 @@ class Step:
         self.trainer.update(rainy, clean, loss_of_batch)
 
     def _aside(self, rainy, clean):
-        """A step on another stream, as recording wants it."""
+        """A step on another stream, as needed before recording."""
         stream = torch.cuda.Stream()
         stream.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(stream):
@@ -167,7 +167,7 @@ class Step:
         self.rainy, self.clean = torch.empty_like(rainy), torch.empty_like(clean)
         self.rainy.copy_(rainy)
         self.clean.copy_(clean)
-        self.trainer.forget()  # the recorded step has gradients of its own
+        self.trainer.forget()  # the recorded step has its own gradients
         graph = torch.cuda.CUDAGraph()
         with torch.cuda.graph(graph):
             self._update(self.rainy, self.clean)
@@ -175,18 +175,18 @@ class Step:
 
 
 def out_of_memory(error):
-    """Whether an exception says that the device's memory is used up."""
+    """Whether an exception means that the device is out of memory."""
     return isinstance(error, torch.OutOfMemoryError) or "out of memory" in str(error)
 
 
 def wait(device):
-    """Waits until the device has done what it was given."""
+    """Waits until the device has finished its work."""
     if torch.device(device).type == "cuda":
         torch.cuda.synchronize()
 
 
 def images_per_second(step, rainy, clean, seconds=2.0, warm_up=5):
-    """Measured speed of a `Step` on one batch, over and over again."""
+    """Measured speed of a `Step` on the same batch again and again."""
     device = rainy.device
     for _ in range(warm_up):
         step(rainy, clean)
@@ -202,7 +202,7 @@ def images_per_second(step, rainy, clean, seconds=2.0, warm_up=5):
 
 
 def random_batch(batch, size, device, seed=0):
-    """A batch like those of training, for measurements: noise, channels-last."""
+    """A batch of noise like those in training, for measurements; channels-last."""
     rng = np.random.default_rng(seed)
     clean = torch.from_numpy(rng.random((batch, 3, size, size), np.float32)).to(device)
     clean = clean.contiguous(memory_format=torch.channels_last)

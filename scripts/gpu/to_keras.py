@@ -1,11 +1,11 @@
-"""Weights of the GPU training as a Keras model, and back.
+"""Weights from the GPU training as a Keras model, and back.
 
     python scripts/gpu/to_keras.py weights.npz resunet.keras
     python scripts/gpu/to_keras.py resunet weights.npz
     python scripts/gpu/to_keras.py resunet.keras check.npz --outputs
 
-The last writes an input, the model's output and its weights; `check_torch.py` says how
-far PyTorch's output is from that. Needs TensorFlow, not PyTorch.
+The last one writes an input, the model's output and its weights; `check_torch.py`
+measures how far PyTorch's output is from that. Needs TensorFlow, not PyTorch.
 """
 
 import argparse
@@ -67,7 +67,7 @@ def to_model(path):
 
 
 def outputs(model, shape=(2, 64, 88, 3)):
-    """A random input and what the network makes of it."""
+    """A random input and the network's output for it."""
     rainy = np.random.default_rng(0).random(shape, np.float32)
     return {"rainy": rainy, "derained": np.asarray(model.network(rainy))}
 

@@ -1,13 +1,13 @@
-"""Training of ResUNet on a GPU within a given time, with rain made on the device.
+"""Training of ResUNet on a GPU in a given time, with rain made on the device.
 
     python scripts/gpu/train.py pack.zip --minutes 9 --out OUT --run RUN \
         [--start weights.npz] [--settings OUT/measured.json]
 
-`--minutes` counts from the start of the program to its end. The rate rises, stays, and
-falls along a cosine to zero, by the clock; crops grow towards the end. Every minute a
-checkpoint goes to RUN, averaged weights and scores go to OUT: a training that is killed
-goes on with the same command and the minutes that are left. `to_keras.py` turns the
-weights into a model.
+`--minutes` is the time from the start of the program to its end. The rate rises, stays
+constant, and falls along a cosine to zero, by the clock; crops grow towards the end.
+Every minute, a checkpoint goes to RUN, averaged weights and scores go to OUT: after a
+kill, training continues with the same command and the remaining minutes. `to_keras.py`
+turns the weights into a model.
 """
 
 import argparse
@@ -27,14 +27,14 @@ from resunet_torch import ResUNet, load_weights, save_weights  # noqa: E402
 from step_torch import MODES, Step, Trainer, out_of_memory, wait  # noqa: E402
 from unpack import unpack  # noqa: E402
 
-BATCHES = 16  # of a chunk of rain, which takes thousands of small kernels,
-PIXELS = 2**25  # but no more pixels
+BATCHES = 16  # per chunk of rain, which takes thousands of small kernels,
+PIXELS = 2**25  # but not more pixels than these
 END = 4.0  # seconds for the last scores and files
 
 
 @dataclasses.dataclass(frozen=True)
 class Stage:
-    """What is trained on from a share of the time on: batches of crops."""
+    """Batches of crops to train on from a given share of the time."""
 
     begin: float
     batch: int
@@ -42,12 +42,12 @@ class Stage:
 
 
 class Clock:
-    """Where a training stands, by time.
+    """Progress of training, by time.
 
     Args:
-        minutes: of this process, from its start.
-        before: seconds trained before.
-        start: when this process started, by `time.monotonic`.
+        minutes: time of this process, from its start.
+        before: seconds of training in earlier processes.
+        start: time when this process started, by `time.monotonic`.
     """
 
     def __init__(self, minutes, before=0.0, start=START):
@@ -57,7 +57,7 @@ class Clock:
 
     @property
     def trained(self):
-        """Seconds of training so far, earlier processes included."""
+        """Seconds of training so far, including earlier processes."""
         return self.before + time.monotonic() - self.begin
 
     @property
@@ -77,9 +77,9 @@ class Clock:
 
 
 def rate_at(progress, step, rate, rising=200, falling=0.3):
-    """The learning rate: up in steps, constant, by a cosine to zero in a share of time.
+    """The learning rate: rises by step, stays constant, falls along a cosine by time.
 
-    Not up by time as well: compiling may take longer than the rise.
+    It does not rise by time, since compiling may take longer than the rise.
     """
     up = min(1.0, (step + 1) / max(rising, 1))
     done = max(0.0, (progress - (1 - falling)) / falling)
@@ -90,7 +90,7 @@ class Training:
     """The loop: chunks of rain, steps, scores, checkpoints.
 
     Args:
-        args: what `parse` returns.
+        args: the result of `parse`.
         trainer: `step_torch.Trainer`.
         maker: `rain_torch.RainMaker`.
         validation: see `unpack.Materials`.
@@ -127,7 +127,7 @@ class Training:
             self._save()
 
     def _enter_stage(self):
-        """Goes to the stage that the clock says."""
+        """Enters the stage for the present time."""
         progress = self.clock.progress
         stage = [stage for stage in self.stages if stage.begin <= progress][-1]
         if stage != self.stage or self.step is None:
@@ -154,7 +154,7 @@ class Training:
         self.trainer.rate.fill_(rate)
 
     def _keep_close(self):
-        """Lets the host be one chunk ahead of the device and no more."""
+        """Lets the host be at most one chunk ahead of the device."""
         if self.trainer.device.type != "cuda":
             return
         event = torch.cuda.Event()
@@ -164,7 +164,7 @@ class Training:
             self.pending.popleft().synchronize()
 
     def _give_way(self, error):
-        """After a failure: smaller batches for want of memory, else a plainer mode."""
+        """After a failure: smaller batches if out of memory, else a simpler mode."""
         message = str(error).strip().splitlines()
         self._say(f"failed: {type(error).__name__}: {message[0] if message else ''}")
         smaller = self.stage.batch // 2
@@ -209,7 +209,7 @@ class Training:
         self.record |= {"loss": round(loss, 5), "seconds": round(self.clock.trained, 1)}
 
     def _save(self):
-        """Scores, a checkpoint and weights; or back to the last one after a NaN."""
+        """Saves scores, checkpoint and weights; after NaN, returns to the last ones."""
         self.saved = time.monotonic()
         if not self.trainer.finite():
             self.rate /= 2
@@ -239,12 +239,12 @@ class Training:
 
 
 def stages(args):
-    """The `Stage`s of a training."""
+    """The `Stage`s of the training run."""
     return [Stage(*s) for s in zip(args.begins, args.batches, args.crops, strict=True)]
 
 
 def write_state(state, path):
-    """A checkpoint, whole or not at all."""
+    """Writes a checkpoint, whole or not at all."""
     part = path.with_name(path.name + ".part")
     torch.save(state, part)
     os.replace(part, path)
@@ -257,7 +257,7 @@ def parse(arguments):
     parser.add_argument("--out", type=Path, required=True, help="weights and scores")
     parser.add_argument("--run", type=Path, required=True, help="checkpoints")
     parser.add_argument("--device", default="cuda", choices=("cpu", "cuda"))
-    parser.add_argument("--start", type=Path, help=".npz of weights to begin with")
+    parser.add_argument("--start", type=Path, help=".npz of weights to start from")
     parser.add_argument("--settings", type=Path, help="JSON file of measure.py")
     parser.add_argument("--rate", type=float, default=8e-4)
     parser.add_argument("--rising", type=int, default=200, help="steps of the rate")
@@ -282,7 +282,7 @@ def parse(arguments):
 
 
 def settle(args):
-    """Fills in what `measure.py` found, or what is safe anywhere."""
+    """Fills in the results of `measure.py`, or settings that are safe anywhere."""
     measured = json.loads(args.settings.read_text()) if args.settings else {}
     cuda = args.device == "cuda"
     batch = measured.get("batch", 64 if cuda else 4)
@@ -294,7 +294,7 @@ def settle(args):
         ]
     if not len(args.begins) == len(args.crops) == len(args.batches):
         raise SystemExit(
-            "Each stage needs a begin, a crop and a batch. Received: begins="
+            "Each stage needs a beginning, a crop and a batch. Received: begins="
             f"{list(args.begins)}, crops={list(args.crops)}, batches={args.batches}."
         )
 
@@ -304,7 +304,7 @@ def set_up(device, threads=None):
     if threads:
         torch.set_num_threads(threads)
     torch.set_flush_denormal(True)
-    # bfloat16 is for the network alone: Muon, loss and rain are exact
+    # only the network uses bfloat16: Muon, loss and rain are exact
     torch.set_float32_matmul_precision("highest")
     if device == "cuda":
         torch.backends.cudnn.benchmark = True
@@ -326,7 +326,7 @@ def main(arguments=None):
         state = torch.load(args.run / "state.pt", map_location=args.device)
         trainer.load(state)
         before = state["seconds"]
-    # a training that goes on sees other rain than it has seen
+    # a resumed run sees different rain from before
     maker = RainMaker(materials, args.device, args.seed + trainer.steps)
     wait(args.device)
     clock = Clock(args.minutes, before)

@@ -1,12 +1,12 @@
-"""Training material from a file of `pack.py`: pixels, layers of rain, validation crops.
+"""Unpacking of a file of `pack.py`: pixels, layers of rain, validation crops.
 
 ```python
 materials = unpack("pack.zip")  # a quarter of a minute on 16 processors
 ```
 
-Decoding and the rendering of layers are spread over processes; what comes out depends
-on the seed and on the number of parts, not on the machine. Needs NumPy, Pillow and
-`tfderain.data`, neither PyTorch nor TensorFlow.
+Decoding and rendering of layers are spread over processes; the result depends on the
+seed and the number of parts, not on the machine. Needs NumPy, Pillow and
+`tfderain.data`, but neither PyTorch nor TensorFlow.
 """
 
 import dataclasses
@@ -28,10 +28,10 @@ VALIDATION_KINDS = ("own", "heavy", "light", "editor")
 
 @dataclasses.dataclass
 class Materials:
-    """What training pairs are made of.
+    """Material that training pairs are made from.
 
     Attributes:
-        pixels: uint8 `(pixels, 3)`, those of all pictures one after the other.
+        pixels: uint8 `(pixels, 3)`, those of all pictures, concatenated.
         table: int64 `(pictures, 3)`: offset in `pixels`, height, width.
         groups: rows of `table`: `"own"` and `"night"` `(pairs, 2)`, rainy and clean,
             `"clean"` `(pictures,)`.
@@ -56,17 +56,17 @@ def unpack(
     validation=64,
     workers=None,
 ):
-    """Reads a file of `pack.py` and renders what it does not hold.
+    """Reads a file of `pack.py` and renders what it does not contain.
 
     Args:
-        path: of the file.
-        layers: number of layers of most kinds, half as many soft and broad ones.
+        path: path of the file.
+        layers: number of layers of most kinds, and half as many soft and broad ones.
         nights: number of pairs of night pictures.
-        parts: into which the work is cut, each with seeds of its own.
-        side: of the layers in pixels.
+        parts: number of parts that the work is divided into, each with its own seeds.
+        side: side of the layers in pixels.
         seed: int.
-        validation: crops of each of `VALIDATION_KINDS`.
-        workers: processes at most; as many as there are CPUs if `None`.
+        validation: number of crops of each of `VALIDATION_KINDS`.
+        workers: largest number of processes; `None` for the number of CPUs.
 
     Returns:
         `Materials`.
@@ -123,8 +123,8 @@ def _decoded(file, name):
 def in_processes(function, work, workers=None):
     """`[function(item) for item in work]`, in as many processes as there are CPUs.
 
-    Forked, because a fresh process would import PyTorch; call it before any thread
-    and the GPU are in use.
+    They are forked, because a fresh process would import PyTorch; call it before any
+    threads or the GPU are in use.
     """
     workers = min(len(work), workers or available())
     if workers == 1:
@@ -139,7 +139,7 @@ def available():
 
 
 def prepare(item):
-    """One part of the work: layers, every so many pictures, nights made of these."""
+    """One part of the work: layers, some of the pictures, nights made from these."""
     path, index, part, parts, streaks, layers, side, nights, seed = item
     training = index["groups"]["training"]
     names = sorted({*training["clean"], *(n for pair in training["own"] for n in pair)})

@@ -1,7 +1,7 @@
-"""Varied rain in batches on the device: `tfderain.data.rain.RainMixer` crop by crop.
+"""Varied rain in batches on the device, as by `tfderain.data.rain.RainMixer`.
 
 Many looks of streaks, veils and overlay: each crop has its own kind, number of layers,
-blend and strength, drawn as `tfderain.data.mixer.KindMixer` does for `"varied"`.
+blend and strength, drawn as in `tfderain.data.mixer.KindMixer` for `"varied"`.
 """
 
 import numpy as np
@@ -22,8 +22,8 @@ class Varied:
         laid, strength, jpeg: `rain_torch.laid` and `Strength`, a `camera_torch.Jpeg`.
         ranges: `tfderain.data.rain.Ranges`.
 
-    Call: clean `(n, 3, size, size)` in [0, 1], the rows and columns of each that count
-    `(n, 1, 1, 1)`, to `(rainy, clean)`.
+    Call: clean `(n, 3, size, size)` in [0, 1], and how many rows and columns of each
+    count, `(n, 1, 1, 1)`, to `(rainy, clean)`.
     """
 
     def __init__(self, pool, draw, laid, strength, jpeg, ranges=rain.RANGES):
@@ -73,7 +73,7 @@ class Varied:
     # Layers
 
     def _combined(self, kind, psnr, size):
-        """Layers enough to reach the PSNR without gains that whiten everything."""
+        """Enough layers to reach the PSNR without gains that whiten everything."""
         draw, ranges, count = self.draw, self.ranges, len(kind)
         alike = draw.chance(count, ranges.alike_share).flatten()
         aligned = alike | draw.chance(count, ranges.aligned_share).flatten()
@@ -103,12 +103,12 @@ class Varied:
         near = first[0] + draw.integers(count, reach + 1, -reach)
         near = torch.where(alike, first[0], near.clamp(0, full - 1))
         rank = torch.where(aligned, near, rank)
-        # falls like the first one: mirrored if that turns the angle's sign to its sign
+        # falls like the first one: mirrored if that gives the angle the same sign
         sign = self.angles[first[0]] * torch.where(first[1], -1.0, 1.0)
         return rank, torch.where(aligned, self.angles[rank] * sign < 0, mirrored)
 
     def _layer(self, rank, mirrored, size):
-        """Random crops `(count, 1, size, size)`, perhaps turned by half."""
+        """Random crops `(count, 1, size, size)`, some of them turned upside down."""
         draw, count, full = self.draw, len(rank), self.pool.shape[-1]
         if size > full:
             raise ValueError(
@@ -127,7 +127,7 @@ class Varied:
     # Blends
 
     def _composed(self, clean, layer, kind, psnr, part):
-        """Streaks with a floor between them over a clean or veiled image."""
+        """Streaks, with a floor between them, on a clean or veiled image."""
         draw, ranges, count = self.draw, self.ranges, len(clean)
         coloured = (clean != clean[:, :1]).flatten(1).any(1).view(-1, 1, 1, 1)
         cast = torch.cat([draw.uniform(count, -1, 1) for _ in range(3)], dim=1)
@@ -166,7 +166,7 @@ class Varied:
         return clean + (airlight - clean) * loss
 
     def _overlaid(self, clean, layer, psnr, part):
-        """The overlay mode of picture editors; faint rain is not clipped: one round."""
+        """The overlay mode of picture editors; one round: faint rain does not clip."""
         mean = layer.mean((1, 2, 3), keepdim=True)
         signed = layer - self.draw.uniform(len(clean), 0.4, 1.2) * mean
         middle = 2 * torch.minimum(clean, 1 - clean)

@@ -10,6 +10,7 @@ import pytest
 from pictures import size_of
 
 from tfderain import analysis, evaluation
+from tfderain.analysis import charts
 from tfderain.evaluation import comparison
 
 ROWS = tuple(
@@ -52,6 +53,23 @@ def test_score_distributions_show_every_run(tmp_path):
         ends = box.get_path().vertices[:, 1]
         # quartiles; those of the runs are of 0.5, 0.6, 0.7, 0.8, 0.9
         assert (ends.min(), ends.max()) == pytest.approx((low, high))
+
+
+def test_histogram_and_boxes_come_alone_as_well(tmp_path):
+    runs = {"plain": RESULT, "better": BETTER}
+    both = analysis.score_distributions(runs, tmp_path / "both.png").axes
+    alone = [
+        draw(runs, tmp_path / "one.svg").axes
+        for draw in (charts.psnr_histogram, charts.ssim_boxes)
+    ]
+    assert [len(axes) for axes in alone] == [1, 1]
+    for (axis,), other in zip(alone, both, strict=True):
+        assert axis.get_title() == other.get_title()
+        assert [x.get_xydata().tolist() for x in axis.lines] == [
+            x.get_xydata().tolist() for x in other.lines
+        ]
+    ticks = alone[0][0].yaxis.get_major_locator()()
+    assert all(tick == round(tick) for tick in ticks)  # images are whole
 
 
 def test_scores_without_the_rainy_images(tmp_path):

@@ -69,6 +69,12 @@ def test_gradient_maps_are_sobels(tmp_path):
         np.testing.assert_allclose(gradients[..., 2], np.hypot(*along), atol=1e-5)
     with Image.open(tmp_path / "7.png") as picture:
         assert picture.size == (4 * 20 + 3 * 8, 2 * 14 + 8)
+        pixels = np.asarray(picture)
+    # White is what 1 % of all lengths exceed, rounded to 255 levels.
+    white = np.quantile([found[0][..., 2], found[1][..., 2]], 0.99)
+    expected = np.clip(found[1][..., 2] / white, 0, 1)
+    last = pixels[22:, 84:] / 255
+    np.testing.assert_allclose(last, expected, atol=0.51 / 255)
 
 
 def test_commands(tmp_path, capsys):

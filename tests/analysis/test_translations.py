@@ -67,6 +67,13 @@ def test_figure_7(model, tmp_path):
         assert rainy.shape == image.shape and not np.allclose(rainy, image - rain)
     with Image.open(tmp_path / "seven.png") as picture:
         assert picture.size == (2 * 32 + 8, 24 + 8 + 40)
+    # three of one size in a row
+    made = translations.figure_7(model, synthetic[:1] * 4, tmp_path / "four.png")
+    with Image.open(tmp_path / "four.png") as picture:
+        assert picture.size == (6 * 32 + 5 * 8, 24 + 8 + 24)
+        pixels = np.asarray(picture)
+    # rounded to 255 levels
+    np.testing.assert_allclose(pixels[:24, 200:] / 255, made[2], atol=0.51 / 255)
 
 
 def test_figure_10(model, tmp_path):
@@ -74,10 +81,16 @@ def test_figure_10(model, tmp_path):
     path = tmp_path / "ten.png"
     translations.figure_10([model, model], backgrounds, photos, path)
     with Image.open(path) as picture:
-        assert picture.size == (3 * 26 + 2 * 8, 20 + 8 + 18)
+        assert picture.size == (3 * 26 + 2 * 8, 18 + 8 + 18)
         pixels = np.asarray(picture)
+    # each background above the column of its model
+    assert (pixels[:18, :26] == 255).all()
+    for left, image in ((34, backgrounds[0]), (68, backgrounds[1])):
+        cell = pixels[:18, left : left + 26] / 255
+        # the mean of noise, cut and resized: far from white, near its own
+        assert abs(cell.mean() - image.mean()) < 0.05
     # rounded to 255 levels
-    derained = pixels[28:46, 34:60] / 255
+    derained = pixels[26:44, 34:60] / 255
     np.testing.assert_allclose(derained, model.derain(photos[0]), atol=0.51 / 255)
     with pytest.raises(ValueError, match="2 models, 1 backgrounds"):
         translations.figure_10([model, model], backgrounds[:1], photos, path)

@@ -66,7 +66,7 @@ def test_streaks_alone_are_taken_off_photos(model, tmp_path):
         # 1 to 4 times as bright, and no more than fits above 0.2
         assert streak.min() > 0.18 and streak.max() < 0.8
         assert abs(np.median(rain)) < 1e-6  # the haze stays
-    with pytest.raises(ValueError, match="must be given"):
+    with pytest.raises(ValueError, match="needs photos"):
         rainmaking.RainMaker(model, streaks_only=True)
 
 

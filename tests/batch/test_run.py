@@ -167,9 +167,12 @@ def test_formats_of_other_names_are_derained(folder):
         picture(path, format="JPEG")
     picture("in/c.ppm")
     picture("in/d.avif")
+    picture("in/e.mpo", format="MPO")  # of stereo cameras
+    picture("in/f.jif", format="JPEG")
     summary = batch.derain_files(["in"], "out", Darkener())
-    assert summary.complete and summary.done == 4
-    assert files("out") == ["a.jfif", "b.jpe", "c.png", "d.png"]
+    assert summary.complete and summary.done == 6
+    expected = ["a.jfif", "b.jpe", "c.png", "d.png", "e.png", "f.jif"]
+    assert files("out") == expected
     with Image.open("out/a.jfif") as image:
         assert image.format == "JPEG"
 
@@ -279,6 +282,43 @@ def test_equal_names_from_two_folders_are_noticed(folder):
     picture("two/a.png")
     summary = batch.derain_files(["one", "two"], "out", Darkener())
     assert not os.path.exists("out") and len(summary.failed) == 2
+
+
+@pytest.mark.parametrize("existing", ["overwrite", "skip_existing", None])
+def test_outputs_that_are_one_file_are_noticed(folder, existing):
+    # by a link here; elsewhere `A.png` and `a.png` are one file
+    picture("in/a/1.png")
+    picture("in/b/1.png", value=100)
+    os.makedirs("out/a")
+    os.symlink("a", "out/b", target_is_directory=True)
+    options = {existing: True} if existing else {}
+    for _ in range(2 if existing == "overwrite" else 1):
+        summary = batch.derain_files(
+            ["in"], "out", Darkener(), recursive=True, **options
+        )
+        assert (summary.done, summary.skipped) == (1, 0)
+        ((path, message),) = summary.failed
+        assert path == "in/b/1.png" and "in/a/1.png" in message
+        assert pixel("out/a/1.png") == 100
+
+
+def test_lines_about_odd_names_are_lines(folder):
+    os.mkdir("in")
+    names = ["in/a\n\x1b[31m.jpg", "in/b  b.jpg"]
+    for name in names:
+        with open(name, "wb") as file:
+            file.write(b"no picture")
+    picture("in/c\n.png", mode="RGBA", value=9)
+    listener = Listener()
+    summary = batch.derain_files(
+        ["in"], "out", Darkener(), format="jpg", say=listener.say
+    )
+    assert [path for path, _ in summary.failed] == names  # as they are
+    what = "it is not a picture of a known format"
+    first, second, note = listener.lines
+    assert first == f"error: Cannot read in/a \\x1b[31m.jpg: {what}."
+    assert second == f"error: Cannot read in/b  b.jpg: {what}."
+    assert note.startswith("note: ") and "(first in in/c .png; said once)" in note
 
 
 def test_a_picture_that_is_named_twice_is_derained_once(folder):

@@ -81,7 +81,7 @@ def test_analyze_regions_takes_models_and_folders(folder, run):
     assert code == 0 and "1 images without rain" in out
     (folder / "r.json").unlink()
     code, _, err = run(*command)
-    assert code == 1 and "4 that exist" in err[0]
+    assert code == 1 and "4 existing" in err[0]
 
 
 class TwoBranches:
@@ -116,7 +116,7 @@ def test_analyze_features_draws_the_branches(folder, run):
         code, out, err = run(*command)
     assert (code, out) == (2, "") and not (folder / "new" / "f.png").exists()
     assert err == [
-        "error: Only a network of two branches, such as ERLNet, has features to "
+        "error: Only a network with two branches, such as ERLNet, has features to "
         "compare. Received: net, a MENET."
     ]
 

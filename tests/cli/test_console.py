@@ -130,7 +130,7 @@ def test_what_cannot_be_said_costs_no_result(folder, monkeypatch, out, err, expe
     assert (folder / "out" / "a.png").is_file()
     if expected:
         assert err.getvalue().startswith(
-            "error: stdout takes no more text (No space left on device)"
+            "error: stdout accepts no more text (No space left on device)"
         )
 
 

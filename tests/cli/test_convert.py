@@ -23,8 +23,8 @@ def test_weights_become_a_model(folder, run):
 def test_mistakes_are_one_line(folder, run):
     (folder / "net.pth").write_bytes(b"something else")
     for words, message in (
-        (("prenet", "net.pth", "net.keras"), "must be a whole PyTorch file"),
-        (("menet", "net.pth", "net.keras"), "no whole TensorFlow checkpoint"),
+        (("prenet", "net.pth", "net.keras"), "must be a complete PyTorch file"),
+        (("menet", "net.pth", "net.keras"), "not a complete TensorFlow checkpoint"),
         (("prenet", "none.pth", "net.keras"), "none.pth"),
         (("prenet", "net.pth", "net.h5"), "must end with .keras"),
         (("prenet", "net.pth", "n.keras", "--set", "stages"), "must be name=value"),

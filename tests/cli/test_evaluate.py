@@ -8,6 +8,7 @@ import pytest
 from commands import Darkener, pairs, picture
 from PIL import Image
 
+from tfderain import extras
 from tfderain.benchmarks import profiling, timing
 
 
@@ -56,6 +57,39 @@ def test_evaluate_compares_models_across_data_sets(folder, run):
     assert code == 2 and "--overwrite" in err[0]
     code, out, err = run("evaluate", "saved/heavy", "--data", "heavy", "--limit", 1)
     assert (code, err) == (0, []) and "1 images" in out and "100.00" in out
+
+
+def test_evaluate_writes_a_report(folder, run):
+    pairs(folder / "some data", count=3)
+    options = ["--data", "some data", "--protocol", "rgb_gaussian", "--report", "new/r"]
+    code, out, err = run("evaluate", "menet", *options)
+    assert code == 0 and err == ["report: new/r/report.html"]
+    assert "mean of 3 images" in out
+    text = (folder / "new" / "r" / "report.html").read_text(encoding="utf-8")
+    assert "psnr_rgb" in text and "menet: worst 2" in text and "menet: best 1" in text
+    command = "tfderain evaluate menet --data &#x27;some data&#x27; "
+    assert f"{command}--protocol rgb_gaussian --report new/r</pre>" in text
+    markdown = (folder / "new" / "r" / "report.md").read_text(encoding="utf-8")
+    assert "tfderain evaluate menet --data 'some data' " in markdown
+    code, _, err = run("evaluate", "menet", *options)
+    assert code == 2 and "report.html exists; --overwrite" in err[0]
+    options += ["--identity", "--overwrite", "--data", "some data", "--limit", 1]
+    code, out, err = run("evaluate", "menet", "other", *options)
+    assert code == 2 and "other" in err[0]
+    (folder / "own.keras").touch()
+    code, out, err = run("evaluate", "menet", "own.keras", *options)
+    assert code == 0 and "own.keras" in out
+    text = (folder / "new" / "r" / "report.html").read_text(encoding="utf-8")
+    assert "menet own.keras --data" in text and "--limit 1 --identity" in text
+    assert "clean images, to see" in text and "own.keras: worst 1" in text
+
+
+def test_a_report_without_matplotlib_says_so(folder, run, monkeypatch):
+    monkeypatch.setattr(extras, "installed", lambda *packages: False)
+    pairs(folder / "data")
+    code, _, err = run("evaluate", "menet", "--data", "data", "--report", "r")
+    assert code == 0 and len(err) == 2
+    assert 'pip install "tfderain[analysis]"' in err[0]
 
 
 def test_evaluate_averages_scenes_first(folder, run):

@@ -14,7 +14,7 @@ from tfderain.cli import pictures
     "arguments, part",
     [
         (["derain", "--out", "b.png"], "Missing argument 'IN...'"),
-        (["derain", "a.png"], "Missing option '--out'"),
+        (["derain", "a.png"], "--out says where derained pictures go"),
         (["derain", "missing.png", "--out", "out/"], "missing.png"),
         (["derain", "a.png", "--out", "out"], "ends with a slash"),
         (["derain", "a.png", "-o", "a.png"], "one of the inputs"),
@@ -79,7 +79,7 @@ def test_main_exits_with_the_code(monkeypatch, capsys):
 @pytest.mark.parametrize(
     "error, code, line",
     [
-        (KeyboardInterrupt(), 130, "stopped; finished files are whole"),
+        (KeyboardInterrupt(), 130, "stopped; finished files are complete"),
         (OSError("disk full"), 1, "error: disk full"),
         (ImportError("Plots need\nMatplotlib"), 1, "error: Plots need Matplotlib"),
         (

@@ -3,10 +3,14 @@
 import json
 from unittest import mock
 
+import av
+import films
 import numpy as np
 import pytest
 from commands import Darkener, picture
 from PIL import Image
+
+from tfderain import video
 
 
 def test_derain_prints_a_summary_to_stderr(folder, run):
@@ -140,3 +144,60 @@ def test_masks_need_a_network_for_drops(folder, run):
     code, _, err = run("derain", "a.png", "--out", "b.png", "--mask", "masks")
     assert code == 2 and "finds drops on the glass" in err[-1]
     assert not (folder / "b.png").exists() and not (folder / "masks").exists()
+
+
+def test_films_take_their_own_options(folder, run):
+    (folder / "in").mkdir()
+    films.write(folder / "in" / "a.mp4", 4)
+    options = ["--codec", "libx265", "--quality", 30, "--pixel-format", "yuv444p"]
+    code, _, err = run("derain", "in", "--out", "out", *options, "--temporal", 1)
+    assert code == 0, err
+    with av.open(str(folder / "out" / "a.mp4")) as container:
+        context = container.streams.video[0].codec_context
+        assert (context.name, context.pix_fmt) == ("hevc", "yuv444p")
+    for wrong, message in (
+        (["--codec", "h26x"], "`codec` must be an encoder of films"),
+        (["--pixel-format", "rgb1"], "`pixel_format` must be one that libx264 takes"),
+        (["--codec", "ffv1", "--quality", 3], "`quality` needs one of libx264"),
+    ):
+        code, _, err = run("derain", "in/a.mp4", "--out", "b.mkv", *wrong)
+        assert code == 1 and message in err[0], err
+        assert not (folder / "b.mkv").exists()
+
+
+def test_a_truncated_film_gives_exit_code_1(folder, run):
+    source = films.write(folder / "a.mkv", 50, sound=None)
+    content = source.read_bytes()
+    source.write_bytes(content[: len(content) // 2])
+    code, _, err = run("derain", "a.mkv", "--out", "b.mkv")
+    assert code == 1 and (folder / "b.mkv").exists()
+    assert err[0].startswith("warning: a.mkv: ") and "missing" in err[0]
+    assert "1 in part only" in err[1]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["rtsp://127.0.0.1/a"], "goes to --out FILE, --out - or --preview PORT"),
+        (["rtsp://127.0.0.1/a", "b.png", "--out", "c.mkv"], "One camera or stream"),
+        (["a.png", "--out", "b.png", "--preview", 0], "--preview is for cameras"),
+        (["udp://127.0.0.1:9", "--out", "c.png"], "A film must end in .mp4"),
+    ],
+)
+def test_live_sources_have_outputs_of_their_own(folder, run, arguments, message):
+    picture(folder / "a.png")
+    code, _, err = run("derain", *arguments)
+    assert code == 2 and message in err[-1]
+
+
+def test_a_live_source_is_derained_until_it_ends(folder, run, monkeypatch):
+    films.write(folder / "in.mkv", 6, sound=None)
+    monkeypatch.setattr(video.live, "is_live", lambda source: True)
+    monkeypatch.setattr(video.formats, "is_live", lambda source: source == "in.mkv")
+    code, _, err = run("derain", "in.mkv", "--out", "out.mkv", "--preview", 0)
+    assert code == 0, err
+    assert err[0].startswith("preview: http://127.0.0.1:")
+    assert " frames derained, " in err[-1] and err[-1].endswith(" ms late")
+    assert films.frames(folder / "out.mkv")
+    code, _, err = run("derain", "in.mkv", "--out", "out.mkv")
+    assert code == 2 and "--overwrite" in err[0]

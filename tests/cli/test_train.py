@@ -2,6 +2,8 @@
 
 from unittest import mock
 
+import data_set_trees as trees
+
 from tfderain import training
 from tfderain.training import Material, Source
 
@@ -48,6 +50,18 @@ def test_train_mixes_folders_by_weight(folder, run):
         assert code == 2 and "one `layout` for all folders" in err[0]
     code, _, err = run("train", "smoke", "--data", "day", "--data", "night=1")
     assert code == 2 and "for each folder or for none" in err[0]
+
+
+def test_train_warns_of_test_sets_that_the_data_spoil(folder, run):
+    trees.grow(folder, "raintrainh")
+    with mock.patch.object(
+        training, "train", autospec=True, return_value=folder / "best.keras"
+    ):
+        code, _, (err,) = run("train", "smoke", "--data", "RainTrainH")
+        assert code == 0 and err.startswith("warning: ")
+        assert "91 of Rain100's backgrounds" in err and "tfderain data overlap" in err
+        (folder / "RainTrainH").rename(folder / "pairs")
+        assert run("train", "smoke", "--data", "pairs")[2] == []
 
 
 def test_training_that_diverges_is_one_line(folder, run):

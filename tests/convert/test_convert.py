@@ -178,7 +178,7 @@ def test_jrgr_asks_for_whole_sets_of_files(tmp_path):
     with pytest.raises(ValueError, match="it has no model.model.0.weight"):
         convert.load("jrgr", tmp_path)
     (tmp_path / "10_net_G1.pth").touch()
-    with pytest.raises(ValueError, match="G4 of one epoch, it has 10, 5. Received"):
+    with pytest.raises(ValueError, match="G4 of one epoch, but has 10, 5. Received"):
         convert.load("jrgr", tmp_path)
 
 
@@ -205,7 +205,7 @@ def test_airnet(tmp_path):
     np.testing.assert_allclose(logits, expected, atol=1e-5)
     tensors["E.E.queue_ptr"] = np.array([16], "i8")
     path = pth_files.write_bare(tmp_path / "All.pth", tensors)
-    with pytest.raises(ValueError, match=r"queue_ptr is \[16.0\], of 16 images"):
+    with pytest.raises(ValueError, match=r"queue_ptr is \[16.0\], for 16 images"):
         convert.load("airnet", path)
 
 
@@ -254,7 +254,7 @@ def test_menet_refuses_what_is_damaged_or_foreign(tmp_path):
     with pytest.raises(ValueError, match="the folder has no TensorFlow checkpoint"):
         convert.load("menet", tmp_path)
     pth = pth_files.write_zip(tmp_path / "net.pth", prenet_weights())
-    with pytest.raises(ValueError, match="menet: it is no whole TensorFlow checkp"):
+    with pytest.raises(ValueError, match="menet: it is not a complete TensorFlow"):
         convert.load("menet", pth)
     other = write_checkpoint(tmp_path / "other", {"a/kernel": np.ones(3, "f4")})
     with pytest.raises(ValueError, match="it has no derain/layer1/layer1_conv/kernel"):
@@ -268,7 +268,7 @@ def test_menet_refuses_what_is_damaged_or_foreign(tmp_path):
     for suffix in ("data-00000-of-00001", "index"):
         path = tmp_path / f"more.{suffix}"
         path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
-        with pytest.raises(ValueError, match="no whole TensorFlow checkpoint") as error:
+        with pytest.raises(ValueError, match="not a complete TensorFlow") as error:
             convert.load("menet", tmp_path / "more")
         assert "\n" not in str(error.value)
 
@@ -320,6 +320,6 @@ def test_other_and_damaged_files_get_one_line(network, tmp_path):
             convert.load(network, path)
     data = path.read_bytes()
     path.write_bytes(data[: len(data) // 2])
-    with pytest.raises(ValueError, match="must be a whole PyTorch file") as error:
+    with pytest.raises(ValueError, match="must be a complete PyTorch file") as error:
         convert.load(network, path)
     assert "\n" not in str(error.value)

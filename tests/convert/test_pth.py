@@ -101,7 +101,7 @@ def test_every_truncation_is_refused(write, tmp_path):
     path = tmp_path / "cut.pth"
     for size in range(0, len(content), 7):
         path.write_bytes(content[:size])
-        with pytest.raises(ValueError, match="whole PyTorch file") as error:
+        with pytest.raises(ValueError, match="complete PyTorch file") as error:
             pth.read(path)
         assert "\n" not in str(error.value)
 
@@ -109,10 +109,10 @@ def test_every_truncation_is_refused(write, tmp_path):
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
-        (b"", "it is of another kind"),
-        (b"\x89PNG\r\n\x1a\n" + bytes(50), "it is of another kind"),
-        (pickle.dumps([1, 2], 2), "it is of another kind"),
-        (pickle.dumps(Evil("made"), 0), "it is of another kind"),
+        (b"", "it is another kind of file"),
+        (b"\x89PNG\r\n\x1a\n" + bytes(50), "it is another kind of file"),
+        (pickle.dumps([1, 2], 2), "it is another kind of file"),
+        (pickle.dumps(Evil("made"), 0), "it is another kind of file"),
         (pickle.dumps(Evil("made"), 2), "it names posix.mkdir"),
     ],
 )
@@ -157,5 +157,5 @@ def test_storage_sizes_that_lie(tmp_path):
     content = path.read_bytes()
     place = len(content) - 16 - 8
     path.write_bytes(content[:place] + struct.pack("<q", 2**60) + content[place + 8 :])
-    with pytest.raises(ValueError, match="whole PyTorch file"):
+    with pytest.raises(ValueError, match="complete PyTorch file"):
         pth.read(path)

@@ -1,108 +1,82 @@
-import numpy as np
+import json
+import pathlib
+import re
+
+import data_set_trees as trees
 import pytest
-from PIL import Image
 
-from tfderain.data import catalogue, pipeline
-
-
-def save(path, pixels):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(np.asarray(pixels, "uint8")).save(path)
-
-
-def rain12(folder, count=12, size=(2, 3)):
-    for number in range(1, count + 1):
-        for name in ("rain", "norain"):
-            save(folder / f"{name}-{number:03d}.png", np.full((*size, 3), number))
-
-
-def scene(seed):
-    blocks = np.random.default_rng(seed).integers(0, 256, (16, 16, 3))
-    return blocks.repeat(2, axis=0).repeat(2, axis=1)
+from tfderain.data import catalogue, descriptions, layouts
 
 
 def test_the_data_sets_are_known():
     known = "rain100l rain100h raintrainl raintrainh rain200l rain200h rain12 rain800 "
-    known += "ddn did rain13k spa raindrop gtrain gtav_nightrain allweather "
+    known += "ddn did rain13k spa raindrop gtrain realrain1k lhprain rainds "
+    known += "rainds_rainstreak rainds_raindrop gtav_nightrain allweather "
     known += "raincityscapes sirr"
     assert list(catalogue.CATALOGUE) == known.split()
     with pytest.raises(ValueError, match=r"must be one of .*rain800.*name='rain9'"):
         catalogue.get("rain9")
 
 
-def test_identify_by_names_and_count(tmp_path):
-    rain12(tmp_path)
-    assert catalogue.identify(tmp_path) == [("rain12", "test")]
-    rain12(tmp_path, 100)
-    expected = [("rain100l", "test"), ("rain100h", "test")]
-    assert catalogue.identify(tmp_path) == expected
-    (tmp_path / "rain-001.png").unlink()
-    assert catalogue.identify(tmp_path) == []
-
-
 @pytest.mark.parametrize(
-    ("name", "rainy", "clean"),
+    ("name", "key", "split"),
     [
-        ("rain200h", "rain/X2/norain-1x2.png", "norain/norain-1.png"),
-        ("ddn", "rainy_image/901_14.jpg", "ground_truth/901.jpg"),
-        ("spa", "real_world/7/7-2/7-2_40_5.png", "real_world_gt/7/7_40_5.png"),
-        ("spa", "rain/001.png", "gt/001gt.png"),
-        ("rain12", "input/001_in.png", "groundtruth/001_GT.png"),
-        ("raindrop", "data/0_rain.png", "gt/0_clean.png"),
-        ("gtrain", "A_0-0/A_0-0-Webcam-R-002.png", "A_0-0/A_0-0-Webcam-C-000.png"),
-        ("gtav_nightrain", "Rainy/0001_03.png", "GT/0001.png"),
-        (
-            "raincityscapes",
-            "a_000001_000019_rain_alpha_0.01_beta_0.005_dropsize_0.01_pattern_1.png",
-            "a_000001_000019_leftImg8bit.png",
-        ),
+        ("Rain100H", "rain100h", None),
+        ("SPA-Data", "spa", None),
+        ("RealRain-1k", "realrain1k", None),
+        ("LHP-Rain", "lhprain", None),
+        ("RainDS_raindrop", "rainds_raindrop", None),
+        ("Test2800", "rain13k", "Test2800"),
+        ("Rain1200", "did", "test"),
+        ("Rain12600", "ddn", "train"),
     ],
 )
-def test_official_names_are_paired(tmp_path, name, rainy, clean):
-    save(tmp_path / rainy, np.zeros((2, 2, 3)))
-    save(tmp_path / clean, np.zeros((2, 2, 3)))
-    found = catalogue.find(name, tmp_path)
-    assert found.rainy == (str(tmp_path / rainy),)
-    assert found.clean == (str(tmp_path / clean),)
+def test_names_as_papers_write_them(name, key, split):
+    assert catalogue.resolve(name) == (key, split)
 
 
-def test_side_by_side_data_sets(tmp_path):
-    halves = np.concatenate([np.zeros((4, 4, 3)), np.full((4, 4, 3), 200)], axis=1)
-    save(tmp_path / "Rain_Heavy/train2018new/0.jpg", halves)
-    save(tmp_path / "1.jpg", halves)
-    did = catalogue.find("did", tmp_path / "Rain_Heavy" / "train2018new")
-    rain800 = catalogue.find("rain800", tmp_path)
-    assert (did.layout, rain800.layout) == ("left_rainy", "left_clean")
-    # 100: between the halves' 0 and 200
-    assert pipeline.read_pair(did, 0)[1].mean() > 100
-    assert pipeline.read_pair(rain800, 0)[0].mean() > 100
-    assert len(catalogue.find("did", tmp_path / "Rain_Heavy" / "..")) == 1
+def test_each_entry_fits_together():
+    for name, one in catalogue.CATALOGUE.items():
+        assert one.layout in ("files", "left_clean", "left_rainy"), name
+        assert one.patterns and set(one.folders) <= set(one.counts), name
+        for pattern in one.patterns:
+            sides = 1 if one.layout != "files" else 2
+            assert all(len(p.split(":")) == sides for p in pattern.split(" | ")), name
+            for part in pattern.split(" | "):
+                layouts.below([], part)  # a pattern that cannot be read raises
+        for other in one.spoils:
+            catalogue.resolve(other)  # raises for an unknown name
+    assert {split for _, split in catalogue.PARTS.values() if split} <= {
+        split for one in catalogue.CATALOGUE.values() for split in one.counts
+    }
 
 
-def test_verify_reports_each_problem(tmp_path):
-    rain12(tmp_path)
-    assert catalogue.verify("rain12", tmp_path, "test") == []
-    save(tmp_path / "norain-002.png", np.zeros((3, 2, 3)))
-    (tmp_path / "rain-012.png").unlink()
-    alone, count, sizes = catalogue.verify("rain12", tmp_path)
-    assert alone == "Without partner: 1 file (norain-012.png)."
-    assert count == "11 pairs; there must be: test 12."
-    assert "same size" in sizes and "rain-002.png" in sizes
-    (nothing,) = catalogue.verify("ddn", tmp_path)
-    assert nothing.startswith("No pairs by any of the patterns rainy_image/")
-    with pytest.raises(ValueError, match="Received: split='train'"):
-        catalogue.verify("rain12", tmp_path, "train")
+def test_readme_and_docs_count_them():
+    root = pathlib.Path(__file__).parents[2]
+    for page in ("README.md", "docs/data_sets.md"):
+        text = (root / page).read_text(encoding="utf-8")
+        assert re.search(rf"\b{len(catalogue.CATALOGUE)} (public )?data sets", text), (
+            page
+        )
 
 
-def test_overlap_finds_the_same_backgrounds(tmp_path):
-    for number in range(4):
-        save(tmp_path / f"a/clean/{number}.png", scene(number))
-        save(tmp_path / f"a/rainy/{number}.png", np.zeros((32, 32, 3)))
-    for number, seed in enumerate((7, 2, 8)):
-        # the test set stores the scene larger and a little brighter
-        larger = (scene(seed) * 0.9 + 20).repeat(2, axis=0).repeat(2, axis=1)
-        save(tmp_path / f"b/clean/{number}.png", larger)
-        save(tmp_path / f"b/rainy/{number}.png", np.zeros((64, 64, 3)))
-    first = pipeline.find_pairs(tmp_path / "a")
-    second = pipeline.find_pairs(tmp_path / "b")
-    assert catalogue.overlap(first, second) == [(first.clean[2], second.clean[1])]
+def test_each_data_set_has_a_small_tree():
+    assert {name for name, _ in trees.NAMES} == set(catalogue.CATALOGUE)
+
+
+def test_the_listing_has_every_data_set_with_its_pairs():
+    listing = descriptions.listing()
+    assert list(json.loads(listing.to_json())["data_sets"]) == list(catalogue.CATALOGUE)
+    lines = listing.table().splitlines()
+    assert len(lines) == 2 + len(catalogue.CATALOGUE)
+    (line,) = (line for line in lines if line.startswith("raindrop "))
+    assert "train 861, test_a 58, test_b ?" in line and "real" in line
+
+
+def test_the_description_of_raintrainh_names_what_it_spoils():
+    found = descriptions.describe("RainTrainH")
+    assert set(json.loads(found.to_json())["spoils"]) == {"rain100h", "rain100l"}
+    table = found.table()
+    assert "BSDS500" in table and "spoils rain100h" in table
+    assert catalogue.CATALOGUE["raintrainh"].source in table
+    assert "academic use" in table

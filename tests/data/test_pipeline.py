@@ -9,6 +9,7 @@ from PIL import Image
 
 from tfderain.data import pipeline
 from tfderain.data.pairs import thumbnails
+from tfderain.images import ImageError
 
 HEIGHT, WIDTH, CROP = 24, 31, 8
 
@@ -265,6 +266,37 @@ def test_metadata_that_pillow_refuses_costs_no_pair(tmp_path):
     assert thumbnails(found).shape == (1, 256)
 
 
+@pytest.mark.parametrize("mode", ["I;16", "F", "P"])
+def test_thumbnails_show_pictures_of_every_depth(tmp_path, mode):
+    grey = np.arange(0, 256, 4, np.uint8)[None].repeat(48, axis=0)
+    image = Image.fromarray(grey)
+    if mode == "I;16":
+        deep = Image.fromarray(grey.astype(np.uint16) * 257)
+    elif mode == "F":
+        deep = Image.fromarray(grey.astype(np.float32) / 255)
+    else:
+        deep = image.convert("P")
+        deep.info["transparency"] = bytes(range(256))
+    for name, stored in (("1.png", image), ("2.tif", deep)):
+        for folder in ("rainy", "clean"):
+            (tmp_path / folder).mkdir(exist_ok=True)
+            if mode == "P":
+                name = name.replace(".tif", ".png")
+            stored.save(tmp_path / folder / name)
+    first, second = thumbnails(pipeline.find_pairs(tmp_path))
+    # one picture, so one row; both have norm one, or zero if nothing is seen
+    np.testing.assert_allclose(first, second, atol=1e-6)
+    assert first @ first == pytest.approx(1, abs=1e-5)  # float32
+
+
+def test_backgrounds_that_cannot_be_seen_are_all_named(tmp_path, pairs):
+    for name in ("clean/1.png", "clean/3.png"):
+        whole = (tmp_path / name).read_bytes()
+        (tmp_path / name).write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(ValueError, match=r"2 files .*1\.png.*3\.png"):
+        thumbnails(pairs)
+
+
 # Training batches
 
 
@@ -372,6 +404,22 @@ def test_file_broken_behind_its_header_is_named(tmp_path, pairs):
     sampler = pipeline.PatchSampler(pairs, CROP, 5, seed=0)
     with pytest.raises(ValueError, match=r"Cannot read .*2\.png"):
         sampler.batch(0)
+
+
+def test_tensorflow_hands_on_what_a_broken_file_raises(tmp_path, pairs):
+    whole = (tmp_path / "rainy/2.png").read_bytes()
+    (tmp_path / "rainy/2.png").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(ImageError) as caught, pipeline.plain_errors():
+        train(pairs, 1, crop=CROP, batch_size=5, seed=0)
+    path = tmp_path / "rainy/2.png"
+    assert str(caught.value) == f"Cannot read {path}: image file is truncated."
+
+
+def test_other_errors_of_tensorflow_stay_as_they_are(pairs):
+    import tensorflow as tf  # the other tests may do without
+
+    with pytest.raises(tf.errors.InvalidArgumentError), pipeline.plain_errors():
+        tf.ensure_shape(tf.zeros(2), (3,))
 
 
 # Evaluation and unpaired batches

@@ -70,7 +70,7 @@ def test_flat_blocks_are_left_out(photos):
     half = photos[0].copy()
     half[:, :288] = 255
     assert len(niqe.features(half)[0]) < 15
-    with pytest.raises(ValueError, match="not of one colour. Received: 0"):
+    with pytest.raises(ValueError, match="more than one colour. Received: 0"):
         niqe.niqe(np.zeros((300, 300, 3), np.uint8), niqe.Pristine(0, 0, 0))
 
 

@@ -209,7 +209,7 @@ def test_means_over_images_leave_out_empty_regions(pairs):
     assert (result.model, result.protocol) == ("function", "matlab_y_float")
     lines = result.table().splitlines()
     assert lines[-3].split()[-2:] == ["0.7500", "0.0000"]
-    assert lines[-2] == "left out of its mean: 1 images without rain"
+    assert lines[-2] == "left out of the mean: 1 images without rain"
     content = json.loads(result.to_json())
     assert (content["mior"], content["without_rain"], content["count"]) == (0.75, 1, 3)
     assert content["rows"][2]["ior"] is None
@@ -265,7 +265,7 @@ def test_maps_are_written_as_pictures(pairs, tmp_path):
     np.testing.assert_array_equal(overview[12:, :4, 0], rain)
     np.testing.assert_array_equal(overview[:4, :4], read(pairs.rainy[0]))
     np.testing.assert_array_equal(overview[:4, -4:], read(pairs.clean[0]))
-    with pytest.raises(FileExistsError, match="12 that exist"):
+    with pytest.raises(FileExistsError, match="12 existing"):
         regions.evaluate(*arguments, maps_dir=folder)
     again = regions.evaluate(
         *arguments, masks=folder / "rain", maps_dir=folder, overwrite=True

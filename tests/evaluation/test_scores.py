@@ -111,13 +111,23 @@ def test_grey_and_color_files_make_a_pair(tmp_path):
     assert result.rows[0].psnr == pytest.approx(PSNR_OF_LEVELS[2], **CLOSE)
 
 
+def test_images_can_be_watched(pairs):
+    seen = []
+    result = evaluation.evaluate(
+        Darken(), pairs, "rgb_gaussian", watch=lambda *one: seen.append(one)
+    )
+    assert [row for row, _ in seen] == list(result.rows)
+    levels = [[int(image[0, 0, 0]) for image in shown] for _, shown in seen]
+    assert levels == [[110, 102, 100], [120, 112, 100]]
+
+
 def test_saved_images_are_what_was_scored(pairs, tmp_path):
     folder = tmp_path / "out"
     evaluation.evaluate(Darken(), pairs, save_images=folder)
     assert sorted(p.name for p in folder.iterdir()) == ["1.png", "2.png"]
     saved = np.asarray(Image.open(folder / "2.png"))
     assert saved.shape == (*SIZE, 3) and (saved == 112).all()
-    with pytest.raises(FileExistsError, match="2 that exist"):
+    with pytest.raises(FileExistsError, match="2 existing"):
         evaluation.evaluate(Darken(), pairs, save_images=folder)
     evaluation.evaluate(lambda x: x, pairs, save_images=folder, overwrite=True)
     assert (np.asarray(Image.open(folder / "2.png")) == 120).all()

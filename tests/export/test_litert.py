@@ -196,7 +196,7 @@ def test_the_file_says_what_it_is(model, litert, tmp_path):
     [
         ({"quantization": "int4"}, "`quantization` must be one of"),
         ({"interface": "int8"}, "`interface` one of"),
-        ({"interface": "uint8"}, "Only int8 files take grey levels"),
+        ({"interface": "uint8"}, "Only int8 files can take grey levels"),
         ({"quantization": "int8"}, "at least 8 representative images"),
         (
             {"quantization": "int8", "representative": photos(), "size": None},

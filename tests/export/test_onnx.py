@@ -71,3 +71,45 @@ def test_the_mask_of_drops_is_a_second_output(tmp_path):
     for one, wanted in zip(made, model.with_mask(rainy[None]), strict=True):
         assert np.abs(one - np.squeeze(wanted)).max() < TOLERANCE
     assert np.ptp(made[1]) > 0.1
+
+
+def test_nchw_gives_the_same_pixels(model, tmp_path):
+    made = export.to_onnx(model, tmp_path / "m.onnx", layout="nchw")
+    proto = onnx.load(made.path)
+    for value in (proto.graph.input[0], proto.graph.output[0]):
+        axes = [d.dim_param or d.dim_value for d in value.type.tensor_type.shape.dim]
+        assert axes == ["batch", 3, "height", "width"]
+    rainy = export.random_image((21, 13), batch=2)
+    derained = export.run_onnx(made.path, rainy.transpose(0, 3, 1, 2).copy())
+    assert np.abs(derained.transpose(0, 2, 3, 1) - model(rainy)).max() < TOLERANCE
+    restorer = runtime.Restorer(made.path, runtime="onnx", threads=1)
+    assert np.abs(restorer.derain(rainy[0]) - model(rainy[:1])[0]).max() < TOLERANCE
+    with pytest.raises(ValueError, match="one of nhwc, nchw. Received: 'chwn'"):
+        export.to_onnx(model, tmp_path / "other.onnx", layout="chwn")
+
+
+# What OpenCV's dnn module and small converters know: no arithmetic on shapes.
+PLAIN = {
+    *("Add", "Concat", "Conv", "DepthToSpace", "Max", "Min", "Mul", "Relu", "Sigmoid"),
+    *("Slice", "SpaceToDepth", "Sub", "Transpose", "Pad"),
+}
+
+
+@pytest.mark.parametrize("layout", ["nhwc", "nchw"])
+def test_a_file_of_one_size_is_plain_and_runs_in_opencv(model, tmp_path, layout):
+    dnn = pytest.importorskip("cv2").dnn
+    size = (36, 52)
+    made = export.to_onnx(model, tmp_path / "m.onnx", size=size, layout=layout)
+    assert made.sizes == (size,)
+    proto = onnx.load(made.path)
+    assert {node.op_type for node in proto.graph.node} <= PLAIN
+    rainy = export.random_image(size, batch=1)
+    given = rainy if layout == "nhwc" else rainy.transpose(0, 3, 1, 2).copy()
+    network = dnn.readNetFromONNX(str(made.path))
+    network.setInput(given)
+    derained = network.forward()
+    if layout == "nchw":
+        derained = derained.transpose(0, 2, 3, 1)
+    assert np.abs(derained - model(rainy)).max() < TOLERANCE
+    with pytest.raises(ValueError, match="must take images of any size"):
+        runtime.Restorer(made.path, runtime="onnx")

@@ -52,6 +52,32 @@ def test_heic_is_read_whatever_its_name(tmp_path):
         assert np.abs(read.astype(int) - pixels).mean() < 8
 
 
+def test_more_than_8_bits_of_heic_are_said(tmp_path):
+    deep = np.rint(photo(48, 64) * 65535).astype("<u2")
+    file = pillow_heif.from_bytes(mode="RGB;16", size=(64, 48), data=deep.tobytes())
+    file.save(tmp_path / "a.heic")  # 10 bits
+    picture = images.read(tmp_path / "a.heic")
+    assert picture.pixels.dtype == np.uint8
+    assert picture.notes == ("10 bits per channel are reduced to 8",)
+
+
+@pytest.mark.parametrize("suffix", [".heic", ".avif"])
+def test_hdr_is_said(tmp_path, suffix):
+    path = tmp_path / f"a{suffix}"
+    pixels = np.rint(photo(48, 64) * 255).astype(np.uint8)
+    if suffix == ".heic":
+        heic(path, pixels)
+    else:
+        Image.fromarray(pixels).save(path)
+    assert images.read(path).notes == ()
+    data = path.read_bytes()
+    place = data.index(b"colrnclx") + 10  # behind the primaries
+    for transfer, name in ((16, "PQ"), (18, "HLG")):  # ITU-T H.273, table 3
+        path.write_bytes(data[:place] + bytes([0, transfer]) + data[place + 2 :])
+        (note,) = images.read(path).notes
+        assert note.startswith(f"HDR ({name})")
+
+
 def test_raw_is_developed(tmp_path):
     picture = images.read(raw(tmp_path / "a.dng"))
     assert picture.pixels.shape == (40, 60, 3) and picture.pixels.dtype == np.uint8

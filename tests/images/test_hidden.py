@@ -185,6 +185,17 @@ def test_a_cut_out_is_its_box_with_the_rest_filled_from_it():
         np.testing.assert_array_equal(again.pixels, scene.pixels)
 
 
+def test_hidden_pixels_stay_where_the_rest_is_of_one_colour():
+    pixels, alpha = example()[:100, :120].copy(), disc(100, 120)
+    pixels[alpha != 0] = 200
+    scene = images.find_scene(pixels, alpha)
+    assert (scene.pixels == 200).all()  # no edge that a network could see
+    result = 255 - pixels
+    scene.put_hidden(pixels, result)
+    np.testing.assert_array_equal(result[alpha == 0], pixels[alpha == 0])
+    np.testing.assert_array_equal(result[alpha != 0], 255 - pixels[alpha != 0])
+
+
 def test_hidden_pixels_mirror_the_scene_at_its_nearest_pixel():
     rng = np.random.default_rng(0)
     for share in (0.002, 0.02, 0.3):

@@ -29,6 +29,19 @@ def test_16_bit_colour_is_reduced_and_said(tmp_path):
     assert picture.notes == ("16 bits per channel are reduced to 8",)
 
 
+def test_16_bits_of_all_channels_together_lose_nothing(tmp_path):
+    # BITMAPINFOHEADER (Windows GDI) with masks: 5 bits of red, 6 of green, 5 of blue
+    head = struct.pack("<IiiHHIIiiII", 40, 2, 1, 1, 16, 3, 4, 0, 0, 0, 0)
+    masks, pixels = (0xF800, 0x07E0, 0x001F), (0xF800, 0x07FF)
+    data = head + struct.pack("<III", *masks) + struct.pack("<HH", *pixels)
+    (tmp_path / "a.bmp").write_bytes(
+        struct.pack("<2sIHHI", b"BM", 14 + len(data), 0, 0, 66) + data
+    )
+    picture = images.read(tmp_path / "a.bmp")
+    assert picture.pixels.tolist() == [[[255, 0, 0], [0, 255, 255]]]
+    assert picture.notes == ()
+
+
 def test_16_bit_grey_with_alpha_stays_grey(tmp_path):
     rows = b"\0" + np.array([0, 65535, 65535, 257], ">u2").tobytes()
     (tmp_path / "a.png").write_bytes(png(2, 1, 16, 4, rows))
@@ -207,6 +220,25 @@ def test_xmp_is_said_and_damaged_exif_costs_no_picture(tmp_path):
         picture = images.read(save(path, RGB, exif=damaged))
         assert picture.pixels.shape == RGB.shape
         images.write(tmp_path / "b.jpg", picture)
+
+
+@pytest.mark.parametrize("suffix", [".png", ".jpg", ".webp"])
+def test_exif_without_any_tag_that_can_be_read_is_said(tmp_path, suffix):
+    path = save(tmp_path / f"a{suffix}", RGB, exif=b"Exif\0\0II*\0\xff\xff\xff\xff")
+    assert images.read(path).notes == ("unreadable EXIF metadata is not kept",)
+    path = save(tmp_path / f"a{suffix}", RGB, exif=Image.Exif().tobytes())
+    assert images.read(path).notes == ()
+
+
+@pytest.mark.parametrize("between", [b"", b"MotionPhoto_Data"])
+def test_the_video_of_a_motion_photo_is_said(tmp_path, between):
+    path = save(tmp_path / "a.jpg", RGB)
+    photo = path.read_bytes()
+    path.write_bytes(photo + between + b"\0\0\0\x18ftypmp42" + bytes(500))
+    picture = images.read(path)
+    assert picture.notes == ("the video of the motion photo is not kept",)
+    path.write_bytes(photo + bytes(500))  # as cameras fill a file up
+    assert images.read(path).notes == ()
 
 
 def test_unusable_resolutions_are_left_out():

@@ -1,6 +1,7 @@
 """TIFF layouts as tifffile writes them: right pixels, or refused by what they are."""
 
 import itertools
+import struct
 
 import numpy as np
 import pytest
@@ -86,6 +87,19 @@ def test_16_bit_colour_in_planes_is_refused(tmp_path):
         images.from_pil(image)
 
 
+@pytest.mark.parametrize("number, name", [(34712, "JPEG 2000"), (12345, "12345")])
+def test_unknown_compressions_are_said(tmp_path, number, name):
+    path = tmp_path / "a.tif"
+    tifffile.imwrite(path, np.zeros((20, 30, 3), np.uint8), byteorder="<")
+    plain, other = (struct.pack("<HHII", 259, 3, 1, n) for n in (1, number))
+    data = path.read_bytes()
+    assert data.count(plain) == 1
+    path.write_bytes(data.replace(plain, other))
+    with pytest.raises(images.ImageError, match="8-bit integers") as caught:
+        images.read(path)
+    assert f"compressed as {name}" in str(caught.value)
+
+
 def test_damaged_tiff_is_called_so(tmp_path):
     for data in (b"II*\0\xff\xff\xff\x7f", b"MM\0*" + bytes(40)):
         (tmp_path / "a.tif").write_bytes(data)
@@ -98,7 +112,7 @@ def test_further_channels_are_said(tmp_path):
     pixels = np.zeros((9, 8, 4), np.uint8)
     options = {"photometric": "rgb", "extrasamples": ["unspecified"]}
     tifffile.imwrite(path, pixels, metadata=None, **options)
-    assert images.read(path).notes == ("1 extra channel of TIFF not kept",)
+    assert images.read(path).notes == ("extra channels of TIFF are not kept: 1",)
 
 
 @pytest.mark.parametrize("exif", [None, camera_exif()])

@@ -105,6 +105,15 @@ def test_pictures_too_large_for_their_format(tmp_path):
     images.write(tmp_path / "a.png", wide)
 
 
+def test_the_longest_side_of_jpeg_is_said(tmp_path, capfd):
+    wide = images.Picture(np.zeros((1, 65_501), np.uint8))
+    with pytest.raises(images.ImageError, match=r"Cannot write .*a\.jpg: .*65500"):
+        images.write(tmp_path / "a.jpg", wide)
+    assert list(tmp_path.iterdir()) == []
+    assert capfd.readouterr().err == ""  # nothing of libjpeg's own
+    images.write(tmp_path / "a.jpg", images.Picture(wide.pixels[:, 1:]))
+
+
 def test_written_files_have_the_usual_permissions(tmp_path):
     images.write(tmp_path / "a.png", images.Picture(RGB))
     (tmp_path / "plain").touch()

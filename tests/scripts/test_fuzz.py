@@ -1,24 +1,21 @@
 """scripts/fuzz.py: draws inputs, and finds a fault that was put in."""
 
-import importlib.util
 import os
 import pathlib
 import warnings
 
 import pytest
 from PIL import Image
+from script_modules import script
 
 from tfderain import batch
 
-SCRIPT = pathlib.Path(__file__).parents[2] / "scripts" / "fuzz.py"
 FOREVER = float("inf")
 
 
 @pytest.fixture
 def fuzz():
-    spec = importlib.util.spec_from_file_location("fuzz", SCRIPT)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    module = script("fuzz")
     with warnings.catch_warnings():  # Pillow's, of damaged metadata
         warnings.simplefilter("ignore")
         yield module

@@ -1,25 +1,18 @@
 """The judge of synthetic rain: its table, its names, and what it refuses."""
 
-import importlib.util
-from pathlib import Path
-
 import numpy as np
 import official
 import pth_files
 import pytest
+import script_modules
 from PIL import Image
 
 from tfderain.data import editors, lines
 
-ROOT = Path(__file__).parents[2]
-
 
 @pytest.fixture(scope="module")
 def script():
-    spec = importlib.util.spec_from_file_location("j", ROOT / "scripts/judge_rain.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return script_modules.script("judge_rain")
 
 
 @pytest.fixture(scope="module")

@@ -1,19 +1,12 @@
 """scripts/make_preset.py: what a card tells of a run's history."""
 
-import importlib.util
-from pathlib import Path
-
 import pytest
-
-SCRIPT = Path(__file__).parents[2] / "scripts" / "make_preset.py"
+import script_modules
 
 
 @pytest.fixture(scope="module")
 def script():
-    spec = importlib.util.spec_from_file_location("make_preset", SCRIPT)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return script_modules.script("make_preset")
 
 
 def history(folder, epochs):

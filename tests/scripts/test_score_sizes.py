@@ -1,21 +1,14 @@
 """scripts/score_sizes.py: gains at sizes, against what an ideal model reaches."""
 
-import importlib.util
-from pathlib import Path
-
 import numpy as np
 import pytest
+import script_modules
 from helpers import images
-
-SCRIPT = Path(__file__).parents[2] / "scripts" / "score_sizes.py"
 
 
 @pytest.fixture(scope="module")
 def script():
-    spec = importlib.util.spec_from_file_location("score_sizes", SCRIPT)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return script_modules.script("score_sizes")
 
 
 class Ideal:

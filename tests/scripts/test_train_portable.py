@@ -4,22 +4,21 @@ import csv
 import itertools
 import json
 import os
-import pathlib
-import runpy
 import subprocess
 import sys
 
 import numpy as np
 import pytest
+import script_modules
 from helpers import images
 from PIL import Image
 
 from tfderain import models
 from tfderain.training import recipes
 
-SCRIPT = pathlib.Path(__file__).parents[2] / "scripts" / "train_portable.py"
+SCRIPT = script_modules.SCRIPTS / "train_portable.py"
 SETTINGS = ["model_config.filters=8", "validation_crops=4", "crop=16", "batch_size=2"]
-portable = runpy.run_path(str(SCRIPT))
+portable = script_modules.script("train_portable")
 
 
 def config(*settings):
@@ -35,7 +34,7 @@ def packed(tmp_path_factory):
         for i in range(4):
             pixels = (low + images(40, 56, 3, seed=i) * 180).astype(np.uint8)
             Image.fromarray(pixels).save(folder / "data" / name / f"{i}.png")
-    portable["pack"](folder / "data", folder / "patches.npz", config(), size=24)
+    portable.pack(folder / "data", folder / "patches.npz", config(), size=24)
     return folder / "patches.npz"
 
 
@@ -60,42 +59,38 @@ def test_pack_holds_patches_rain_and_validation(packed):
 
 def test_tiles_cover_the_image():
     image = np.arange(10 * 7).reshape(10, 7)
-    parts = portable["tiles"](image, 4)
+    parts = portable.tiles(image, 4)
     assert {part.shape for part in parts} == {(4, 4)}
     assert set(np.concatenate([p.ravel() for p in parts])) == set(range(70))
 
 
 def test_batches_are_a_function_of_their_number(packed):
-    patches = portable["Patches"](packed, config())
+    patches = portable.Patches(packed, config())
     rainy, clean = patches.batch(3)
     assert rainy.shape == clean.shape == (2, 16, 16, 3)
     assert rainy.dtype == clean.dtype == np.float32
     assert rainy.min() >= 0 and rainy.max() <= 1
-    again = portable["Patches"](packed, config()).batch(3)
+    again = portable.Patches(packed, config()).batch(3)
     np.testing.assert_array_equal(rainy, again[0])
     assert np.any(rainy != patches.batch(4)[0])
-    plain = portable["Patches"](packed, config("degrade=none")).batch(3)
+    plain = portable.Patches(packed, config("degrade=none")).batch(3)
     # without synthetic rain the pair is as it was packed, 60 brighter
     np.testing.assert_allclose(plain[0] - plain[1], 60 / 255, atol=1.01 / 255)
 
 
 def test_an_epoch_has_every_patch_once(packed):
-    patches = portable["Patches"](packed, config("degrade=none", "crop=24"))
+    patches = portable.Patches(packed, config("degrade=none", "crop=24"))
     seen = [patches.sample(number)[1] for number in range(len(patches))]
     # mirrored patches count as themselves
     found = {min(p.tobytes(), p[:, ::-1].tobytes()) for p in seen}
     assert len(found) == len(patches)
 
 
-def test_worker_processes_keep_the_order(packed, monkeypatch):
-    # workers import the script as a module, as they do when it is run as one
-    monkeypatch.syspath_prepend(SCRIPT.parent)
-    import train_portable
-
-    stream = train_portable.stream(packed, config(), 5, workers=1)
+def test_worker_processes_keep_the_order(packed):
+    stream = portable.stream(packed, config(), 5, workers=1)
     made = list(itertools.islice(stream, 3))
     stream.close()
-    here = portable["Patches"](packed, config())
+    here = portable.Patches(packed, config())
     for number, (rainy, clean) in enumerate(made, start=5):
         np.testing.assert_array_equal(rainy, here.batch(number)[0])
         np.testing.assert_array_equal(clean, here.batch(number)[1])
@@ -166,7 +161,7 @@ def test_of_recipes_with_stages_the_first_is_trained(
     changes = [f"model_config.{name}={json.dumps(v)}" for name, v in settings.items()]
     changes += ["stages=none", "epochs=1", "steps_per_epoch=1", *SETTINGS[1:]]
     config = recipes.resolve(recipe, overrides=changes)
-    portable["train"](packed, tmp_path, config)
+    portable.train(packed, tmp_path, config)
     model = models.load(tmp_path)
     assert {name: getattr(model, name) for name in expected} == expected
     assert getattr(model.network, "entanglement", None) is None
@@ -174,5 +169,5 @@ def test_of_recipes_with_stages_the_first_is_trained(
 
 def test_joint_training_needs_tensorflow(packed, tmp_path):
     config = recipes.resolve("jrgr", "Init-1")
-    with pytest.raises(ValueError, match="Only TensorFlow trains JRGR"):
-        portable["train"](packed, tmp_path, config)
+    with pytest.raises(ValueError, match="Only TensorFlow can train JRGR"):
+        portable.train(packed, tmp_path, config)

@@ -238,7 +238,7 @@ def test_requests_that_are_wrong(client, body, message):
         ([[[[0.5]]]], "shape=(1, 1, 1, 1)"),
         ([[[[0.1, 0.2, "0.3"]]]], "type=<U"),
         ([[[[True, False, True]]]], "type=bool"),
-        ([[[[0.1, 0.2, 0.3]]], [[[0.1, 0.2, 0.3]] * 2]], "must have one size"),
+        ([[[[0.1, 0.2, 0.3]]], [[[0.1, 0.2, 0.3]] * 2]], "must be of equal size"),
         ([[[[0.1, 0.2, 1.5]]]], "must lie in [0, 1]"),
         ([[[[0.1, 0.2, 1e300]]]], "must lie in [0, 1]"),
         ([[[[0.1, 0.2, 2**70]]]], "type=object"),
@@ -348,7 +348,7 @@ def test_a_full_queue_says_so_and_recovers(monkeypatch):
         # A fourth request is one too many, even to read.
         full = client.post("/v1/models/slow:predict", content=b"{}")
         assert full.status_code == 503 and full.headers["retry-after"] == "1"
-        assert "3 requests are open" in full.json()["error"]
+        assert "3 requests are already open" in full.json()["error"]
         assert client.get("/healthz").status_code == 200
         restorer.gate.release(1000)
         for seed, answer in enumerate(waiting):
@@ -368,7 +368,7 @@ def test_images_beyond_the_queue_are_refused_together(monkeypatch):
         wait_for(lambda: len(server.engine) == 1)
         body = {"instances": [b64(encode(photo(3, 3)))] * 2}
         full = client.post("/v1/models/slow:predict", json=body)
-        assert full.status_code == 503 and "(1 of 2 images wait)" in full.text
+        assert full.status_code == 503 and "(1 of 2 images are waiting)" in full.text
         restorer.gate.release(1000)
         assert first.result(30).status_code == second.result(30).status_code == 200
 
@@ -433,7 +433,8 @@ def test_a_burst_is_refused_rather_than_cut_off(monkeypatch):
         slow = list(slow_clients(server, 2))
         wait_for(lambda: server.service._present == 2)
         full = client.post("/v1/models/slow:predict", content=b"{}")
-        assert full.status_code == 503 and "2 requests are arriving" in full.text
+        assert full.status_code == 503
+        assert "2 requests are already arriving" in full.text
         for connection in slow:
             connection.sendall(b" " * 97 + b"}")
             assert connection.recv(1000).startswith(b"HTTP/1.1 400")

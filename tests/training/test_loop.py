@@ -23,7 +23,7 @@ from short_runs import (
     write_pairs,
 )
 
-from tfderain import models, training
+from tfderain import images, models, training
 from tfderain.data import pairs as pairing
 from tfderain.data import pipeline, splits
 from tfderain.training import Source, loop, mixing, recipes
@@ -236,6 +236,25 @@ def test_a_run_may_start_from_trained_weights(run, data, tmp_path):
     other = smoke("model_config.filters=12")
     with pytest.raises(ValueError, match="same shape"):
         training.train(other, tmp_path / "other", reads, verbose=0)
+
+
+def test_a_picture_that_is_damaged_behind_its_header_is_named(tmp_path):
+    folder = write_pairs(tmp_path / "data")
+    path = folder / "rainy" / "3.png"
+    path.write_bytes(path.read_bytes()[:-100])
+    found = pairing.find_pairs(folder)
+
+    class Reader:
+        """In the place of a network: only reads."""
+
+        def fit(self, batches, **_):
+            list(batches.take(1))
+
+    def batches(first):
+        return pipeline.train_dataset(found, 16, len(found), 0, first)
+
+    with pytest.raises(images.ImageError, match=f"^Cannot read {path}: .*truncated"):
+        loop.fit(Reader(), smoke(), tmp_path / "run", batches, None, 1)
 
 
 def test_non_finite_losses_stop_a_run_and_keep_its_checkpoint(

@@ -149,7 +149,7 @@ def test_the_same_data_elsewhere_go_on(run, tmp_path):
 
 
 def test_other_data_are_refused(run, tmp_path):
-    with pytest.raises(ValueError, match=r"20 files \(rainy/0\.png.*have changed"):
+    with pytest.raises(ValueError, match=r"20 files \(rainy/0\.png.*were changed"):
         go_on(run, write_pairs(tmp_path / "other", count=10, seed=1))
     fewer = shutil.copytree(tmp_path / "data", tmp_path / "fewer")
     for side in ("rainy", "clean"):
@@ -158,7 +158,7 @@ def test_other_data_are_refused(run, tmp_path):
         go_on(run, fewer)
     changed = tmp_path / "data" / "rainy" / "4.png"
     Image.new("RGB", (56, 40)).save(changed)  # as large, at the same place
-    with pytest.raises(ValueError, match=r"1 file \(rainy/4\.png\) has changed"):
+    with pytest.raises(ValueError, match=r"1 file \(rainy/4\.png\) was changed"):
         go_on(run)
 
 
@@ -249,19 +249,19 @@ def swap(old, new):
 
 
 DAMAGED = [
-    ("state.json", half, "put back a copy"),
-    ("state.json", zeros, "put back a copy"),
-    ("state.json", swap('"epoch": 1', '"epoch": null'), "put back a copy"),
-    ("config.json", half, "put back a copy"),
-    ("config.json", swap('"config": {', '"config": 3, "was": {'), "put back a copy"),
-    ("data.json", half, "put back a copy"),
+    ("state.json", half, "restore a copy"),
+    ("state.json", zeros, "restore a copy"),
+    ("state.json", swap('"epoch": 1', '"epoch": null'), "restore a copy"),
+    ("config.json", half, "restore a copy"),
+    ("config.json", swap('"config": {', '"config": 3, "was": {'), "restore a copy"),
+    ("data.json", half, "restore a copy"),
     ("pool.npy", half, "Delete all pool"),
     ("pool.npy", zeros, "Delete all pool"),
     ("history.csv", zeros, "Move it away"),
     ("history.csv", swap("\n0,", "\nzero,"), "Move it away"),
-    ("checkpoints/epoch-00001.keras", half, "put back a copy.*--from"),
-    ("checkpoints/epoch-00001.keras", zeros, "put back a copy.*--from"),
-    ("checkpoints/epoch-00001.keras", pathlib.Path.unlink, "put back a copy.*--from"),
+    ("checkpoints/epoch-00001.keras", half, "restore a copy.*--from"),
+    ("checkpoints/epoch-00001.keras", zeros, "restore a copy.*--from"),
+    ("checkpoints/epoch-00001.keras", pathlib.Path.unlink, "restore a copy.*--from"),
     ("checkpoints/best-00001.keras", half, "null: the next epoch counts"),
 ]
 

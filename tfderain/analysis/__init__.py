@@ -1,8 +1,9 @@
 """Analysis: pictures and numbers about results, training runs and data sets.
 
-Modules: `charts` (scores, improvements, task weights), `examples` (hard and easy
-images, gradient maps), `features` (maps of an entangled network), `relations` (of data
-sets, as an encoder sees them), `translations` (JRGR's).
+Modules: `charts` (scores, improvements, task weights), `evaluation_report` (an
+evaluation as a page, by `pages`), `examples` (hard and easy images, gradient maps),
+`extremes` (worst and best images), `features` (maps of an entangled network),
+`relations` (of data sets, as an encoder sees them), `translations` (JRGR's).
 """
 
 from tfderain import lazy
@@ -16,8 +17,11 @@ __getattr__, __dir__, __all__ = lazy.face(
             "score_distributions",
             "task_weights",
         ),
+        "evaluation_report": (),
         "examples": (),
+        "extremes": (),
         "features": ("Correlations", "feature_maps"),
+        "pages": (),
         "relations": (),
         "translations": (),
     },

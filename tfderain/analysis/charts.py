@@ -1,4 +1,4 @@
-"""Charts of results: scores, improvements, task weights over training.
+"""Charts of results: scores, improvements, task weights during training.
 
 ```python
 from tfderain import analysis
@@ -9,9 +9,9 @@ analysis.task_weights("runs/menet/history.csv", "weights.png")
 ```
 
 The plots need Matplotlib (`pip install "tfderain[analysis]"`), which is imported when
-one is drawn. Their functions return the `matplotlib.figure.Figure` they have saved; the
-suffix of the path chooses the format (PNG, PDF, SVG, ...). None of them is pyplot's,
-so figures of a notebook or of another thread stay as they are.
+one is drawn. The functions return the `matplotlib.figure.Figure` that they have saved;
+the suffix of the path chooses the format (PNG, PDF, SVG, ...). They do not use pyplot,
+so that figures of a notebook or another thread are not affected.
 """
 
 import csv
@@ -36,14 +36,14 @@ def score_distributions(
     path: str | os.PathLike,
     rainy: bool = True,
 ):
-    """Draws per-image PSNR histograms beside per-image SSIM box plots of several runs.
+    """Draws histograms of PSNR per image next to box plots of SSIM, for several runs.
 
     This is Figures 8 and 9 of the MENET paper in one picture.
 
     Args:
         results: dict from the name of a run to its `evaluation.Result` or to the JSON
             file that holds it. All must be scored under one protocol.
-        path: the file to write; one that exists is replaced.
+        path: the file to write; an existing one is replaced.
         rainy: whether to add the scores of the images before deraining, in grey.
 
     Raises:
@@ -58,14 +58,38 @@ def score_distributions(
     return save_figure(figure, path)
 
 
+def psnr_histogram(
+    results: dict[str, evaluation.Result | str | os.PathLike],
+    path: str | os.PathLike,
+    rainy: bool = True,
+):
+    """Draws the per-image PSNR histograms of several runs: Figure 8 of MENET's paper.
+
+    Args, returns and errors are those of `score_distributions`.
+    """
+    return _draw_alone(_draw_psnr, results, path, rainy)
+
+
+def ssim_boxes(
+    results: dict[str, evaluation.Result | str | os.PathLike],
+    path: str | os.PathLike,
+    rainy: bool = True,
+):
+    """Draws per-image SSIM box plots of several runs: Figure 9 of MENET's paper.
+
+    Args, returns and errors are those of `score_distributions`.
+    """
+    return _draw_alone(_draw_ssim, results, path, rainy)
+
+
 def task_weights(history_csv: str | os.PathLike, path: str | os.PathLike):
-    """Draws the weight of each task over training, and the gradient norms if logged.
+    """Draws the weight of each task during training, and gradient norms if logged.
 
     Args:
         history_csv: the `history.csv` of a run folder: columns `weight_<task>` and,
             with gradient balance, `gradient_norm_<task>` (drawn on a log scale),
-            against `epoch`, or against the row where that column is missing.
-        path: the file to write; one that exists is replaced.
+            against `epoch`, or against the row number if that column is missing.
+        path: the file to write; an existing one is replaced.
 
     Raises:
         ValueError: the file has no column `weight_<task>` or no row.
@@ -96,15 +120,15 @@ def task_weights(history_csv: str | os.PathLike, path: str | os.PathLike):
 def improvement_bars(found: Sequence[Improvement], path: str | os.PathLike):
     """Draws the shares of improved images: all on the left, hard and easy on the right.
 
-    This is Figure 3 of the ERL-Net paper. Above a bar stand the numbers of images; the
+    This is Figure 3 of the ERL-Net paper. The numbers of images are above the bars; the
     dotted line is at one half.
 
     Args:
         found: sequence of `comparison.Improvement`.
-        path: the file to write; one that exists is replaced.
+        path: the file to write; an existing one is replaced.
 
     Raises:
-        ValueError: there is none.
+        ValueError: `found` is empty.
         ImportError: Matplotlib is not installed.
     """
     if not found:
@@ -119,13 +143,20 @@ def improvement_bars(found: Sequence[Improvement], path: str | os.PathLike):
     references = {one.reference for one in found}
     over = references.pop() if len(references) == 1 else "the reference"
     left.set_title(f"Images improved over {over}")
-    right.set_title("Of the hard and of the easy images")
+    right.set_title("Hard and easy images")
     figure.legend(loc="outside lower center", ncols=2, fontsize="small")
     return save_figure(figure, path)
 
 
+def _draw_alone(draw, results, path, rainy):
+    results = _load(results)
+    figure = new_figure(width=5.5, height=4)  # legible at the width of a phone
+    draw(figure.subplots(), results, rainy)
+    return save_figure(figure, path)
+
+
 def _load(results):
-    """Returns the results by name, after a look at their protocols."""
+    """Returns the results by name, after checking their protocols."""
     if not results:
         raise ValueError("There must be at least one run. Received: results={}.")
     loaded = {
@@ -144,7 +175,7 @@ def _load(results):
 
 
 def _scores(results, score, rainy):
-    """Returns per-image scores and the color of each run; the rainy images first."""
+    """Returns the scores per image and the color of each run; rainy images first."""
     first = next(iter(results.values()))
     scores, colors = {}, []
     if rainy:
@@ -165,7 +196,7 @@ def _draw_psnr(axis, results, rainy):
     for (name, values), color in zip(scores.items(), colors, strict=True):
         mean = float(np.mean(values))
         counts, _ = np.histogram(values, edges)
-        # a line through the middles of the bins: bars of several runs hide each other
+        # a line through the bin centres, since bars of several runs hide each other
         axis.plot(
             np.linspace(edges[0] - step / 2, edges[-1] + step / 2, BINS + 2),
             [0, *counts, 0],
@@ -176,9 +207,11 @@ def _draw_psnr(axis, results, rainy):
         axis.axvline(mean, color=color, linestyle=":", linewidth=1.2)
     axis.set_xlabel(f"{label}, dB")
     axis.set_ylabel("images")
+    axis.yaxis.get_major_locator().set_params(integer=True)
     axis.set_ylim(bottom=0)
     axis.set_title("Histogram of PSNR per image (dotted: mean)")
-    axis.figure.legend(loc="outside lower center", ncols=3, fontsize="small")
+    ncols = 3 if axis.figure.get_figwidth() > 8 else 2
+    axis.figure.legend(loc="outside lower center", ncols=ncols, fontsize="small")
 
 
 def _draw_ssim(axis, results, rainy):
@@ -222,7 +255,7 @@ def _draw_shares(axis, found, kinds):
 
 
 def _short_names(found):
-    """Returns data set and model of each comparison, as far as they differ."""
+    """Returns the data set and model of each comparison, as far as they differ."""
     differ = [
         part
         for part in ("data", "model")
@@ -235,7 +268,7 @@ def _draw_lines(axis, steps, series, label):
     for task, values in series.items():
         axis.plot(steps, values, marker=".", label=task)
     axis.set_ylabel(label)
-    axis.set_title(f"{label}s over training")
+    axis.set_title(f"{label}s during training")
     axis.grid(alpha=0.3)
     axis.legend(fontsize="small")
 
@@ -258,13 +291,13 @@ def _read_columns(path):
 
 
 def new_figure(width: float, height: float):
-    """A Matplotlib figure of that size in inches, which no window shows."""
+    """A Matplotlib figure of this size in inches, not shown in any window."""
     figures = extras.require("matplotlib.figure", extra="analysis")
     return figures.Figure(figsize=(width, height), layout="constrained")
 
 
 def save_figure(figure: Any, path: str | os.PathLike):
-    """Saves the figure whole or not at all, and returns it."""
+    """Saves a figure, whole or not at all, and returns it."""
     path = Path(path)
     kind = path.suffix.removeprefix(".") or "png"
     with files.replacing(path) as temporary:

@@ -1,4 +1,4 @@
-"""Examples in pictures: hard and easy images with their crops, and gradient maps.
+"""Examples in pictures: hard and easy images with crops, and gradient maps.
 
 ```python
 chosen = examples.hard_and_easy(before, after)  # two `evaluation.Result`s
@@ -26,7 +26,7 @@ def hard_and_easy(reference: Any, result: Any, count: int = 1):
     Args:
         reference, result: `evaluation.Result`s on the same images; hard images are
             those whose PSNR in `reference` is below its mean.
-        count: how many of each kind, at most.
+        count: at most this many of each kind.
 
     Returns:
         `{"hard": [index, ...], "easy": [...]}`, rows of `result`, best gain first.
@@ -51,18 +51,18 @@ def draw(
     crop: int = 64,
     zoom: int = 3,
 ):
-    """Draws images in a row, and below them one part of all of them, enlarged.
+    """Draws images in a row, and below them the same part of each, enlarged.
 
     Args:
         rows: for each example `(rainy, reference, derained, clean)`, arrays `(height,
-            width, 3)` of one size, uint8 or float on [0, 1].
+            width, 3)` of equal size, uint8 or float in [0, 1].
         path: the picture to write.
-        crop: side of the part, less in smaller images. It is taken where `derained` is
-            nearer to `clean` than `reference` is by most.
-        zoom: how much larger the part is shown, pixels repeated.
+        crop: side of the part, less in smaller images. It is where `derained` improves
+            most on `reference`, measured by the distance from `clean`.
+        zoom: factor by which the part is enlarged, by repeating pixels.
 
     Returns:
-        `[(top, left), ...]`: where the part of each row is from.
+        `[(top, left), ...]`: the place of each row's part.
     """
     strips, places = [], []
     for row in rows:
@@ -99,22 +99,26 @@ def gradient_maps(
     Args:
         rainy, clean: `(height, width, 3)`, of one size, uint8 or float on [0, 1].
         path: the picture to write: a row for each image, itself, its vertical and its
-            horizontal gradient and their length, `|gradient|` of 1 white; or `None`.
+            horizontal gradient and their length, absolute values; or `None`. White is
+            what 1 % of all lengths exceed, in both rows alike: most of a rainy image's
+            would be white at 1.
 
     Returns:
-        Two float32 arrays `(height, width, 3, 3)`: along y, along x, and their length.
+        Two float32 arrays `(height, width, 3, 3)`: along y, along x, and their norm.
     """
     from tfderain.losses import sobel_edges
 
-    found, rows = [], []
-    for image in map(images.to_float, (rainy, clean)):
+    found, both = [], [images.to_float(rainy), images.to_float(clean)]
+    for image in both:
         edges = np.split(np.asarray(sobel_edges(image[None]))[0], 2, axis=-1)
         edges = np.stack(edges, axis=-1)  # d/dy, d/dx of each channel
         length = np.sqrt((edges**2).sum(axis=-1, keepdims=True))
         found.append(np.concatenate([edges, length], axis=-1))
-        rows.append((image, *(np.clip(np.abs(m), 0, 1) for m in maps_of(found[-1]))))
     if path is not None:
-        images.before_after(rows, path)
+        white = np.quantile([gradients[..., 2] for gradients in found], 0.99)
+        shown = [np.clip(np.abs(g) / max(white, 1e-6), 0, 1) for g in found]
+        rows = zip(both, map(maps_of, shown), strict=True)
+        images.before_after([(image, *maps) for image, maps in rows], path)
     return tuple(found)
 
 

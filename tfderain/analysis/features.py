@@ -1,7 +1,7 @@
-"""Feature maps of an entangled network's branches, as a picture and correlated.
+"""Feature maps of an entangled network's branches: a picture, and correlations.
 
 ```python
-features = model.middle_features(rainy[None])  # an entangled network, as ERLNet
+features = model.middle_features(rainy[None])  # an entangled network such as ERLNet
 correlations = analysis.feature_maps(features, "features.png")
 print(correlations.table())
 ```
@@ -42,10 +42,10 @@ class Correlations(reports.Report):
         }
 
     def table(self) -> str:
-        """Returns a fixed-width text, a line per branch.
+        """Returns a fixed-width table: a line per branch.
 
-        Number of channels (not constant), least, mean, median and greatest
-        correlation, and the shares of channels above 0.5 and below -0.5.
+        It has the number of channels that are not constant, the least, mean, median and
+        greatest correlation, and the shares of channels above 0.5 and below -0.5.
         """
         titles = ("correlation with entangled", "channels", "least", "mean", "median")
         titles += ("greatest", "> 0.5", "< -0.5")
@@ -69,23 +69,23 @@ def feature_maps(
 ) -> Correlations:
     """Draws every channel of three feature maps, and correlates the channels.
 
-    This is Figure R1 of the ERL-Net rebuttal: from left to right a square of the main,
-    the residual and the entangled branch's channels, row by row (225 channels make 15
+    This is Figure R1 of the ERL-Net rebuttal: from left to right, squares of the main,
+    the residual and the entangled branch's channels, row by row (225 channels in 15
     columns), each under its name. Needs no Matplotlib.
 
     Args:
         features: dict with the arrays `"main"`, `"residual"` and `"entangled"`, each
             `(height, width, channels)`, or with a batch axis of one in front.
-        path: the file to write; one that exists is replaced.
-        scaling: `"own"`: each map runs from black, its least value, to white, its
-            greatest: patterns show, sizes do not. `"common"`: black and white are the
-            least and the greatest value of a channel over the three branches, whose
-            maps of that channel can then be compared. A constant map is grey.
-        largest: int. Larger maps are averaged down to at most so many pixels a side.
+        path: the file to write; an existing one is replaced.
+        scaling: `"own"`: each map ranges from black, its least value, to white, its
+            greatest: this shows patterns, but not magnitudes. `"common"`: black and
+            white are the least and the greatest value of a channel over the three
+            branches, so that their maps can be compared. Constant maps are grey.
+        largest: int. Larger maps are averaged down to at most this many pixels a side.
 
     Raises:
-        ValueError: a branch is missing, arrays are not of one shape `(h, w, c)`, values
-            are not finite, or the scaling is unknown.
+        ValueError: a branch is missing, arrays do not share one shape `(h, w, c)`,
+            values are not finite, or the scaling is unknown.
     """
     stacked = _branches(features)
     if scaling not in SCALINGS:
@@ -112,11 +112,11 @@ def _branches(features):
     if unlike or shapes["main"][:-3] not in ((), (1,)) or 0 in shapes["main"]:
         raise ValueError(
             "Features must be main, residual and entangled, of one image, (h, w, c), "
-            "and of one shape. Received: "
+            "and of equal shape. Received: "
             f"{', '.join(f'{name} {shape}' for name, shape in shapes.items())}."
         )
     shape = shapes["main"][-3:]
-    # bfloat16 has no direct way to float64 in NumPy's own constructor
+    # NumPy's own constructor cannot convert bfloat16 to float64 directly
     parts = [array.astype(np.float64).reshape(shape) for array in arrays.values()]
     stacked = np.stack(parts)
     if not np.isfinite(stacked).all():
@@ -129,13 +129,13 @@ def _scaled(stacked, scaling):
     axes = (1, 2) if scaling == "own" else (0, 1, 2)
     low = stacked.min(axis=axes, keepdims=True)
     span = stacked.max(axis=axes, keepdims=True) - low
-    # 0 / 1 where all values are equal; grey is then put in its place
+    # 0 / 1 where all values are equal; replaced by grey later
     shades = (stacked - low) / np.where(span > 0, span, 1)
     return images.to_uint8(np.where(span > 0, shades, 0.5))
 
 
 def _panel(maps, largest):
-    """Puts the channels of uint8 `(h, w, c)` into a square, a white pixel between."""
+    """Puts the channels of uint8 `(h, w, c)` in a square, separated by white lines."""
     factor = math.ceil(max(maps.shape[:2]) / largest)
     cells = [
         np.asarray(Image.fromarray(maps[..., channel]).reduce(factor))
@@ -152,7 +152,7 @@ def _panel(maps, largest):
 
 
 def _titled(panels, names):
-    """Puts panels of one size side by side, `TITLE` pixels high names above them."""
+    """Puts panels of equal size side by side, with names `TITLE` pixels high above."""
     height, width = panels[0].shape
     step = max(width, TITLE * 5) + TITLE  # a name takes up to five times its height
     canvas = np.full((height + TITLE, len(panels) * step - TITLE), 255, np.uint8)
@@ -167,7 +167,7 @@ def _titled(panels, names):
 
 def _correlations(first, second):
     """Correlation of each channel of two arrays `(h, w, c)` over the pixels."""
-    # not by their norms: rounding of the mean leaves some of a constant map
+    # not by norms: because of rounding, a constant map minus its mean is not quite zero
     varies = (np.ptp(first, axis=(0, 1)) > 0) & (np.ptp(second, axis=(0, 1)) > 0)
     first, second = (x - x.mean(axis=(0, 1)) for x in (first, second))
     norms = np.sqrt((first**2).sum(axis=(0, 1)) * (second**2).sum(axis=(0, 1)))

@@ -1,4 +1,4 @@
-"""Relations of data sets as a trained encoder sees them: mean cosines, UMAP.
+"""Relations between data sets in the eyes of a trained encoder: mean cosines, UMAP.
 
 ```python
 found = relations.embed(model, {"day": day_pairs, "night": night_pairs}, count=500)
@@ -11,9 +11,9 @@ result = relations.relate(model, {"day": day_pairs, "night": night_pairs})
 result.to_json("relations.json")  # all of these numbers; result.draw(folder)
 ```
 
-Rainmer has two spaces, of colours and of details with degradation; AirNet has one. As
-in appendix C of Rainmer (https://doi.org/10.1145/3664647.3681342) and umap_vis.py of
-github.com/Schizophreni/Rainmer at 9db7c6b7eb15.
+Rainmer has two spaces, one of colours and one of details with degradation; AirNet has
+one. As in appendix C of Rainmer (https://doi.org/10.1145/3664647.3681342) and
+umap_vis.py of github.com/Schizophreni/Rainmer at 9db7c6b7eb15.
 """
 
 import os
@@ -39,18 +39,18 @@ NEIGHBOURS = 50
 def rainy_pairs(
     folder: str | os.PathLike, layout: str = "auto", pattern: str | None = None
 ):
-    """The rainy images of a folder of pairs, or all images of another folder.
+    """The rainy images of a folder of pairs, or all images of any other folder.
 
     Returns:
-        `Pairs`; without clean images the rainy ones stand in for them.
+        `Pairs`; without clean images, the rainy ones take their place.
 
     Raises:
-        ValueError: for a folder without images, see also `find_pairs`.
+        ValueError: for a folder without images; see also `find_pairs`.
     """
     if layout == "auto" and pattern is None:
         files = pairing.relative_images(folder)
         found = layouts.recognise(files, "auto")
-        if found.rainy:  # what has no partner is left out
+        if found.rainy:  # files without a partner are left out
             return pairing.from_matches(folder, found, layout)
         alone = tuple(os.path.join(folder, file) for file in files)
         if not alone:
@@ -71,8 +71,8 @@ def embed(
     Args:
         model: `tfderain.models.Rainmer` with at least one view, or `AirNet`.
         sets: dict from the name of a set to its `Pairs`. Rainy images are drawn with
-            replacement, as the authors do, so that small sets weigh as much as large
-            ones.
+            replacement, as in the authors' code, so that small sets count as much as
+            large ones.
         count: int. Images of each set.
         seed: int.
         progress: called with `(done, total)`, or `None`.
@@ -129,14 +129,14 @@ def _encoder(model):
 
 
 def score(vectors: dict[str, np.ndarray]):
-    """Relationship scores: the mean cosine of all pairs of images of two sets.
+    """Relationship scores: the mean cosine over all pairs of images of two sets.
 
     Args:
         vectors: dict from set to rows of length 1.
 
     Returns:
-        float64 array `(sets, sets)` in [-1, 1], symmetric. An image is also compared
-        with itself, as the authors do.
+        float64 array `(sets, sets)` in [-1, 1], symmetric. Images are also compared
+        with themselves, as in the authors' code.
     """
     # the mean of all products is the product of the means
     means = np.stack([np.mean(rows, axis=0, dtype=float) for rows in vectors.values()])
@@ -146,12 +146,12 @@ def score(vectors: dict[str, np.ndarray]):
 def sphere(
     vectors: dict[str, np.ndarray], seed: int = SEED, neighbours: int = NEIGHBOURS
 ):
-    """Places images on a sphere so that similar ones lie close (UMAP).
+    """Places images on a sphere so that similar ones are close together (UMAP).
 
     Args:
         vectors: dict from set to rows of length 1. Their distance is the angle.
         seed: int.
-        neighbours: int. Fewer where there are fewer images.
+        neighbours: int. Fewer if there are fewer images.
 
     Returns:
         Dict from set to float array `(images, 2)`: longitude in (-pi, pi] and
@@ -196,7 +196,7 @@ def draw_scores(
     path: str | os.PathLike,
     title: str = "Mean cosine similarity",
 ):
-    """Draws relationship scores as a heat map from the smallest to the largest.
+    """Draws relationship scores as a heat map, from the smallest to the largest.
 
     Returns:
         The Matplotlib figure.
@@ -228,7 +228,7 @@ def draw_sphere(
     path: str | os.PathLike,
     title: str = "UMAP on the sphere",
 ):
-    """Draws what `sphere` returned: longitude across, latitude up, a colour a set.
+    """Draws what `sphere` returned: longitude across, latitude up, one colour per set.
 
     Returns:
         The Matplotlib figure.
@@ -253,10 +253,10 @@ class Relations(reports.Report):
     """How sets of images relate in each space of an encoder.
 
     Args:
-        names: of the sets.
-        count, seed: images of each set, and how they were chosen.
-        scores: dict from space to what `score` returns.
-        places: dict from space to what `sphere` returns; empty without maps.
+        names: names of the sets.
+        count, seed: number of images of each set, and the seed that chose them.
+        scores: dict from space to the result of `score`.
+        places: dict from space to the result of `sphere`; empty without maps.
     """
 
     names: tuple[str, ...]
@@ -266,7 +266,7 @@ class Relations(reports.Report):
     places: dict[str, dict[str, np.ndarray]]
 
     def table(self) -> str:
-        """Returns a fixed-width text: for each space the scores of each two sets."""
+        """Returns a fixed-width table for each space: the scores of every two sets."""
         return "\n\n".join(
             reports.text_table([space, *self.names], self._rows(scores))
             for space, scores in self.scores.items()
@@ -279,7 +279,7 @@ class Relations(reports.Report):
         ]
 
     def as_dict(self) -> dict:
-        """Returns all of it as values that JSON knows; `spaces` has the numbers."""
+        """Returns everything as JSON-compatible values; the numbers are in `spaces`."""
         spaces = {space: {"scores": x.tolist()} for space, x in self.scores.items()}
         for space, places in self.places.items():
             spaces[space]["longitude_latitude"] = {
@@ -289,7 +289,7 @@ class Relations(reports.Report):
         return {**about, "spaces": spaces}
 
     def draw(self, folder: str | os.PathLike):
-        """Draws `<space>.png`, and `<space>_sphere.png` of what has a map."""
+        """Draws `<space>.png`, and `<space>_sphere.png` for spaces with a map."""
         for space, scores in self.scores.items():
             path = os.path.join(folder, f"{space}.png")
             title = f"Mean cosine similarity, {space}"
@@ -307,11 +307,11 @@ def relate(
     umap: bool = True,
     progress: reports.Progress | None = None,
 ) -> Relations:
-    """Scores, and maps of the sphere, of several sets in each space of an encoder.
+    """Scores of several sets, and maps of the sphere, in each space of an encoder.
 
     Args:
         model, sets, count, seed, progress: see `embed`.
-        umap: whether to make the maps of the sphere.
+        umap: whether to compute the maps of the sphere.
     """
     found = embed(model, sets, count, seed, progress)
     scores = {space: score(vectors) for space, vectors in found.items()}

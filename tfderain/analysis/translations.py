@@ -1,4 +1,4 @@
-"""JRGR translations: two rainy images translated, and the rain layers of many.
+"""JRGR translations: two rainy images translated, and rain layers of many.
 
 ```python
 pictures = translations.figure_6(model, synthetic, real, "figure_6.png")
@@ -13,11 +13,12 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from PIL import Image, ImageOps
 
 from tfderain import extras, images
 from tfderain.analysis import charts
 
-# The pictures of Figure 6 in its order: input, then its translations.
+# The pictures of Figure 6 in its order: the input, then its translations.
 PICTURES = {
     "real": (
         "real_derained",
@@ -32,7 +33,7 @@ PICTURES = {
         "synthetic_cycled",
     ),
 }
-# The rain layers of Figure 8, with their colour (by origin) and marker (by domain).
+# The rain layers of Figure 8, with colour (by origin) and marker (by domain).
 LAYERS = {
     "synthetic_rain": ("tab:red", "*"),
     "real_rain": ("tab:red", "D"),
@@ -47,14 +48,14 @@ def figure_6(
     real: np.ndarray,
     path: str | os.PathLike | None = None,
 ):
-    """The inputs and all eight translations of them.
+    """The inputs and their eight translations.
 
     Args:
         model: `tfderain.models.JRGR` with all four networks.
         synthetic, real: rainy images `(height, width, 3)`, float in [0, 1] or uint8.
-            The larger is cut to the common size, from its centre.
+            The larger one is cropped around its centre to the common size.
         path: the picture to write: a row for the real image and one for the synthetic
-            one, each input first, as in Figure 6; `None` writes none.
+            one, each starting with the input, as in Figure 6; `None` for no picture.
 
     Returns:
         Dict of float32 arrays `(height, width, 3)`, see `JRGR.pictures`.
@@ -78,7 +79,7 @@ def figure_6(
 
 
 def _pictures(model, synthetic, real):
-    """What `model.pictures` makes of the middles of two images."""
+    """What `model.pictures` makes of the centres of two images."""
     both = common(images.to_float(synthetic), images.to_float(real))
     made = model.pictures(*(image[None] for image in both))
     return {name: np.asarray(image)[0] for name, image in made.items()}
@@ -92,16 +93,16 @@ def figure_9(
 ):
     """Rain made by several models, such as CycleGAN and JRGR, one row each.
 
-    CycleGAN translates the derained image as a whole, JRGR the layer of rain alone.
+    CycleGAN translates the whole derained image, JRGR only the layer of rain.
 
     Args:
         models: sequence of `JRGR` and `CycleGAN`.
         synthetic, real: see `figure_6`.
-        path: the picture to write; each row holds the real image, derained, then the
-            synthetic image, derained, with real rain.
+        path: the picture to write; each row has the real image and its derained
+            version, then the synthetic image, derained, and with real rain.
 
     Returns:
-        List of what `pictures` of each model returns, see `figure_6`.
+        List of the results of each model's `pictures`, see `figure_6`.
 
     Raises:
         ValueError: for a model that makes no rain.
@@ -132,12 +133,13 @@ def figure_9(
 def figure_7(
     model: Any, synthetic: Sequence[np.ndarray], path: str | os.PathLike | None = None
 ):
-    """Real rain that a model makes of synthetic rain, a row for each image.
+    """Real rain that a model makes of synthetic rain.
 
     Args:
         model: `tfderain.models.JRGR` with all four networks, or a `CycleGAN`.
         synthetic: rainy images `(height, width, 3)`, float in [0, 1] or uint8.
-        path: the picture to write, each image before and after; `None` writes none.
+        path: the picture to write, each image before and after; up to three of one
+            size that follow one another share a row. `None` writes none.
 
     Returns:
         List of float32 arrays like the images.
@@ -148,7 +150,12 @@ def figure_7(
         jrgr.check_networks(model)
     made = [_pictures(model, x, x)["made_real_rainy"] for x in synthetic]
     if path is not None:
-        images.before_after(list(zip(synthetic, made, strict=True)), path)
+        rows: list[list] = []
+        for image, rainy in zip(synthetic, made, strict=True):
+            if not rows or len(rows[-1]) == 6 or rows[-1][0].shape != image.shape:
+                rows.append([])
+            rows[-1] += [image, rainy]
+        images.before_after(rows, path)
     return made
 
 
@@ -158,25 +165,31 @@ def figure_10(
     photos: Sequence[np.ndarray],
     path: str | os.PathLike,
 ):
-    """What networks trained on different data sets make of the same photos.
+    """Photos derained by networks that were trained on different data sets.
 
     Args:
-        models: anything with a method `derain`, one trained on each data set.
+        models: objects with a method `derain`, one trained on each data set.
         backgrounds: one image of each data set, in the order of the models, `(height,
             width, 3)`, float in [0, 1] or uint8.
         photos: rainy images.
-        path: the picture to write: the backgrounds in a row, cut to a common size, then
-            a row for each photo: itself, and derained by each model.
+        path: the picture to write: a row for each photo, itself and derained by each
+            model, and above them, each over the column of its model, the backgrounds,
+            cut and resized to the first photo's size.
 
     Raises:
-        ValueError: unless there is one background for each model.
+        ValueError: the numbers of backgrounds and models differ.
     """
     if len(models) != len(backgrounds):
         raise ValueError(
             "There must be one background for each model. "
             f"Received: {len(models)} models, {len(backgrounds)} backgrounds."
         )
-    rows = [tuple(common(*map(images.to_float, backgrounds)))]
+    size = (photos[0].shape[1], photos[0].shape[0])
+    fitted = (
+        np.asarray(ImageOps.fit(Image.fromarray(images.to_uint8(image)), size))
+        for image in backgrounds
+    )
+    rows = [(np.full((*size[::-1], 3), 255, np.uint8), *fitted)]
     rows += [(photo, *(model.derain(photo) for model in models)) for photo in photos]
     images.before_after(rows, path)
 
@@ -187,7 +200,7 @@ def rain_layers(
     real: Sequence[np.ndarray],
     size: int = 128,
 ):
-    """Rain layers that a model finds and makes, of equally many images of both kinds.
+    """Rain layers that a model finds and makes, from equally many images of both kinds.
 
     Args:
         model: `tfderain.models.JRGR` with all four networks.
@@ -199,8 +212,8 @@ def rain_layers(
         Dict from each of `LAYERS` to a float32 array `(images, size, size, 3)`.
 
     Raises:
-        ValueError: without images, for images that are too small, or a model without
-            the four networks.
+        ValueError: there are no images, images are too small, or the model lacks some
+            of the four networks.
     """
     from tfderain.models import jrgr
 
@@ -218,7 +231,7 @@ def rain_layers(
 
 
 def tsne(layers: dict[str, np.ndarray], seed: int = 0):
-    """Places rain layers in the plane so that similar ones lie close (Figure 8).
+    """Places rain layers in the plane so that similar ones are close (Figure 8).
 
     Args:
         layers: dict of arrays `(images, ...)`, see `rain_layers`. All pixels of a
@@ -247,8 +260,8 @@ def tsne(layers: dict[str, np.ndarray], seed: int = 0):
         learning_rate=100,
         random_state=seed,
     )
-    # Threads wait for each other a thousand times: on a busy machine half a minute
-    # for what takes one thread 0.1 s.
+    # Threads wait for each other a thousand times: on a busy machine this takes half a
+    # minute, against 0.1 s with one thread.
     with threadpoolctl.threadpool_limits(1):
         found = method.fit_transform(features)
     parts = np.split(found, np.cumsum(counts)[:-1])
@@ -273,10 +286,10 @@ def draw_layers(positions: dict[str, np.ndarray], path: str | os.PathLike):
 
 
 def centre(image: np.ndarray, height: int, width: int | None = None):
-    """The middle of an image.
+    """The central part of an image.
 
     Raises:
-        ValueError: if the image is smaller.
+        ValueError: the image is smaller than that.
     """
     width = width or height
     if image.shape[0] < height or image.shape[1] < width:
@@ -289,6 +302,6 @@ def centre(image: np.ndarray, height: int, width: int | None = None):
 
 
 def common(*arrays):
-    """The middles of images, all of one size."""
+    """The central parts of images, all of equal size."""
     height, width = (min(array.shape[axis] for array in arrays) for axis in (0, 1))
     return [centre(array, height, width) for array in arrays]

@@ -1,7 +1,7 @@
-"""Batches of pictures: files, folders and trees, derained or made rainy.
+"""Batches of pictures and films: files, folders and trees, derained or made rainy.
 
-Modules: `run` (both), `plan` (which file becomes which), `rainmaking` (rain as JRGR
-learned it). Importing them loads neither TensorFlow nor LiteRT.
+Modules: `run` (does both), `plan` (which file becomes which), `rainmaking` (rain as
+JRGR learned it). Importing them loads neither TensorFlow nor LiteRT.
 """
 
 from tfderain import lazy
@@ -11,6 +11,6 @@ __getattr__, __dir__, __all__ = lazy.face(
     {
         "plan": (),
         "rainmaking": (),
-        "run": ("Summary", "derain_files", "synthesize_files"),
+        "run": ("Films", "Summary", "derain_files", "synthesize_files"),
     },
 )

@@ -1,4 +1,4 @@
-"""Plans of a batch: which file becomes which, before any picture is opened.
+"""Plans of a batch: which file becomes which, before any picture or film is opened.
 
 ```python
 from tfderain.batch import plan
@@ -14,21 +14,21 @@ import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from tfderain import files, images
+from tfderain import files, images, video
 
 FORMATS = ("png", "jpg", "webp")
 
 
 @dataclass(frozen=True)
 class Job:
-    """One picture and the files to be made from it.
+    """One picture or film and the files to be made from it.
 
     Attributes:
-        source: str, path of the picture.
+        source: str, path of the picture or film.
         target: str, path of the first output.
         others: tuple of str, paths of further outputs.
         mask: str, path of the mask of drops; empty if none is wanted.
-        problem: str, why this picture cannot be done; empty if it can.
+        problem: str, why this picture cannot be processed; empty if it can.
     """
 
     source: str
@@ -39,7 +39,7 @@ class Job:
 
     @property
     def outputs(self) -> tuple[str, ...]:
-        """All files that this job writes."""
+        """All files that this job writes, `target` first."""
         return (self.target, *self.others, *([self.mask] if self.mask else []))
 
 
@@ -58,13 +58,14 @@ def plan(
     A single file goes to the file `output`, or into the folder `output` if that exists
     or ends with a slash. Several files, and folders, go into the folder `output` under
     their own names. In folders, hidden files and files without the extension of a
-    picture are left out, and so is `output` itself.
+    picture or film are left out, and so is `output` itself. Films are films by their
+    names, and are not compared side by side.
 
     Args:
         masks: folder for masks of drops, PNG files with the names of the pictures, or
-            `None`.
-        missed: list that gets `(path, reason)` of what lies in the folders and cannot
-            be read, see `images.find_images`.
+            `None`; films have none.
+        missed: list to which `(path, reason)` is appended for what lies in the folders
+            but cannot be read, see `images.find_images`.
 
     Returns:
         One `Job` for each picture, those of a folder in the natural order of their
@@ -72,7 +73,7 @@ def plan(
 
     Raises:
         ValueError: an input is missing, there is no picture at all, `output` does not
-            suit the inputs, the format is unknown, or an output is one of the inputs.
+            fit the inputs, the format is unknown, or an output is one of the inputs.
     """
     inputs, output = _checked_inputs(inputs), os.fspath(output)
     missed = [] if missed is None else missed
@@ -89,7 +90,7 @@ def plan(
         folder = output
         found = [
             (path, os.path.join(output, _rename(name, format)))
-            for path, name in _find(inputs, output, recursive, missed)
+            for path, name in _find(inputs, output, recursive, missed, video.EXTENSIONS)
         ]
     targets = [name for _, name in found]
     compared = _beside(targets, ".compare.png") if compare else None
@@ -101,10 +102,10 @@ def plan(
         Job(
             path,
             name,
-            (compared[number],) if compared else (),
-            masked[number] if masked else "",
+            (compared[n],) if compared and not video.is_film(path) else (),
+            masked[n] if masked and not video.is_film(path) else "",
         )
-        for number, (path, name) in enumerate(found)
+        for n, (path, name) in enumerate(found)
     ]
     return _checked(jobs, inputs, recursive, missed)
 
@@ -117,7 +118,7 @@ def plan_pairs(
     copies: int = 1,
     missed: list[tuple[str, str]] | None = None,
 ) -> list[Job]:
-    """Decides on pairs `output/clean/NAME.png` and `output/rainy/NAME.png`.
+    """Plans pairs `output/clean/NAME.png` and `output/rainy/NAME.png`.
 
     Several `copies` of one clean picture are called `NAME_1.png`, `NAME_2.png`, ...
     The clean picture is the job's `target`, the rainy ones are its `others`.
@@ -152,7 +153,8 @@ def _checked(jobs, inputs, recursive, missed):
     if not jobs:
         left = dict.fromkeys(reason for _, reason in missed)
         raise ValueError(
-            f"There must be pictures ({', '.join(images.FORMATS)}, ...) in the inputs"
+            f"There must be pictures ({', '.join(images.FORMATS)}, ...) or films in "
+            f"the inputs"
             f"{'' if recursive else '; --recursive also looks into subfolders'}. "
             f"Received: {', '.join(inputs) or 'no input'}"
             f"{', where ' if left else ''}{'; '.join(left)}."
@@ -161,12 +163,12 @@ def _checked(jobs, inputs, recursive, missed):
     return _mark_collisions(jobs)
 
 
-def _find(inputs, output, recursive, missed) -> Iterator[tuple[str, str]]:
+def _find(inputs, output, recursive, missed, more=()) -> Iterator[tuple[str, str]]:
     """Yields the path of each picture and its path below the output folder."""
     seen = set()
     for given in inputs:
         if os.path.isdir(given):
-            paths = images.find_images(given, recursive, output, missed)
+            paths = images.find_images(given, recursive, output, missed, more)
             walk = [(path, os.path.relpath(path, given)) for path in paths]
         else:
             walk = [(given, os.path.basename(given))]
@@ -187,13 +189,16 @@ def _is_folder(path):
 
 def _rename(name, format):
     """Returns the name of the output; PNG for what can only be read, such as GIF."""
+    if video.is_film(name):
+        known = _suffix(name) in video.FORMATS
+        return name if known else f"{os.path.splitext(name)[0]}.mkv"
     if not format and _suffix(name) in images.FORMATS:
         return name
     return f"{os.path.splitext(name)[0]}.{format or 'png'}"
 
 
 def _beside(targets, ending):
-    """Names of further outputs: by the whole name where stems are equal."""
+    """Names of further outputs, with the extension where stems are equal."""
     stems = [files.stem(target) for target in targets]
     several = collections.Counter(map(os.path.normcase, stems))
     return [
@@ -210,25 +215,27 @@ def _check_format(format):
 
 
 def _check_folder(output):
-    written_as_file = _suffix(output) in images.EXTENSIONS and not _is_folder(output)
+    endings = (*images.EXTENSIONS, *video.EXTENSIONS)
+    written_as_file = _suffix(output) in endings and not _is_folder(output)
     if written_as_file or os.path.isfile(output):
         raise ValueError(
-            "Several pictures, or a folder of them, need a folder as output. "
+            "Several pictures, or a folder of them, need a folder as the output. "
             f"Received: output={output}."
         )
 
 
 def _single_target(source, output, format):
-    suffix = _suffix(output)
-    if suffix not in images.FORMATS:
+    suffix, film = _suffix(output), video.is_film(source)
+    endings = video.FORMATS if film else images.FORMATS
+    if suffix not in endings:
         name = _rename(os.path.basename(source), format)
         raise ValueError(
-            "The output of one picture must be a file ending in "
-            f"{', '.join(images.FORMATS)}, or a folder that exists or ends with a "
+            f"The output of one {'film' if film else 'picture'} must be a file ending "
+            f"in {', '.join(endings)}, or a folder that exists or ends with a "
             f"slash ({output}{os.sep} would make {os.path.join(output, name)}). "
             f"Received: output={output}."
         )
-    if format and images.FORMATS[suffix] != images.FORMATS[f".{format}"]:
+    if format and not film and images.FORMATS[suffix] != images.FORMATS[f".{format}"]:
         raise ValueError(
             "`format` must agree with the ending of the output. "
             f"Received: format={format}, output={output}."
@@ -236,8 +243,8 @@ def _single_target(source, output, format):
     return output
 
 
-def _identity(path):
-    """Identifies a file whatever name it is given by; None if there is none."""
+def identity(path):
+    """Identifies a file whatever name it is given by; `None` if there is none."""
     try:
         found = os.stat(path)
     except OSError:
@@ -247,10 +254,10 @@ def _identity(path):
 
 def _check_not_an_input(jobs):
     """Links and other spellings of one path count as the same file."""
-    sources = {_identity(job.source): job.source for job in jobs}
+    sources = {identity(job.source): job.source for job in jobs}
     for job in jobs:
         for path in job.outputs:
-            same = _identity(path)
+            same = identity(path)
             if same and same in sources:
                 raise ValueError(
                     "An output must not be one of the inputs; choose another folder or "

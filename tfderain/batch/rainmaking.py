@@ -18,26 +18,26 @@ from tfderain.data import camera, rain
 from tfderain.data import pairs as pairing
 from tfderain.runtime import tiling
 
-FINE = 12.0  # standard deviation of the blur in pixels that streaks stand out from
+FINE = 12.0  # standard deviation, in pixels, of the blur that streaks stand out from
 BRIGHTEST = 4.0
-STRONGEST = 0.09  # standard deviation of streaks, of white: 21 dB
+STRONGEST = 0.09  # largest standard deviation of streaks, white being 1: 21 dB
 
 
 class RainMaker:
     """Rain as JRGR learned it from real photos.
 
-    With photos, the rain that `derain_real` takes off one of them is put on the clean
-    image, cut at a random place. Without, synthetic rain is translated by
-    `make_rain_real`.
+    With photos, a random part of the rain that `derain_real` removes from one of them
+    is added to the clean image. Without photos, `make_rain_real` translates synthetic
+    rain.
 
     Args:
         model: name of a preset, path or `tfderain.models.JRGR` after joint training.
         photos: folder of real rainy photos, or `None`.
         kind, pool: of the synthetic rain, see `tfderain.data.rain.add_rain`.
-        streaks_only: bool. Takes off the photos what is finer than `FINE` pixels and
-            brighter than its surroundings, in grey, and adds it 1 to 4 times as bright.
-            JRGR also lightens haze; a network that learns from that darkens plain
-            walls.
+        streaks_only: bool. Takes from the photos only what is finer than `FINE` pixels
+            and brighter than its surroundings, in grey, and adds it 1 to 4 times as
+            bright. JRGR also removes haze, and a network that learns from that darkens
+            plain walls.
 
     Call: `(clean, rng)`, a float array `(height, width, 3)` in [0, 1] or greyscale
     `(height, width)` and a `numpy.random.Generator`, to a rainy image of the same
@@ -58,7 +58,7 @@ class RainMaker:
     ):
         if streaks_only and photos is None:
             raise ValueError(
-                "Streaks are taken off photos, which must be given. Received: "
+                "`streaks_only` needs photos to take streaks from. Received: "
                 f"{streaks_only=}, {photos=}."
             )
         from tfderain import models
@@ -77,7 +77,7 @@ class RainMaker:
                 raise ValueError(
                     f"There must be photos in the folder. Received: photos={photos}."
                 )
-        # Photos are derained once; the least recently used of 16 goes.
+        # Photos are derained once; of more than 16 the least recently used is dropped.
         self.layer = functools.lru_cache(maxsize=16)(self._layer)
 
     def __call__(self, clean: np.ndarray, rng: np.random.Generator):
@@ -109,10 +109,10 @@ class RainMaker:
 
 
 def streak_gain(layer: np.ndarray, rng: np.random.Generator) -> np.float32:
-    """How much brighter streaks become: log-uniform, less where they are many.
+    """How much brighter streaks become: log-uniform, and less the more there are.
 
     Args:
-        layer: float32 array, not negative.
+        layer: non-negative float32 array.
         rng: `numpy.random.Generator`.
     """
     gain = np.exp(rng.uniform(0, np.log(BRIGHTEST)))
@@ -136,7 +136,7 @@ def cut(layer: np.ndarray, shape: tuple[int, int], rng: np.random.Generator):
 
 
 def make_real(model: Any):
-    """A function for `tf.data.Dataset.map`: real rain in the place of synthetic.
+    """A function for `tf.data.Dataset.map`: real rain in place of synthetic rain.
 
     Args:
         model: `tfderain.models.JRGR` after joint training.

@@ -1,6 +1,6 @@
-"""Benchmarks: seconds and memory of models, profiles of LiteRT files.
+"""Benchmarks: time and memory of models, profiles of LiteRT files.
 
-Modules: `timing`, `profiling`, `fresh_process` (a call in an interpreter of its own).
+Modules: `timing`, `profiling`, `fresh_process` (a call in a separate interpreter).
 """
 
 from tfderain import lazy

@@ -1,4 +1,4 @@
-"""Fresh processes: functions called in an interpreter of their own.
+"""Fresh processes: functions called in a separate interpreter.
 
 ```python
 from tfderain.benchmarks import fresh_process
@@ -18,14 +18,14 @@ def call(function, *arguments):
     """Returns what `function(*arguments)` returns in a fresh interpreter.
 
     Args:
-        function: a function of a module, by which the other process finds it.
-        *arguments: what can be pickled; the result must be, too.
+        function: a module-level function, so that the other process can find it.
+        *arguments: picklable values; the result must be picklable too.
 
     Raises:
         Exception: whatever the function raises.
         concurrent.futures.process.BrokenProcessPool: the process was killed.
     """
-    # Spawned: a forked process would begin with the memory and threads of this one.
+    # Spawned: a forked process would start with the memory and threads of this one.
     context = multiprocessing.get_context("spawn")
     with concurrent.futures.ProcessPoolExecutor(1, mp_context=context) as pool:
         return pool.submit(function, *arguments).result()

@@ -1,4 +1,4 @@
-"""Profiles of LiteRT files: seconds of each operation, as LiteRT counts them.
+"""Profiles of LiteRT files: time of each operation, as measured by LiteRT.
 
 ```python
 from tfderain.benchmarks import profiling
@@ -7,7 +7,7 @@ print(profiling.profile("menet", size=(320, 320)).table())
 ```
 
 LiteRT's Python interface has no profiler; its C interface has one, and ai-edge-litert
-(2.2 and newer) brings the library for it. It runs the operations that run elsewhere,
+(2.2 and newer) contains the library for it. It runs the same operations as elsewhere,
 fused and with the same threads.
 """
 
@@ -27,8 +27,8 @@ from tfderain.benchmarks import fresh_process
 from tfderain.runtime import engines, tiling
 
 RUNS = 5
-# Of LiteRT's C headers: the processor among accelerators, the host's memory among kinds
-# of buffers, and the types that inputs and outputs of networks have.
+# From LiteRT's C headers: the processor among accelerators, the host's memory among
+# kinds of buffers, and the types of networks' inputs and outputs.
 CPU, HOST_MEMORY = 1, 1
 ELEMENT_TYPES = {np.float32: 1, np.uint8: 3}
 
@@ -39,8 +39,8 @@ class Profile(reports.Report):
 
     Args:
         tile: `(height, width)` that the network was run on.
-        tiles: how many of them the image needs.
-        seconds: mean of the whole runs for one tile.
+        tiles: number of tiles that the image needs.
+        seconds: mean time of whole runs for one tile.
         operations: `(kind, seconds)` in the order they run; means over the runs.
     """
 
@@ -58,7 +58,7 @@ class Profile(reports.Report):
         return dict(sorted(kinds.items(), key=lambda item: -item[1][1]))
 
     def table(self) -> str:
-        """Returns a fixed-width text: a line per kind of operation, slowest first."""
+        """Returns a fixed-width table: a line per kind of operation, slowest first."""
         total = sum(seconds for _, seconds in self.operations)
         rows = [
             (kind, str(count), f"{seconds:.4f}", f"{seconds / total:.1%}")
@@ -78,17 +78,17 @@ def profile(
     size: tuple[int, int] = (320, 320),
     threads: int | None = None,
 ) -> Profile:
-    """Profiles a LiteRT model in a process of its own.
+    """Profiles a LiteRT model in a separate process.
 
     Args:
-        model: name of a preset, path of its folder or of a `.tflite` file.
+        model: name of a preset, or path of its folder or of a `.tflite` file.
         size: `(height, width)` of an image; its tiles are those of
             `tfderain.runtime.Restorer`.
-        threads: int or `None`, for one per processor that this process may use.
+        threads: int, or `None` for one per processor that this process may use.
 
     Raises:
         ValueError: the model is not a LiteRT file.
-        ImportError: the profiler of the installed LiteRT does not answer.
+        ImportError: the installed LiteRT has no working profiler.
     """
     return fresh_process.call(
         _profile, model, tuple(size), threads or engines.processors()
@@ -118,10 +118,11 @@ def _profile(model, size, threads):
 
 
 def read_summary(text: str, runs: int) -> list[tuple[str, float]]:
-    """Returns `(kind, seconds of one run)` of LiteRT's table in the order of the runs.
+    """Returns `(kind, seconds per run)` from LiteRT's table, in the order of the run.
 
-    Kinds have spaces in them, the cells after them none. Where LiteRT runs a network in
-    several parts, operations of one number and kind share a row: more calls than runs.
+    Kinds contain spaces; the cells after them do not. If LiteRT runs a network in
+    several parts, operations of the same number and kind share a row, which then has
+    more calls than runs.
     """
     section = text.partition("Run Order")[2].partition("Top by")[0].splitlines()[1:]
     titles = re.findall(r"\[(.*?)\]", section[0]) if section else []
@@ -137,7 +138,7 @@ def read_summary(text: str, runs: int) -> list[tuple[str, float]]:
 
 
 def _silence():
-    """Keeps what LiteRT says in C++ of accelerators it did not find from the user."""
+    """Hides LiteRT's C++ messages about accelerators that it did not find."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
 
 
@@ -149,7 +150,7 @@ def _needs():
 
 
 class _Library:
-    """LiteRT's C interface: its functions, which raise where they fail."""
+    """LiteRT's C interface: its functions, which raise if they fail."""
 
     def __init__(self):
         import ai_edge_litert
@@ -176,7 +177,7 @@ class _Library:
         return made
 
 
-# What LiteRT calls to free the text of an option, which Python frees.
+# What LiteRT calls to free the text of an option: nothing, since Python frees it.
 _LEAVE = ctypes.CFUNCTYPE(None, ctypes.c_void_p)(lambda text: None)
 
 
@@ -192,11 +193,11 @@ class _TensorType(ctypes.Structure):
 
 
 def _compile(library, engine, tile, threads):
-    """Returns a function that runs the network and times it, its profiler, itself."""
+    """Returns a function that runs and times the network; its profiler; the network."""
     environment = library.make("LiteRtCreateEnvironment", 0, None)
     path = os.fsencode(engine.path)
     model = library.make("LiteRtCreateModelFromFile", environment, path)
-    texts = {  # must live until the model is made
+    texts = {  # must stay alive until the model is made
         b"runtime_options_string": b"enable_profiling = true",
         b"xnnpack": b"num_threads = %d" % threads,
     }
@@ -231,7 +232,7 @@ def _options(library, texts):
 
 
 def _buffer(library, environment, dtype, shape):
-    """Memory for an image, of any content: that does not change the time."""
+    """Memory for an image; its content does not matter for the time."""
     tensor = _TensorType(ELEMENT_TYPES[dtype], len(shape), shape)
     size = ctypes.c_size_t(np.dtype(dtype).itemsize * math.prod(shape))
     return library.make(

@@ -1,4 +1,4 @@
-"""Times and memory of models on one image (Table R1 of the ERL-Net rebuttal).
+"""Timing of models on one image, and their memory (Table R1 of ERL-Net's rebuttal).
 
 ```python
 from tfderain import runtime
@@ -24,8 +24,8 @@ from tfderain import reports, runtime
 from tfderain.benchmarks import fresh_process, profiling
 
 REPEATS = 20  # so that the 90th percentile excludes more than the slowest
-LEAST, PATIENCE = 5, 30.0  # at least as many, even after these seconds
-STATUS = Path("/proc/self/status")  # of Linux
+LEAST, PATIENCE = 5, 30.0  # at least this many, even after this many seconds
+STATUS = Path("/proc/self/status")  # on Linux
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Memory:
     """Resident bytes that a model adds to a process that has read one image.
 
     Args:
-        loaded: after loading, the libraries of the model's runtime among them.
+        loaded: after loading, including the libraries of the model's runtime.
         peak: the maximum until the first image is done.
     """
 
@@ -43,15 +43,15 @@ class Memory:
 
 @dataclass(frozen=True)
 class Timing:
-    """Seconds that a model takes for one image, and what else was measured of it.
+    """Seconds that a model takes for one image, and what else was measured.
 
     Args:
         model: name of the model.
-        runtime: what runs it, or `""` where the model does not say.
+        runtime: what runs it, or `""` if the model does not say.
         size: `(height, width)` of the image.
-        first: seconds of the first image, which includes what a runtime compiles.
-        seconds: of each image after it.
-        memory: `Memory`, or `None` where it was not measured.
+        first: seconds for the first image, including the runtime's compilation.
+        seconds: for each image after it.
+        memory: `Memory`, or `None` if it was not measured.
         profile: `tfderain.benchmarks.profiling.Profile`, or `None`.
     """
 
@@ -70,11 +70,11 @@ class Timing:
 
     @property
     def p90(self) -> float:
-        """Seconds that nine of ten images after the first do not exceed."""
+        """Seconds that nine in ten images after the first do not exceed."""
         return float(np.percentile(self.seconds, 90))
 
     def as_dict(self) -> dict:
-        """Returns all of it as values that JSON knows."""
+        """Returns everything as JSON-compatible values."""
         return {**dataclasses.asdict(self), "median": self.median, "p90": self.p90}
 
 
@@ -83,15 +83,15 @@ class Timings(reports.Report):
     """Times of several models on this machine.
 
     Args:
-        timings: of each model.
-        threads: int or `None`, to be named beside them.
+        timings: a `Timing` for each model.
+        threads: int or `None`, to be printed beside them.
     """
 
     timings: Sequence[Timing]
     threads: int | None = None
 
     def table(self) -> str:
-        """Returns a fixed-width text: a line per model, the machine, the profiles."""
+        """Returns a fixed-width table (a line per model), the machine, the profiles."""
         titles = ("model", "runtime", "size", "images", "median", "p90", "least")
         titles += ("first", "loaded MB", "peak MB")
         about = "seconds per image (after the first one, and of it); resident memory "
@@ -107,7 +107,7 @@ class Timings(reports.Report):
         return "\n\n".join([f"{about}added\n{where}", rows, *profiles])
 
     def as_dict(self) -> dict:
-        """Returns all of it, machine and versions as values that JSON knows."""
+        """Returns everything, machine and versions as JSON-compatible values."""
         return {
             "machine": reports.machine(),
             "versions": reports.versions(),
@@ -122,13 +122,13 @@ def time_models(
     repeats: int | None = None,
     progress: reports.Progress | None = None,
 ) -> list[Timing]:
-    """Times models on one image, turn by turn, so that all meet the same machine.
+    """Times models on one image, in turns, so that all find the machine alike.
 
     Args:
         models: dict from a name to a model, see `evaluation.evaluate`.
         size: `(height, width)`; the ERL-Net rebuttal's Table R1 is for 320x320.
-        repeats: int, timed images per model after the first one; by default 20, but no
-            more than 5 for a model that has taken 30 seconds by then.
+        repeats: int, timed images per model after the first one; by default 20, but a
+            model that has taken 30 seconds stops after the fifth or later.
         progress: called with `(done, total)`, in images, or `None`.
 
     Raises:
@@ -160,13 +160,13 @@ def time_models(
 def add_memory(
     timing: Timing, runtime: str = "litert", threads: int | None = None
 ) -> Timing:
-    """Returns a `Timing` with the memory its model takes, in a process of its own.
+    """Returns a `Timing` with the memory of its model, measured in a separate process.
 
-    Resident memory is only known on Linux; elsewhere `memory` stays `None`.
+    Resident memory is known only on Linux; elsewhere `memory` stays `None`.
 
     Args:
-        timing: `Timing` of a model that is called by its path or preset's name.
-        runtime, threads: as of `tfderain.runtime.Restorer`.
+        timing: `Timing` of a model that is named by its path or its preset's name.
+        runtime, threads: as for `tfderain.runtime.Restorer`.
     """
     if not STATUS.exists():
         return timing
@@ -178,7 +178,7 @@ def add_profile(timing: Timing, threads: int | None = None) -> Timing:
     """Returns a `Timing` with the profile of its model, a LiteRT file or preset.
 
     Raises:
-        ImportError: the installed LiteRT has no profiler that answers.
+        ImportError: the installed LiteRT has no working profiler.
     """
     profile = profiling.profile(timing.model, timing.size, threads)
     return dataclasses.replace(timing, profile=profile)
@@ -190,7 +190,7 @@ def _memory(model, engine, threads, size):
     restorer = runtime.Restorer(model, runtime=engine, threads=threads)
     loaded = _resident("VmRSS")
     restorer.derain(image)
-    # The kernel counts per processor and adds up late: some pages can be missing.
+    # The kernel counts per processor and adds up late: some pages may be missing.
     peak = max(loaded, _resident("VmHWM"))
     return Memory(loaded - before, peak - before)
 
@@ -203,7 +203,7 @@ def _resident(field):
 
 
 def _noise(size):
-    # noise: the time of a convolution does not depend on what the image shows
+    # noise: the time of a convolution does not depend on the content of the image
     return np.random.default_rng(0).integers(0, 256, (*size, 3), dtype=np.uint8)
 
 

@@ -36,13 +36,13 @@ def scores(files: Scores, out: options.Picture, overwrite: options.Overwrite = F
     print(out)
 
 
-@app.command(short_help="The weights of a run's tasks over its training.")
+@app.command(short_help="The weights of a run's tasks in the course of training.")
 def weights(
     run: Annotated[Path, Argument(metavar="RUN", exists=True, file_okay=False)],
     out: options.Picture,
     overwrite: options.Overwrite = False,
 ):
-    """The weights of a run's tasks over its training.
+    """The weights of a run's tasks in the course of its training.
 
     \b
     tfderain analyze weights runs/mine --out weights.png
@@ -65,9 +65,9 @@ def improvement(
 ):
     """Share of images that a model derains better than a reference: all, hard, easy.
 
-    Hard images are those where the reference's PSNR is below its mean. The first file
-    on the same images is the reference; files of several data sets may be given, and
-    files of `evaluate` with several models.
+    Hard images are those where the reference's PSNR is below its mean. Of files on the
+    same images, the first is the reference. Files may be about several data sets, and
+    may come from `evaluate` with several models.
 
     \b
     tfderain analyze improvement before.json after.json --out improved.png
@@ -96,12 +96,12 @@ def regions(
     masks: Annotated[
         Path | None,
         options.folder(
-            "Region masks such as Rain100H's rainregion-*.png, rain is white. "
-            "[default: the rain's mean as threshold]"
+            "Region masks such as Rain100H's rainregion-*.png, where rain is white. "
+            "[default: the rain's mean as a threshold]"
         ),
     ] = None,
     variant: Annotated[
-        Variant, Option(help="code: thresholds as the authors' code.")
+        Variant, Option(help="code: thresholds as in the authors' code.")
     ] = "paper",
     out: Annotated[
         Path | None, options.out("DIR", "Write the maps as pictures, four per image.")
@@ -116,7 +116,7 @@ def regions(
 ):
     """Where a model improves on a reference: share of rain (IoR), of background (IoB).
 
-    An image without rain (background) is left out of the mean, and counted.
+    Images without rain (background) are left out of the mean, but counted.
 
     \b
     tfderain analyze regions before.keras after.keras --data Rain100H --out maps/
@@ -165,8 +165,8 @@ def examples(
 ):
     """The hard and the easy images that a model improves most, and a part of each.
 
-    Hard images are those where the reference's PSNR is below its mean. Each row: rainy,
-    reference, model, clean; below it the part that improved most, enlarged.
+    Hard images are those where the reference's PSNR is below its mean. Each row shows
+    rainy, reference, model and clean; below it, enlarged, the part that improved most.
 
     \b
     tfderain analyze examples before.keras after.keras --data Rain100H --out 4.png
@@ -201,14 +201,14 @@ def gradients(
     ],
     clean: Annotated[
         Path,
-        Argument(metavar="CLEAN", exists=True, dir_okay=False, help="Its clean one."),
+        Argument(metavar="CLEAN", exists=True, dir_okay=False, help="Its clean image."),
     ],
     out: options.Picture,
     overwrite: options.Overwrite = False,
 ):
-    """Gradients along y and x of a rainy picture and its clean one, and their length.
+    """Gradients along y and x of a rainy picture and of its clean one, and their norm.
 
-    They are what MENET's edge loss compares (Figure 7 of its paper).
+    MENET's edge loss compares them (Figure 7 of its paper).
 
     \b
     tfderain analyze gradients rain-001.png norain-001.png --out gradients.png
@@ -231,7 +231,7 @@ def features(
     out: options.Picture,
     scaling: Annotated[
         Scaling,
-        Option(help="Each map's own range, or one for a channel of all branches."),
+        Option(help="Each map's own range, or one for a channel in all branches."),
     ] = "own",
     json: options.Json = None,
     overwrite: options.Overwrite = False,
@@ -252,8 +252,8 @@ def features(
     loaded = models.load(model)
     if not hasattr(loaded, "middle_features"):
         raise ValueError(
-            "Only a network of two branches, such as ERLNet, has features to compare. "
-            f"Received: {model}, a {type(loaded).__name__}."
+            "Only a network with two branches, such as ERLNet, has features to "
+            f"compare. Received: {model}, a {type(loaded).__name__}."
         )
     found = loaded.middle_features(rainy)
     correlations = analysis.feature_maps(found, options.make_folder(out), scaling)
@@ -284,7 +284,7 @@ def jrgr(
     ] = "translations",
     overwrite: options.Overwrite = False,
 ):
-    """Translate a synthetic and a real picture, or compare the rain in many.
+    """Translate a synthetic and a real picture, or compare the rain of many.
 
     \b
     tfderain analyze jrgr jrgr --synthetic s.png --real r.jpg --out figure_6.png
@@ -323,16 +323,16 @@ def jrgr(
     print(out)
 
 
-@app.command(short_help="NIQE of photos that have no clean ones.")
+@app.command(short_help="NIQE of photos without a clean counterpart.")
 def naturalness(
     models: options.Models,
     photos: Annotated[Path, options.folder("Rainy photos.", "--photos")],
     clean: Annotated[
-        Path, options.folder("Some hundred clean photos to measure by.", "--clean")
+        Path, options.folder("A hundred or so clean photos as the norm.", "--clean")
     ],
     layout: Annotated[
         options.Layout | None,
-        Option(help="Of --clean, if it has pairs, whose clean images count."),
+        Option(help="Layout of --clean, if it holds pairs; their clean images count."),
     ] = None,
     out: Annotated[
         Path | None,
@@ -342,10 +342,10 @@ def naturalness(
     json: options.Json = None,
     overwrite: options.Overwrite = False,
 ):
-    """NIQE of photos before and after deraining: how natural they look, less is better.
+    """NIQE of photos before and after deraining: naturalness, lower is better.
 
-    Needs no clean image of a photo, and cannot see whether the picture is the right
-    one. Scores compare only if measured by the same clean photos.
+    Needs no clean version of a photo, and cannot tell whether the picture is the right
+    one. Only scores measured with the same clean photos can be compared.
 
     \b
     tfderain analyze naturalness menet erlnet --photos photos/ --clean clean/
@@ -381,7 +381,7 @@ def clean_images(folder: Path, layout: str | None):
         yield from map(images.read_rgb, options.pictures(folder, many=True))
 
 
-@app.command(short_help="How data sets relate to an encoder: scores, UMAP.")
+@app.command(short_help="How data sets relate in an encoder's eyes: scores, UMAP.")
 def relations(
     model: Annotated[
         str, Argument(metavar="MODEL", help="Rainmer or AirNet: preset or run folder.")
@@ -389,14 +389,14 @@ def relations(
     data: Annotated[
         list[Path],
         options.folder(
-            "Pairs, whose rainy images count, or images; repeatable.", "--data"
+            "Images, or pairs, whose rainy images count; repeatable.", "--data"
         ),
     ],
     out: Annotated[Path, options.out("DIR", "Folder for the pictures.")],
     images: Annotated[
         int, options.count("Random images of each folder.", "--images")
     ] = 500,
-    seed: Annotated[int, options.count("Of choice and map.", least=0)] = 42,
+    seed: Annotated[int, options.count("Seed of choice and maps.", least=0)] = 42,
     umap: Annotated[
         bool, Option("--umap/--no-umap", help="Maps of the sphere (needs umap-learn).")
     ] = True,
@@ -405,10 +405,10 @@ def relations(
     json: options.Json = None,
     overwrite: options.Overwrite = False,
 ):
-    """How data sets relate as an encoder sees them: mean cosines, and maps by UMAP.
+    """How data sets relate in an encoder's eyes: mean cosines, and maps by UMAP.
 
-    Embeds images of each folder and prints the mean cosine similarity of each two
-    folders, in each space of the encoder. Draws heat maps and maps of the sphere.
+    Embeds images of each folder and prints the mean cosine similarity of every two
+    folders in each space of the encoder. Draws heat maps and maps of the sphere.
 
     \b
     tfderain analyze relations rainmer --data rain/ --data snow/ --out relations/

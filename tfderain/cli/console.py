@@ -7,7 +7,7 @@ with Progress("derain") as progress:
         ...  # progress.say("note: ...") prints a line without breaking the bar
 ```
 
-rich loads when a bar is really drawn.
+rich is imported only when a bar is really drawn.
 """
 
 import contextlib
@@ -20,14 +20,14 @@ from typing import Any, TextIO
 
 import typer
 
-from tfderain import errors
+from tfderain import errors, extras
 
-DELAY = 2.0  # seconds of work before a bar appears; shorter work needs none
+DELAY = 2.0  # seconds before a bar appears; shorter work needs none
 EVERY = 30.0  # seconds between lines where stderr is a file or a pipe
 
-STOPPED = 130  # exit code after Ctrl-C, as shells have it
+STOPPED = 130  # exit code after Ctrl-C, as in shells
 
-# Classes that typer does not name: of errors of usage, and of all that it shows.
+# Classes that typer does not export: of usage errors, and of all errors that it shows.
 USAGE: Any = typer.BadParameter.__mro__[1]
 SHOWN: Any = typer.BadParameter.__mro__[2]
 
@@ -39,8 +39,8 @@ class Failure(Exception):
 class Tolerant:
     """A text stream that never raises: what cannot be shown must not stop the work.
 
-    Characters that the stream does not know are written as `\\x..`, `\\u....`; after an
-    error, such as a closed pipe or a full disk, text is dropped.
+    Characters that the stream cannot encode are written as `\\x..` or `\\u....`; after
+    an error, such as a closed pipe or a full disk, text is dropped.
 
     Args:
         stream: text file, or `None` as `sys.stderr` is in a process without one.
@@ -88,7 +88,7 @@ class Progress:
 
     On a terminal this is a rich progress bar; elsewhere (a log file, a pipe) it is one
     plain line every 30 seconds. Use it as a context manager and call it with the
-    numbers; it never raises because of what it shows.
+    numbers; a failure to show them is never raised.
 
     Args:
         label: str. What is being done, e.g. `"derain"`.
@@ -110,6 +110,7 @@ class Progress:
         self.stream: Any = stream or Tolerant(sys.stderr)
         self.every = every
         self.counts: tuple[Any, Any] = (0, None)
+        self.detail = ""
         self.started = self.spoken = time.monotonic()
         self.lock = threading.Lock()
         self.bar = None
@@ -142,7 +143,18 @@ class Progress:
         now = time.monotonic()
         if not self.timer and now - self.spoken >= self.every:
             self.spoken = now
-            self.say(f"{self.label}: {int(done)}/{total}{self._left(now)}")
+            detail = f", {self.detail}" if self.detail else self._left(now)
+            self.say(f"{self.label}: {int(done)}/{total}{detail}")
+
+    def status(self, line: str):
+        """Shows a line about what is under way beside the numbers; `""` ends that."""
+        with self.lock:
+            self.detail = line
+            if self.bar:
+                self.bar.update(self.task, description=self._description())
+
+    def _description(self):
+        return f"{self.label} {self.detail}".strip()
 
     def say(self, line: str):
         """Prints one line to the stream, above the bar if there is one."""
@@ -171,7 +183,7 @@ class Progress:
         from rich.progress import Progress as Bar
 
         bar = Bar(
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(),
             MofNCompleteColumn(),
             TextColumn("elapsed"),
@@ -185,7 +197,7 @@ class Progress:
             if self.closed:
                 return
             done, total = self.counts
-            self.task = bar.add_task(self.label, completed=done, total=total)
+            self.task = bar.add_task(self._description(), completed=done, total=total)
             bar.start()
             self.bar = bar
 
@@ -201,10 +213,10 @@ def run(app: typer.Typer, arguments: list[str]) -> int:
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
         code = _run(app, arguments)
         out.flush()
-        # Nobody reads a pipe that is closed; any other loss is one.
+        # Nobody reads a closed pipe; in all other cases the loss must be reported.
         if out.error and not isinstance(out.error, BrokenPipeError):
             reason = errors.reason(out.error)
-            lost = f"error: stdout takes no more text ({reason}); files are whole"
+            lost = f"error: stdout accepts no more text ({reason}); files are complete"
             code = code or _stop(lost, 1)
         err.flush()
     return code
@@ -214,7 +226,8 @@ def _run(app, arguments):
     try:
         command = typer.main.get_command(app)
         arguments = arguments or ["--help"]
-        code = command.main(arguments, prog_name="tfderain", standalone_mode=False)
+        with extras.with_tensorflow():
+            code = command.main(arguments, prog_name="tfderain", standalone_mode=False)
     except (KeyboardInterrupt, typer.Abort):
         code = STOPPED
     except SHOWN as error:
@@ -228,8 +241,8 @@ def _run(app, arguments):
     except Exception as error:
         hint = "(tfderain --debug COMMAND shows where)"
         return _stop(f"error: {type(error).__name__}: {error} {hint}", 1)
-    if code == STOPPED:  # typer makes it of Ctrl-C
-        return _stop("stopped; finished files are whole", code)
+    if code == STOPPED:  # what typer makes of Ctrl-C
+        return _stop("stopped; finished files are complete", code)
     return code or 0
 
 
@@ -241,9 +254,9 @@ def _stop(message, code):
 
 
 def open_streams():
-    """Gives a process that was started without stdin, stdout or stderr empty ones.
+    """Gives empty streams to a process started without stdin, stdout or stderr.
 
-    Else the first files that it opens would get their numbers, and libraries that
+    Otherwise the first files that it opens would get their numbers, and libraries that
     write to file descriptor 2 would write into a result.
     """
     for number in range(3):
@@ -254,7 +267,7 @@ def open_streams():
 
 
 def close_streams():
-    """Lets Python end quietly where text waits that stdout or stderr do not take."""
+    """Lets Python exit quietly with buffered text that stdout or stderr reject."""
     for number, stream in ((1, sys.stdout), (2, sys.stderr)):
         try:
             if stream:

@@ -30,17 +30,17 @@ def convert(
         Option(
             "--set",
             metavar="KEY=VALUE",
-            help="What weights do not tell: stages (prenet), statistics (jrgr), "
+            help="What the weights do not reveal: stages (prenet), statistics (jrgr), "
             "cumulative and encoder_size (rainmer); repeatable.",
         ),
     ] = None,
     overwrite: options.Overwrite = False,
 ):
-    """Turn weights that a paper's authors publish into a model of this package.
+    """Turn weights published by a paper's authors into a model of this package.
 
     NETWORK is airnet (its encoder), drsformer, jrgr, menet, prenet or rainmer. Files
-    are read, never executed, and PyTorch is not needed. OUT.keras then goes where every
-    model goes: evaluate, export, serve, derain.
+    are read, never executed, and PyTorch is not needed. OUT.keras can then be used like
+    any other model: evaluate, export, serve, derain.
 
     \b
     tfderain convert prenet PReNet6_latest.pth prenet.keras
@@ -58,7 +58,7 @@ def convert(
 
 
 def setting(text: str) -> tuple[str, Any]:
-    """Returns `(name, value)` of a text such as `"stages=4"`; values are JSON or texts.
+    """Returns `(name, value)` of a text such as `"stages=4"`; values are JSON or text.
 
     Raises:
         ValueError: for a text without `=`.

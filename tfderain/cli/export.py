@@ -15,11 +15,17 @@ def export(
         list[options.Target], Option(help="Repeatable: --to saved_model --to litert")
     ],
     size: Annotated[
-        str, Option(metavar="HxW", help="Input size of LiteRT files, or dynamic.")
-    ] = "256x256",
+        str | None,
+        Option(
+            metavar="HxW",
+            help="Input size of LiteRT and ONNX files, or dynamic; by default 256x256 "
+            "for LiteRT, which can be resized, and dynamic for ONNX.",
+        ),
+    ] = None,
+    opset: Annotated[int, options.count("Of ONNX files.", least=13)] = 17,
     representative: Annotated[
         Path | None,
-        options.folder("Rainy pictures, 8 or more, for int8 ranges."),
+        options.folder("At least 8 rainy pictures, for the ranges of int8."),
     ] = None,
     data: options.ScoredData = None,
     protocol: options.ProtocolName = "matlab_y_float",
@@ -30,6 +36,9 @@ def export(
         bool,
         Option("--rain-generator", help="JRGR's other half: makes rain look real."),
     ] = False,
+    names: Annotated[
+        str, Option(metavar="IN,OUT", help="Of input and output, for ffmpeg.")
+    ] = "x,y",
     overwrite: options.Overwrite = False,
 ):
     """Write a model for servers, devices and browsers; each file is run and compared.
@@ -39,8 +48,10 @@ def export(
     \b
     tfderain export menet --to saved_model --to litert --to onnx --out exported/
     tfderain export menet --to litert_int8 --representative photos/ --out exported/
+    tfderain export menet --to onnx_nchw --size 360x640 --out opencv/
+    tfderain export menet --to ffmpeg --out exported/
     """
-    wanted = None if size == "dynamic" else options.size(size)
+    wanted = options.size(size) if size not in (None, "dynamic") else size
     pairs = options.pairs(data, layout, pattern, limit) if data else None
     pictures = options.pictures(representative, many=True) if representative else None
     from tfderain import export, models  # TensorFlow starts here
@@ -58,9 +69,19 @@ def export(
             protocol,
             overwrite,
             metadata(model),
+            two_names(names),
             progress,
+            opset,
         )
     print(result.table())
+
+
+def two_names(text: str) -> tuple[str, str]:
+    """Returns the names of input and output of a text such as `"x,y"`."""
+    source, comma, target = text.partition(",")
+    if not (source and target) or "," in target:
+        raise ValueError(f"`--names` must be IN,OUT. Received: {text}.")
+    return source, target
 
 
 def other_half(model: Any, name: str):
@@ -74,7 +95,7 @@ def other_half(model: Any, name: str):
 
 
 def metadata(model: str):
-    """What a LiteRT file keeps of a preset's card."""
+    """The part of a preset's card that a LiteRT file keeps."""
     from tfderain import presets
 
     located = presets.locate(model)
@@ -90,7 +111,7 @@ def list_presets(
     ] = None,
     overwrite: options.Overwrite = False,
 ):
-    """List the presets whose weights are here: size, scores, terms."""
+    """List the presets whose weights are installed: size, scores, terms."""
     options.refuse_existing(overwrite, json)
     from tfderain import presets, reports
 

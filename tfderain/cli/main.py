@@ -2,8 +2,8 @@
 
 Each command parses, calls a module and prints. Results go to stdout; progress, notes
 and errors to stderr. The exit code is 0, 1 if files failed, or 2 for bad usage.
-TensorFlow, LiteRT and rich load inside the commands that need them, so that `--help`
-and mistakes answer at once.
+TensorFlow, LiteRT and rich are imported by the commands that need them, so that
+`--help` and usage errors appear at once.
 """
 
 import os
@@ -38,10 +38,10 @@ app.add_typer(data.app, name="data")
 app.command(short_help="Remove the rain from pictures, folders and trees.")(
     pictures.derain
 )
-app.command(short_help="Add rain or snow to pictures, keep the pairs.")(
+app.command(short_help="Add rain or snow to pictures and keep the pairs.")(
     pictures.synthesize
 )
-app.command(short_help="Train a recipe, or go on with a stopped run.")(train.train)
+app.command(short_help="Train a recipe, or continue a stopped run.")(train.train)
 app.command(short_help="Score models on rainy/clean pairs.")(evaluate.evaluate)
 app.command(short_help="Time models on one image.")(evaluate.bench)
 app.command(short_help="Write a SavedModel or a LiteRT file.")(export.export)
@@ -65,7 +65,7 @@ def start(
         bool, Option("--version", is_eager=True, callback=show_version)
     ] = False,
     debug: Annotated[
-        bool, Option("--debug", help="Show tracebacks of errors.")
+        bool, Option("--debug", help="Show the tracebacks of errors.")
     ] = False,
 ):
     if debug:

@@ -1,9 +1,10 @@
-"""Options and arguments that commands of `tfderain` share, and what they name.
+"""Options and arguments that commands of `tfderain` share, and their values.
 
-Importing it loads typer, and nothing of the networks. The choices stand here again for
-that reason; tests/cli/test_options.py compares them with their sources.
+Importing this module loads typer, but none of the networks. That is why the choices
+are repeated here; tests/cli/test_options.py compares them with their sources.
 """
 
+import shlex
 from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
@@ -12,11 +13,14 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 from typer import Argument, Option
 
 if TYPE_CHECKING:
+    import typer
+
     from tfderain import reports
 
 Runtime = Literal["litert", "onnx", "tensorflow"]
 Format = Literal["png", "jpg", "webp"]
 Kind = Literal["light", "medium", "heavy", "veil", "mixed", "night", "drops", "snow"]
+Align = Literal["flow", "none"]
 Layout = Literal[
     "auto", "folders", "flat", "scenes", "left_clean", "left_rainy", "clean"
 ]
@@ -30,7 +34,7 @@ Protocol = Literal[
 
 
 class Target(StrEnum):
-    """What `export` can write; an enum because typer repeats no Literal option."""
+    """What `export` can write; an enum because typer cannot repeat a Literal option."""
 
     SAVED_MODEL = "saved_model"
     LITERT = "litert"
@@ -39,28 +43,32 @@ class Target(StrEnum):
     LITERT_INT8 = "litert_int8"
     LITERT_UINT8 = "litert_uint8"
     ONNX = "onnx"
+    FFMPEG = "ffmpeg"
 
 
 def count(default_help: str, name: str | None = None, least: int = 1):
-    """Returns the option of a whole number, shown as N in the help."""
+    """Returns an option for a whole number, shown as N in the help."""
     names = [name] if name else []
     return Option(*names, min=least, metavar="N", help=default_help)
 
 
 def folder(text: str, *names: str):
-    """Returns the option of a folder that exists; its default names follow Python."""
+    """Returns an option for an existing folder, by default named as in Python."""
     return Option(*names, metavar="DIR", exists=True, file_okay=False, help=text)
 
 
 def out(metavar: str, text: str):
-    """Returns the option that says where a command writes what it is for."""
+    """Returns the option that says where a command writes its main output."""
     return Option("--out", "-o", metavar=metavar, help=text)
 
 
-# All commands say these alike. What they write goes to --out, all numbers of it to
-# --json, and --overwrite is about both. What may be several is repeated.
+# These are the same in all commands: the output goes to --out, all its numbers to
+# --json, and --overwrite applies to both. Options with several values are repeated.
 
 Inputs = Annotated[list[str], Argument(metavar="IN...", help="Pictures and folders.")]
+Films = Annotated[
+    list[str], Argument(metavar="IN...", help="Pictures, films and folders.")
+]
 Recursive = Annotated[bool, Option("--recursive", "-r", help="Also subfolders.")]
 Model = Annotated[
     str, Argument(metavar="MODEL", help="Preset name, .keras file or run folder.")
@@ -71,7 +79,7 @@ Models = Annotated[
 ]
 RuntimeName = Annotated[
     Runtime | None,
-    Option("--runtime", help="[default: what the file needs; litert for presets]"),
+    Option("--runtime", help="[default: the file's own; litert for presets]"),
 ]
 
 Picture = Annotated[Path, out("FILE.png", "The picture to write.")]
@@ -96,18 +104,18 @@ TrainingData = Annotated[
     ),
 ]
 Photos = Annotated[
-    Path | None, folder("Real rainy photos, whose rain JRGR takes.", "--photos")
+    Path | None, folder("Real rainy photos for JRGR to take rain from.", "--photos")
 ]
 Streaks = Annotated[Path | None, folder("Streak pictures to mix in.", "--streaks")]
 Layers = Annotated[
     Path | None,
-    folder("Pairs whose rain is one added layer, for other pictures.", "--layers"),
+    folder("Pairs whose rain is one added layer, reused on others.", "--layers"),
 ]
 LayoutName = Annotated[
     Layout,
     Option("--layout", help="left_*: both images of a pair side by side in one file."),
 ]
-# A default of `Layouts`: a tuple, which no command can change.
+# The default of `Layouts`: a tuple, which no command can change.
 AUTO: Any = ("auto",)
 Layouts = Annotated[
     list[str],
@@ -141,21 +149,22 @@ Scales = Annotated[
     Option(
         "--scales",
         metavar="N",
-        help="Sizes at which a picture is derained, for large rain; auto or a number.",
+        help="Sizes to derain a picture at, for large rain; auto or a number.",
     ),
 ]
 
 
 def weighted_folders(texts: list[str]) -> tuple[list[str], list[float] | None]:
-    """Folders, and the weights that follow some `=`: of all of them or of none.
+    """Folders, and the weights after their `=`, of all of them or of none.
 
     Raises:
-        ValueError: for what is no folder, or a weight that is missing or not positive.
+        ValueError: for a folder that does not exist, or a weight that is missing or not
+            positive.
     """
     folders, weights = [], []
     for text in texts:
         folder, equals, weight = text.rpartition("=")
-        if not equals or Path(text).is_dir():  # a folder may have a = in its name
+        if not equals or Path(text).is_dir():  # a folder's name may contain a =
             folder, weight = text, None
         if not Path(folder).is_dir():
             raise ValueError(f"`--data` must be a folder. Received: {folder}.")
@@ -185,7 +194,7 @@ def tile_side(text: str) -> int | Literal["auto"]:
 
 
 def scale_count(text: str) -> int | Literal["auto"]:
-    """Returns at how many sizes a picture is derained, or `"auto"`."""
+    """Returns the number of sizes at which a picture is derained, or `"auto"`."""
     if text == "auto":
         return "auto"
     if text.isdecimal() and int(text):
@@ -197,7 +206,7 @@ def pictures(path: Path, many: bool) -> list[str]:
     """The picture at `path`, or all of a folder.
 
     Raises:
-        ValueError: if one picture is wanted of a folder, or a folder has none.
+        ValueError: `path` is a folder where one picture is wanted, or has no pictures.
     """
     if path.is_dir():
         from tfderain.data import pairs
@@ -220,24 +229,45 @@ def size(text: str) -> tuple[int, int]:
 
 
 def refuse_existing(overwrite: bool, *paths: Path | None):
-    """Stops a command early whose output is there already."""
+    """Stops a command early if its output already exists."""
     for path in paths:
         if path and path.exists() and not overwrite:
             raise ValueError(f"{path} exists; --overwrite replaces it.")
 
 
 def make_folder(path: Path) -> Path:
-    """Returns the path of a file to write, whose folder is made if missing."""
+    """Returns the path of a file to write, after making its folder if missing."""
     path.parent.mkdir(parents=True, exist_ok=True)
     return path
 
 
+def command_line(context: "typer.Context") -> str:
+    """Returns the command with the options that were said, for a shell."""
+    words = context.command_path.split()
+    for parameter in context.command.params:
+        source = context.get_parameter_source(str(parameter.name))
+        if source is None or source.name != "COMMANDLINE":
+            continue
+        value = context.params[str(parameter.name)]
+        values = value if isinstance(value, (list, tuple)) else [value]
+        if parameter.param_type_name == "argument":
+            words += map(str, values)
+        else:
+            name = max(parameter.opts, key=len)  # `--out`, not `-o`
+            words += [
+                word
+                for value in values
+                for word in ([name] if value is True else [name, str(value)])
+            ]
+    return shlex.join(words)
+
+
 def show(result: "reports.Report", json: Path | None):
-    """Writes the numbers of a `reports.Report` if wanted, and prints its table."""
+    """Writes the numbers of a `reports.Report`, if wanted, and prints its table."""
     try:
         if json:
             result.to_json(make_folder(json))
-    finally:  # a file that cannot be written must not cost the numbers
+    finally:  # if the file cannot be written, the numbers must not be lost
         print(result.table())
 
 
@@ -249,21 +279,35 @@ def pairs(folder: str | Path, layout: str, pattern: str | None, limit: int | Non
     return found.subset(range(min(limit or len(found), len(found))))
 
 
+def two(values: Sequence, option: str) -> Sequence:
+    """What was said once for two folders, or once for each.
+
+    Raises:
+        ValueError: for more.
+    """
+    if len(values) > 2:
+        raise ValueError(
+            f"`{option}` must be said once for both folders or once for each. "
+            f"Received: {len(values)}."
+        )
+    return list(values) * (3 - len(values))
+
+
 def each_folder(
     folders: Sequence[str | Path],
     layouts: Sequence[str],
     patterns: Sequence[str | None] | None,
 ) -> dict[str, tuple]:
-    """Folder, layout and pattern of each `--data`, by a name that tells them apart.
+    """Folder, layout and pattern of each `--data`, under distinct names.
 
     Raises:
-        ValueError: a layout or pattern is said neither once nor for each folder.
+        ValueError: a layout or pattern is given neither once nor for each folder.
     """
     columns: list[list[Any]] = [list(folders)]
     for option, values in (("--layout", layouts), ("--pattern", patterns or [None])):
         if len(values) not in (1, len(folders)):
             raise ValueError(
-                f"`{option}` must be said once for all --data or once for each. "
+                f"`{option}` must be given once for all --data or once for each. "
                 f"Received: {len(values)} for {len(folders)} folders."
             )
         columns.append(list(values) * (len(folders) if len(values) == 1 else 1))

@@ -1,7 +1,9 @@
 """Picture commands: `tfderain derain` and `tfderain synthesize`."""
 
+import contextlib
 import functools
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -15,7 +17,8 @@ from tfderain.cli.options import count, refuse_existing, restorer
 if TYPE_CHECKING:
     import numpy as np
 
-    from tfderain import batch
+    from tfderain import batch, video
+    from tfderain.runtime import Restorer
 
 Networks = Annotated[
     list[str] | None,
@@ -44,9 +47,38 @@ Overlap = Annotated[
 ]
 
 
+Codec = Annotated[
+    str | None,
+    Option("--codec", metavar="NAME", help="Of films. [default: H.264; VP9 in .webm]"),
+]
+Quality = Annotated[
+    float | None,
+    Option("--quality", metavar="N", help="Of films, lower is better. [default: 18]"),
+]
+PixelFormat = Annotated[
+    str | None,
+    Option("--pixel-format", metavar="NAME", help="Of films. [default: the input's]"),
+]
+Temporal = Annotated[
+    int,
+    count("Of films: look at N frames before and after each.", "--temporal", least=0),
+]
+Align = Annotated[
+    options.Align, Option("--align", help="none: for cameras that stand still.")
+]
+
+Preview = Annotated[
+    int | None,
+    Option("--preview", metavar="PORT", min=0, help="Of cameras: a page with them."),
+]
+
+
 def derain(
-    inputs: options.Inputs,
-    out: Annotated[str, options.out("OUT", "A picture, or a folder (end it with /).")],
+    inputs: options.Films,
+    out: Annotated[
+        str | None,
+        options.out("OUT", "A picture, a film, or a folder (end it with /)."),
+    ] = None,
     model: Networks = None,
     recursive: options.Recursive = False,
     skip_existing: SkipExisting = False,
@@ -63,9 +95,15 @@ def derain(
     threads: Annotated[int | None, count("[default: one per core]")] = None,
     runtime: options.RuntimeName = None,
     max_pixels: Annotated[int | None, count("Refuse larger pictures.")] = None,
+    temporal: Temporal = 0,
+    align: Align = "flow",
+    codec: Codec = None,
+    quality: Quality = None,
+    pixel_format: PixelFormat = None,
+    preview: Preview = None,
     json: options.Json = None,
 ):
-    """Remove the rain from pictures: a file, several files, a folder or a tree.
+    """Remove the rain from pictures and films: files, a folder or a tree.
 
     Nothing is overwritten unless asked; a bad picture does not stop the others.
 
@@ -75,9 +113,11 @@ def derain(
     tfderain derain photos/ --out derained/ --recursive --skip-existing
     tfderain derain photos/ --out derained/ --model drops --mask masks/
     tfderain derain photos/ --out derained/ --model drops --model resunet
+    tfderain derain rainy.mp4 --out derained.mp4 --temporal 2
+    tfderain derain rtsp://camera/stream --preview 8080 --out today.mkv
     """
     refuse_existing(overwrite, json)
-    from tfderain import batch, images
+    from tfderain import batch, images, video
 
     settings = {
         "tile": options.tile_side(tile),
@@ -85,13 +125,23 @@ def derain(
         "scales": options.scale_count(scales),
         "best": best,
     }
+    models = model or [presets.DEFAULT]
+    make = functools.partial(opened, models, runtime, threads=threads, **settings)
+    encoding = video.Encoding(codec, quality, pixel_format)
+    if any(map(video.is_live, inputs)):
+        refuse_several(models, mask, inputs)
+        derain_live(inputs, out, preview, make, encoding, temporal, align, overwrite)
+        return
+    if out is None or preview is not None:
+        raise ValueError(
+            "--out says where derained pictures go; --preview is for cameras and "
+            f"streams. Received: {', '.join(inputs)}."
+        )
     with console.Progress("derain") as progress:
         summary = batch.derain_files(
             inputs,
             out,
-            functools.partial(
-                opened, model or [presets.DEFAULT], runtime, threads=threads, **settings
-            ),
+            make,
             recursive=recursive,
             skip_existing=skip_existing,
             overwrite=overwrite,
@@ -99,8 +149,10 @@ def derain(
             compare=compare,
             masks=mask,
             max_pixels=max_pixels or images.MAX_PIXELS,
+            films=batch.Films(encoding, temporal, align),
             progress=progress,
             say=progress.say,
+            status=progress.status,
         )
     finish(summary, json)
 
@@ -115,16 +167,84 @@ def opened(models: list[str], runtime: str | None, **settings):
     return Chain(restorers)
 
 
+def refuse_several(models: list[str], mask: Path | None, inputs: list[str]):
+    """Says that cameras and streams take one model and give no masks."""
+    if len(models) > 1 or mask:
+        more = f" --mask {mask}" if mask else ""
+        raise ValueError(
+            "Cameras and streams take one --model and no --mask. Received: "
+            f"{', '.join(inputs)} with --model {' --model '.join(models)}{more}."
+        )
+
+
+def derain_live(
+    inputs: list[str],
+    out: str | None,
+    preview: int | None,
+    make: "Callable[[], Restorer]",
+    encoding: "video.Encoding",
+    neighbours: int,
+    align: str,
+    overwrite: bool,
+):
+    """Derains a camera or a stream until it ends, or Ctrl-C, which keeps the file."""
+    if len(inputs) > 1 or (out is None and preview is None):
+        raise ValueError(
+            "One camera or stream goes to --out FILE, --out - or --preview PORT. "
+            f"Received: {', '.join(inputs)}."
+        )
+    if out not in (None, "-"):
+        refuse_existing(overwrite, Path(out))
+    from tfderain import video
+
+    with contextlib.ExitStack() as stack:
+        progress = stack.enter_context(console.Progress("live", every=5.0))
+        sinks = []
+        if out == "-":
+            sinks.append(video.live.RawFrames(sys.stdout.buffer, progress.say))
+        elif out is not None:
+            options.make_folder(Path(out))
+            sinks.append(stack.enter_context(video.Recording(out, encoding)))
+        if preview is not None:
+            sinks.append(stack.enter_context(video.Preview(preview)))
+            progress.say(f"preview: {sinks[-1].url}")
+        restorer = make()
+        camera = stack.enter_context(video.Camera(inputs[0]))
+        done = video.derain_live(
+            camera,
+            restorer,
+            sinks,
+            neighbours=neighbours,
+            align=align,
+            status=lambda line: told(progress, line),
+        )
+    print(
+        f"{done.frames} frames derained, {done.dropped} dropped, "
+        f"{1000 * done.latency:.0f} ms late",
+        file=sys.stderr,
+    )
+    if done.problem:
+        raise console.Failure(f"{inputs[0]} ended: {done.problem}")
+    if not done.frames:
+        raise console.Failure(f"{inputs[0]} had no frame")
+
+
+def told(progress: console.Progress, line: str):
+    """Shows a line of a live film, which has no end that one could count to."""
+    progress.status(line)
+    progress(0, 1)
+
+
 def synthesize(
     inputs: options.Inputs,
-    out: Annotated[str, options.out("DIR", "Folder; gets rainy/ and clean/.")],
+    out: Annotated[str, options.out("DIR", "Folder for rainy/ and clean/.")],
     kind: Annotated[options.Kind, Option(help="Kind of weather.")] = "mixed",
     seed: Annotated[int, count("Same seed, same rain.", least=0)] = 0,
     copies: Annotated[int, count("Rainy pictures for each clean one.")] = 1,
     streaks: options.Streaks = None,
     style: Annotated[
         Literal["synthetic", "real", "streaks"],
-        Option(help="real: as JRGR learned it; streaks: its streaks off --photos."),
+        Option(help="real: as JRGR learned it; streaks: those it finds in --photos."),
     ] = "synthetic",
     model: Annotated[
         str, Option(metavar="MODEL", help="A JRGR, for --style real and streaks.")
@@ -136,7 +256,7 @@ def synthesize(
 ):
     """Add rain, snow or drops on the lens to clean pictures and keep the pairs.
 
-    --kind night turns them into dark scenes first, which are then the clean pictures.
+    --kind night first turns them into dark scenes, which are then the clean pictures.
 
     \b
     tfderain synthesize photos/ --out pairs/ --kind heavy --seed 7 --copies 3
@@ -175,14 +295,14 @@ def rain_maker(
     streaks_only: bool,
     pool: "np.ndarray",
 ):
-    """Returns what puts rain on pictures as a JRGR learned it."""
+    """Returns a maker of rain as a JRGR learned it."""
     from tfderain.batch import rainmaking  # TensorFlow starts here
 
     return rainmaking.RainMaker(model, photos, kind, pool, streaks_only)
 
 
 def finish(summary: "batch.Summary", json: Path | None):
-    """Says what became of a batch, whose result on stdout are its files."""
+    """Prints the summary of a batch to stderr: its results are files."""
     try:
         if json:
             summary.to_json(options.make_folder(json))

@@ -25,67 +25,67 @@ Host = Annotated[
     str, Option(metavar="ADDRESS", help="0.0.0.0 opens it to the network.")
 ]
 Name = Annotated[
-    str | None, Option(metavar="NAME", help="In addresses. [default: the model's]")
+    str | None, Option(metavar="NAME", help="Name in URLs. [default: the model's]")
 ]
 Workers = Annotated[
     int | None,
-    count("Images at once. [default: one per core, at most 4; with --ui 1]"),
+    count("Parallel images. [default: one per core, at most 4; with --ui 1]"),
 ]
-Threads = Annotated[int | None, count("Of one worker. [default: the cores shared out]")]
+Threads = Annotated[int | None, count("Per worker. [default: its share of the cores]")]
 MaxMegabytes = Annotated[
     int | None,
-    count("Megabytes of a request. [default: 32, with --ui 128]", "--max-mb"),
+    count("Largest request in MB. [default: 32, with --ui 128]", "--max-mb"),
 ]
 Timeout = Annotated[
     float | None,
     Option(
-        metavar="SECONDS", min=0.001, help="For a request. [default: 60, with --ui 600]"
+        metavar="SECONDS", min=0.001, help="Per request. [default: 60, with --ui 600]"
     ),
 ]
 Grace = Annotated[
-    float, Option(metavar="SECONDS", min=0, help="To finish after SIGTERM.")
+    float, Option(metavar="SECONDS", min=0, help="Time to finish after SIGTERM.")
 ]
 UploadTimeout = Annotated[
     float | None,
     Option(
         metavar="SECONDS",
         min=0.001,
-        help="Of these to arrive. [default: 30, with --ui 300]",
+        help="For a request to arrive. [default: 30, with --ui 300]",
     ),
 ]
 Page = Annotated[
     Path | None,
-    Option(metavar="DIR", help="The page, if not in web/dist; implies --ui."),
+    Option(metavar="DIR", help="The page, if not web/dist; implies --ui."),
 ]
 
 
 def serve(
     model: Served = presets.DEFAULT,
     host: Host = "127.0.0.1",
-    port: Annotated[int, count("REST; 0 takes a free one.", least=0)] = 8501,
-    grpc_port: Annotated[int, count("gRPC; 0 takes a free one.", least=0)] = 8500,
-    rest_only: Annotated[bool, Option("--rest-only", help="No gRPC.")] = False,
+    port: Annotated[int, count("For REST; 0: any free one.", least=0)] = 8501,
+    grpc_port: Annotated[int, count("For gRPC; 0: any free one.", least=0)] = 8500,
+    rest_only: Annotated[bool, Option("--rest-only", help="Without gRPC.")] = False,
     name: Name = None,
     workers: Workers = None,
     threads: Threads = None,
     queue: Annotated[int, count("Images that may wait; more get error 503.")] = 64,
     max_mb: MaxMegabytes = None,
-    max_pixels: Annotated[int, count("Pixels of an image.")] = 50_000_000,
+    max_pixels: Annotated[int, count("Largest image, in pixels.")] = 50_000_000,
     timeout: Timeout = None,
     upload_timeout: UploadTimeout = None,
     grace: Grace = 30,
     tile: options.Tile = "auto",
     scales: options.Scales = "auto",
     runtime: options.RuntimeName = None,
-    ui: Annotated[bool, Option("--ui", help="Also the page for photos.")] = False,
+    ui: Annotated[bool, Option("--ui", help="Also serve the page for photos.")] = False,
     ui_dir: Page = None,
 ):
     """Answer REST and gRPC as TensorFlow Serving does, for clients of either.
 
-    Images go in as files or as float tensors. Without encryption or passwords: put a
-    proxy before it. SIGTERM and Ctrl-C let the requests that are here finish.
-    With --ui there is also the page that `make web` builds: in a browser it sends large
-    photos here, one by one, and derains small ones itself.
+    Images go in as files or as float tensors. There is no encryption and no password:
+    put a proxy in front of it. SIGTERM and Ctrl-C let pending requests finish.
+    --ui also serves the page that `make web` builds: in the browser it derains small
+    photos itself and sends large ones here, one by one.
 
     \b
     tfderain serve menet
@@ -96,7 +96,7 @@ def serve(
     from tfderain import serving
 
     page = ui_dir or (serving.PAGE if ui else None)
-    if page:  # one person's photos: few, of up to 50 megapixels, as PNG
+    if page:  # one person's photos: few, of up to 50 megapixels, sent as PNG
         workers, max_mb, timeout = workers or 1, max_mb or 128, timeout or 600
         upload_timeout = upload_timeout or 300
     settings = serving.Settings(
@@ -121,7 +121,7 @@ def serve(
 
 
 def run(model: str, settings: "serving.Settings"):
-    """Serves until a signal; fails if requests were left unfinished."""
+    """Serves until a signal arrives; fails if requests were left unfinished."""
     from tfderain import serving
 
     if not serving.serve(model, settings, tell):
@@ -131,7 +131,7 @@ def run(model: str, settings: "serving.Settings"):
 
 
 def tell(server: "serving.Server"):
-    """Says where a server listens."""
+    """Prints where a server listens."""
     address = f"{server.rest_address}/v1/models/{server.name}"
     print(f"REST: {address}", flush=True)
     if server.grpc_address:

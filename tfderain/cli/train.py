@@ -21,14 +21,14 @@ Recipe = Annotated[
 ]
 Out = Annotated[Path | None, options.out("DIR", "Run folder. [default: runs/RECIPE]")]
 Ablation = Annotated[
-    str | None, Option(metavar="NAME", help="Row of the paper: LpLeLt+GB+CA, wochr...")
+    str | None, Option(metavar="NAME", help="Row of a table: LpLeLt+GB+CA, wochr, ...")
 ]
 Strategy = Annotated[
     str | None,
     Option(metavar="NAME", help="ERL-Net: MA_A ... MA_D, DT; JRGR: Init-1, ..."),
 ]
 Entanglement = Annotated[
-    str | None, Option(metavar="NAME", help="Of ERL-Net: clgd or mlgd.")
+    str | None, Option(metavar="NAME", help="ERL-Net: clgd or mlgd.")
 ]
 Settings = Annotated[
     list[str] | None,
@@ -65,7 +65,7 @@ def train(
     pattern: options.Patterns = None,
     start: Start = None,
 ):
-    """Train a recipe; the same command goes on with a run that was stopped.
+    """Train a recipe; the same command continues a run that was stopped.
 
     \b
     tfderain train menet --data pairs/ --out runs/mine
@@ -81,7 +81,7 @@ def train(
         --layout folders
     """
     folders, weights = options.weighted_folders(data)
-    from tfderain.data import pairs
+    from tfderain.data import pairs, recognition
     from tfderain.training.material import Material
 
     asked = list(settings or ())
@@ -93,6 +93,8 @@ def train(
     config = recipes.resolve(recipe, ablation=ablation, overrides=asked)
     run = out or Path("runs", f"{recipe}-{ablation}" if ablation else recipe)
     sources = pairs.Source.each(folders, layout, pattern or (None,), weights or (None,))
+    for line in (line for folder in folders for line in recognition.warnings(folder)):
+        tell(f"warning: {line}")
     run_training(config, run, Material(sources, streaks, layers, photos, start))
 
 

@@ -1,4 +1,4 @@
-"""Official weights: checkpoints as the authors publish them become `.keras` files.
+"""Official weights: converts checkpoints published by the authors to `.keras` files.
 
 ```python
 tfderain.convert.convert("prenet", "PReNet6_latest.pth", "prenet.keras")
@@ -6,9 +6,9 @@ model = tfderain.models.load("prenet.keras")
 ```
 
 Files are read, never executed, and PyTorch is not needed: see `tfderain.convert.pth`.
-From the `.keras` file on, all forms are open: `tfderain export`, `serve`, `evaluate`.
-The authors' names and layouts stand in a file for each network, and are the mapping by
-which the golden tests compare the networks with the authors' code.
+The `.keras` file can then be used for anything: `tfderain export`, `serve`, `evaluate`.
+There is a module for each network with the authors' names and layouts; the golden tests
+use the same mapping to compare the networks with the authors' code.
 """
 
 import importlib
@@ -17,7 +17,7 @@ import pathlib
 
 from tfderain import files
 
-# Network to the module that knows its authors' names: `load`, `ARGUMENTS`.
+# From a network to the module with its authors' names: `load`, `ARGUMENTS`.
 NETWORKS = {
     name: f"tfderain.convert.{name}"
     for name in ("airnet", "drsformer", "jrgr", "menet", "prenet", "rainmer")
@@ -36,15 +36,15 @@ def convert(
 
     Args:
         network, weights, arguments: see `load`.
-        out: path of the file to write, with the suffix `.keras`. It appears whole or
-            not at all.
+        out: path of the file to write, with the suffix `.keras`. The file appears whole
+            or not at all.
 
     Returns:
-        `pathlib.Path` of the file written.
+        `pathlib.Path` of the written file.
 
     Raises:
-        ValueError: for another suffix, and see `load`.
-        OSError: when a file cannot be read or written.
+        ValueError: for another suffix; see also `load`.
+        OSError: a file cannot be read or written.
     """
     out = pathlib.Path(out)
     if out.suffix != ".keras":
@@ -60,20 +60,20 @@ def load(network: str, weights: str | os.PathLike, arguments: dict | None = None
 
     Args:
         network: a key of `NETWORKS`.
-        weights: path of the authors' file; of JRGR also the folder with a file for each
-            of its networks; of MENET the prefix of a checkpoint's files.
-        arguments: constructor arguments that the weights do not tell, `ARGUMENTS` of
+        weights: path of the authors' file; for JRGR also the folder with a file for
+            each of its networks; for MENET the prefix of a checkpoint's files.
+        arguments: constructor arguments that the weights do not reveal, `ARGUMENTS` of
             the network's module: `stages` of PReNet, `statistics` of JRGR, `cumulative`
             and `encoder_size` of Rainmer. Sizes are read from the file.
 
     Returns:
-        A built `tfderain.models.Derainer`; of AirNet its encoder, a
+        A built `tfderain.models.Derainer`; for AirNet its encoder, a
         `tfderain.models.AirNet`.
 
     Raises:
-        ValueError: for an unknown network or argument, for a file that is not one of
-            tensors only, or that holds the weights of another network.
-        OSError: when the file cannot be read.
+        ValueError: the network or an argument is unknown, or the file holds more than
+            tensors, or the weights of another network.
+        OSError: the file cannot be read.
     """
     from tfderain.convert.weights import Unfit
 

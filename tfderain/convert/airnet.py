@@ -2,7 +2,7 @@
 
 For the `.pth` files of github.com/XLearning-SCU/2022-CVPR-AirNet. The encoder with its
 key encoder and queue is converted; the restoration network (`R`), which needs
-deformable convolutions, is none of this package and is left out.
+deformable convolutions, is not part of this package and is left out.
 """
 
 from typing import Any
@@ -49,13 +49,13 @@ def place_encoder(encoder: Any, weights: Weights):
 
 
 def place_queue(queue: Any, weights: Weights):
-    """Gives the queue, a row an image, the newest first.
+    """Gives the queue its rows, one per image, the newest first.
 
-    There, images are columns, and a pointer says which are replaced next: the oldest.
+    In the file, images are columns, and a pointer marks the oldest, replaced next.
     """
     pointer = np.ravel(weights["queue_ptr"])
     count = weights.size("queue", 1)
     if len(pointer) != 1 or not 0 <= pointer[0] < count:
-        raise Unfit(f"its queue_ptr is {pointer.tolist()}, of {count} images")
+        raise Unfit(f"its queue_ptr is {pointer.tolist()}, for {count} images")
     order = (int(pointer[0]) - 1 - np.arange(count)) % count
     weights.give(queue, "queue", lambda array: array.T[order])

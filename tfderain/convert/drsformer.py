@@ -5,8 +5,8 @@ blocks are read from the tensors; without mixtures of experts (Rain200L and SPA-
 `num_stages` is 0. The mapping also serves Rainmer, whose network is built on it.
 
 PyTorch's pixel unshuffle orders its channels (channel, row, column), TensorFlow's
-`space_to_depth` (row, column, channel): below the first size all features of the
-encoder stand in another order here.
+`space_to_depth` (row, column, channel): below the first size, all features of the
+encoder are in a different order here.
 """
 
 from typing import Any
@@ -34,7 +34,7 @@ def load(path: Any, arguments: dict):
 
 
 def shape_of(weights: Weights):
-    """Constructor arguments of the network whose weights these are."""
+    """Constructor arguments of the network that these weights belong to."""
     return {
         "dim": weights.size(FIRST),
         "num_blocks": [max(weights.count(name), 1) for name in SIZES],
@@ -44,7 +44,7 @@ def shape_of(weights: Weights):
 
 
 def place(network: Any, weights: Weights):
-    """Gives a built `DRSformerNetwork` its weights, without those of prompts."""
+    """Gives a built `DRSformerNetwork` its weights, except those of prompts."""
     dim = network.dim
     weights.convolution(network.embed, "patch_embed.proj")
     if network.compensate is not None:
@@ -63,7 +63,7 @@ def place(network: Any, weights: Weights):
         name = f"down{level + 1}_{level + 2}.body.0"
         weights.convolution(down, name, lambda kernel, o=order: kernel[:, :, o])
     for up, level in zip(network.ups, (3, 2, 1), strict=True):
-        # Only the first one sees features of the encoder.
+        # Only the first one sees the encoder's features.
         seen = orders[3] if level == 3 else np.arange(dim * 2**level)
         made = shuffled(dim * 2 ** (level + 1))
         name = f"up{level + 1}_{level}.body.0"
@@ -78,7 +78,7 @@ def place(network: Any, weights: Weights):
 
 
 def decoder_blocks(network: Any):
-    """`(the authors' name, block)` of all blocks of the decoder."""
+    """`(the authors' name, block)` for all blocks of the decoder."""
     blocks = iter(network.decoder_blocks)
     return [
         (f"decoder_level{level}.{index}", next(blocks))
@@ -107,9 +107,9 @@ def place_block(block: Any, weights: Weights, order: Any = slice(None)):
     """Gives a `SparseBlock` its weights.
 
     Args:
-        block: built.
-        weights: below the block's name.
-        order: of the channels of its features, see `shuffled`.
+        block: a built block.
+        weights: those below the block's name.
+        order: order of the channels of its features, see `shuffled`.
     """
     for norm, name in ((block.attention_norm, "norm1"), (block.feed_norm, "norm2")):
         weights.give(norm.gamma, f"{name}.body.weight", lambda array: array[order])
@@ -132,7 +132,7 @@ def place_block(block: Any, weights: Weights, order: Any = slice(None)):
 
 
 def place_shares(shares: Any, weights: Weights):
-    """Weights of the four maps: DRSformer names four scalars, Rainmer one vector."""
+    """Weights of the four maps: four scalars in DRSformer, one vector in Rainmer."""
     if "attn.attns" in weights:
         weights.give(shares, "attn.attns")
         return
@@ -140,5 +140,5 @@ def place_shares(shares: Any, weights: Weights):
 
 
 def shuffled(channels: int):
-    """Their channel at each place of ours, after a pixel unshuffle of factor 2."""
+    """Index of their channel for each of ours, after a pixel unshuffle by 2."""
     return np.arange(channels).reshape(channels // 4, 4).T.ravel()

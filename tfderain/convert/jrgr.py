@@ -1,9 +1,9 @@
 """JRGR's official weights: the authors' files and names, and where tensors belong.
 
-For what github.com/guyii54/JRGR, a fork of pytorch-CycleGAN-and-pix2pix, saves: one
-file for each network, `latest_net_G1.pth` to `latest_net_G4.pth` in a folder. The
-folder becomes a JRGR of all four networks; a single file of a U-Net (`G3`, or the
-pre-trained `G`) one that removes rain alone. Critics are left out.
+For the files saved by github.com/guyii54/JRGR, a fork of pytorch-CycleGAN-and-pix2pix:
+one for each network, `latest_net_G1.pth` to `latest_net_G4.pth` in a folder. The folder
+becomes a JRGR with all four networks; a single file of a U-Net (`G3`, or the
+pre-trained `G`) becomes one that only removes rain. Critics are left out.
 """
 
 import pathlib
@@ -12,7 +12,7 @@ from typing import Any
 from tfderain.convert import pth
 from tfderain.convert.weights import Unfit, Weights
 
-# "image": the authors test with the statistics of the image unless told otherwise.
+# "image": the authors by default test with the statistics of the image.
 ARGUMENTS = {"statistics": "moving"}
 NETWORKS = {
     "G1": "derain_synthetic",
@@ -31,7 +31,7 @@ WORDS = {
 
 
 def load(path: Any, arguments: dict):
-    """A built `JRGR` with the weights of files; see `tfderain.convert.load`."""
+    """A built `JRGR` with the weights of its files; see `tfderain.convert.load`."""
     from tfderain import models
 
     path = pathlib.Path(path)
@@ -46,7 +46,7 @@ def load(path: Any, arguments: dict):
             place(getattr(network, "translator", network), weights)
             weights.finish()
         except Unfit as error:
-            raise Unfit(f"of {files[name].name}, {error}") from None
+            raise Unfit(f"in {files[name].name}, {error}") from None
     return model
 
 
@@ -57,7 +57,7 @@ def files_of(folder: pathlib.Path):
         epochs = {"latest"}
     if len(epochs) != 1:
         known = ", ".join(sorted(epochs)) or "none"
-        raise Unfit(f"it needs <epoch>_net_G1.pth to G4 of one epoch, it has {known}")
+        raise Unfit(f"it needs <epoch>_net_G1.pth to G4 of one epoch, but has {known}")
     (epoch,) = epochs
     files = {name: folder / f"{epoch}_net_{name}.pth" for name in NETWORKS}
     for path in files.values():
@@ -67,14 +67,14 @@ def files_of(folder: pathlib.Path):
 
 
 def _weights(tensors, name):
-    """Those of a U-Net or, for rain generation, of a ResNet generator."""
+    """Weights of a U-Net or, for rain generation, of a ResNet generator."""
     rain = name in ("G2", "G4")
     is_unet = not rain or any(f".{key}".endswith(f".{UNET}") for key in tensors)
     return Weights.find(tensors, UNET if is_unet else RESNET)
 
 
 def shape_of(found: dict):
-    """Constructor arguments of the JRGR whose networks' weights these are."""
+    """Constructor arguments of the JRGR that these weights belong to."""
     removal, generation = found["G3"], found.get("G2", found["G3"])
     shape: dict = {"filters": removal.size(UNET), "variant": "paper"}
     name, levels = "model.model.1.model", 1
@@ -94,7 +94,7 @@ def place(network: Any, weights: Weights):
 
 
 def keras_layout(array: Any):
-    """A kernel `(out, in, h, w)`, or transposed `(in, out, h, w)`, as Keras has it."""
+    """A kernel `(out, in, h, w)`, or transposed `(in, out, h, w)`, for Keras."""
     return array.transpose(2, 3, 1, 0) if array.ndim == 4 else array
 
 

@@ -1,15 +1,15 @@
-"""MENET's official weights: a checkpoint of TensorFlow 1, read by TensorFlow's reader.
+"""MENET's official weights: a TensorFlow 1 checkpoint, read by TensorFlow's reader.
 
-For what github.com/SumiHui/MENET saves: `<name>-<step>.index` with its `.data` file, or
-the single file of the oldest format. Moments of Adam and the step are left out. Whether
-there is channel attention and how many blocks there are is read from the names.
+For the files saved by github.com/SumiHui/MENET: `<name>-<step>.index` with its `.data`
+file, or the single file of the oldest format. Adam's moments and the step are left out.
+Channel attention and the number of blocks are read from the names.
 """
 
 import pathlib
 import re
 from typing import Any
 
-from tfderain.convert.weights import Unfit, Weights
+from tfderain.convert.weights import Unfit, Weights, prefix_of
 
 ARGUMENTS: dict = {}
 FIRST = "derain/layer1/layer1_conv/kernel"
@@ -32,12 +32,12 @@ def read(path: Any):
     """`Weights` of the variables below `derain/`.
 
     Args:
-        path: prefix of a checkpoint's files, any one of these files, or a folder, of
-            which the latest checkpoint is read.
+        path: prefix of a checkpoint's files, any one of these files, or a folder, whose
+            latest checkpoint is read.
 
     Raises:
         Unfit: for another kind of file, or a damaged one.
-        OSError: when there is none.
+        OSError: there is no such file.
     """
     import tensorflow as tf
 
@@ -59,16 +59,13 @@ def read(path: Any):
         tensors = {name: reader.get_tensor(name) for name in names}
     except (tf.errors.OpError, IndexError, RuntimeError, ValueError) as error:
         reason = str(error).split("\n")[0].rstrip(". ")
-        raise Unfit(f"it is no whole TensorFlow checkpoint ({reason})") from None
+        raise Unfit(f"it is not a complete TensorFlow checkpoint ({reason})") from None
     return _below_scope(tensors)
 
 
 def _below_scope(tensors):
-    """Names from `derain/` on; the graph may have stood in a scope of its own."""
-    ends = [name for name in tensors if f"/{name}".endswith(f"/{FIRST}")]
-    if not ends:
-        raise Unfit(f"it has no {FIRST}")
-    scope = min(ends, key=len).removesuffix(FIRST)
+    """The tensors by their names from `derain/` on; the graph may be inside a scope."""
+    scope = prefix_of(tensors, FIRST, separator="/")
     own = {
         name.removeprefix(scope): array
         for name, array in tensors.items()
@@ -78,7 +75,7 @@ def _below_scope(tensors):
 
 
 def shape_of(weights: Weights):
-    """Constructor arguments of the network whose weights these are."""
+    """Constructor arguments of the network that these weights belong to."""
     blocks = [name for name in weights.tensors if re.match(r"derain/res_\d+_a/", name)]
     attention = any(name.startswith("derain/ca/") for name in weights.tensors)
     return {"num_blocks": max(len(blocks), 1), "channel_attention": attention}
@@ -94,7 +91,7 @@ def place(network: Any, weights: Weights):
 
 
 def convolutions_of(network: Any):
-    """`(layer, name of its kernel, name of its batch normalisation)` of each."""
+    """`(layer, name of its kernel, name of its batch normalisation)` for each layer."""
     main = [(network.encode_half, "layer1"), (network.encode_quarter, "layer2")]
     for index, block in enumerate(network.blocks):
         main += [(block.first, f"res_{index}_a"), (block.second, f"res_{index}_b")]

@@ -1,7 +1,7 @@
 """PReNet's official weights: the authors' names, and where their tensors belong.
 
-For the `net_latest.pth` files of github.com/csdwren/PReNet, of `PReNet`. The number of
-stages is no part of the weights; six are the published ones.
+For the `net_latest.pth` files of `PReNet` in github.com/csdwren/PReNet. The number of
+stages is not part of the weights; the published networks have six.
 """
 
 from typing import Any
@@ -31,7 +31,7 @@ def load(path: Any, arguments: dict):
 def place(network: Any, weights: Weights):
     """Gives a built `PReNetNetwork` of the authors' size its weights."""
     weights.convolution(network.enter, "conv0.0")
-    # Four convolutions there, one here.
+    # Four convolutions in the file, one here.
     kernels, biases = ([f"{g}.{part}" for g in GATES] for part in ("weight", "bias"))
     weights.give_joined(network.gates.kernel, kernels, hwio)
     weights.give_joined(network.gates.bias, biases, np.copy)

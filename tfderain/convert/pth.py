@@ -4,11 +4,11 @@
 tensors = pth.read("net_latest.pth")  # {"conv0.0.weight": array, ...}
 ```
 
-A `.pth` file is a pickle, which may run any code when it is loaded. The reader here
-knows dictionaries, numbers, texts and tensors, and refuses a file that names anything
-else before it could act. It reads both layouts of `torch.save`: the zip archive
-(PyTorch 1.6 and later) and the pickles with bare storages behind them (before). Tensors
-that were saved on a GPU are read like all others. Needs numpy only.
+A `.pth` file is a pickle, which may run any code when it is loaded. This reader knows
+dictionaries, numbers, texts and tensors, and refuses a file that names anything else
+before that can do anything. It reads both layouts of `torch.save`: the zip archive
+(PyTorch 1.6 and later) and the older pickles followed by bare storages. Tensors that
+were saved on a GPU are read like all others. Needs only NumPy.
 
 Reference: torch/serialization.py of PyTorch 2.13, `_save`, `_legacy_save`, `_load`,
 `_legacy_load`.
@@ -26,7 +26,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-MAGIC = 0x1950A86A20F9469CFC6C  # of the layout without a zip archive
+MAGIC = 0x1950A86A20F9469CFC6C  # of the layout without zip archive
 PROTOCOL = 1001
 STORAGES = {
     "BFloat16Storage": "bfloat16",
@@ -40,7 +40,7 @@ STORAGES = {
     "LongStorage": "<i8",
     "ShortStorage": "<i2",
 }
-# What reading a damaged or made-up file may raise, besides ValueError.
+# What reading a damaged or forged file may raise, besides ValueError.
 DAMAGE = (
     AttributeError,
     EOFError,
@@ -62,7 +62,7 @@ class _Storage(NamedTuple):
 
     kind: str
     key: str
-    offset: int  # of a view, in the storage of this key
+    offset: int  # of a view into the storage with this key
     size: int
 
 
@@ -79,16 +79,16 @@ def read(path: str | os.PathLike):
     """Reads the tensors of a file that `torch.save` wrote.
 
     Args:
-        path: file of a `state_dict`, or of a dictionary that holds some.
+        path: file of a `state_dict`, or of a dictionary that contains some.
 
     Returns:
-        dict from names, joined by dots, to arrays; bfloat16 comes as float32. What is
+        dict from names, joined by dots, to arrays; bfloat16 becomes float32. What is
         not a tensor (epochs, losses) is left out.
 
     Raises:
         ValueError: for a file of another kind, a damaged one, or one that holds more
             than tensors, numbers and texts.
-        OSError: when the file cannot be read.
+        OSError: the file cannot be read.
     """
     path = pathlib.Path(path)
     with path.open("rb") as file:
@@ -101,7 +101,7 @@ def read(path: str | os.PathLike):
         except (ValueError, *DAMAGE) as error:
             reason = " ".join(str(error).split()) or type(error).__name__
             raise ValueError(
-                "`weights` must be a whole PyTorch file of tensors only: "
+                "`weights` must be a complete PyTorch file of tensors only: "
                 f"{reason}. Received: weights={path}."
             ) from None
     return tensors
@@ -116,14 +116,14 @@ def _rebuild_parameter(tensor, *more):
 
 
 class _Unpickler(pickle.Unpickler):
-    """Knows dictionaries and tensors; whatever else a file names is refused."""
+    """Knows dictionaries and tensors; refuses anything else that a file names."""
 
     known = {
         ("collections", "OrderedDict"): collections.OrderedDict,
         ("torch._utils", "_rebuild_tensor"): _rebuild_tensor,
         ("torch._utils", "_rebuild_tensor_v2"): _rebuild_tensor,
         ("torch._utils", "_rebuild_parameter"): _rebuild_parameter,
-        # texts, on which a pickle can do nothing
+        # strings, with which a pickle can do no harm
         **{("torch", storage): kind for storage, kind in STORAGES.items()},
     }
 
@@ -137,7 +137,7 @@ class _Unpickler(pickle.Unpickler):
         word, kind, key, _device, size, *view = reference
         if word != "storage" or kind not in STORAGES.values():
             raise ValueError("it holds a storage of an unknown kind")
-        # A view of a storage, of the older layout: its own key, offset and size.
+        # A view of a storage in the older layout: its own key, offset and size.
         offset, size = view[0][1:] if view and view[0] else (0, size)
         return _Storage(kind, str(key), offset, size)
 
@@ -153,7 +153,7 @@ def _read_zip(file):
 
     def content(name):
         entry = entries[f"{folder}/{name}"]
-        if entry.compress_type != zipfile.ZIP_STORED:  # a small file may become huge
+        if entry.compress_type != zipfile.ZIP_STORED:  # could expand to any size
             raise ValueError("its archive is compressed, which PyTorch never does")
         return archive.read(entry)
 
@@ -172,7 +172,7 @@ def _read_bare(file):
     start = file.read(2)
     file.seek(0)
     if start[:1] != b"\x80" or load() != MAGIC or load() != PROTOCOL:
-        raise ValueError("it is of another kind")
+        raise ValueError("it is another kind of file")
     if not load()["little_endian"]:
         raise ValueError("it was written on a big-endian machine")
     tree, keys = load(), load()

@@ -2,9 +2,9 @@
 
 For the `.pth` files of github.com/Schizophreni/Rainmer (`Rainmer_SA_chralpha`, and
 `Rainmer_SA`, which mixes prompts by a sum). The key encoder is left out, as in all
-models that are shipped. The authors' sparse attention works on the map of the mask
-before (`cumulative`); which of its ties return is undefined there, here those of
-lowest index.
+shipped models. The authors' sparse attention applies each mask to the previous map
+(`cumulative`); which of its ties return is undefined there, while here it is those with
+the lowest index.
 """
 
 from typing import Any
@@ -31,7 +31,7 @@ def load(path: Any, arguments: dict):
 
 
 def shape_of(weights: Weights):
-    """Constructor arguments of the network whose weights these are."""
+    """Constructor arguments of the network that these weights belong to."""
     encoder = weights.below(f"{ENCODER}.Atom")
     views = {v: f"{name}.0.weight" in encoder for v, name in VIEWS.items()}
     options: dict = {
@@ -39,7 +39,7 @@ def shape_of(weights: Weights):
         "interaction": "cross_fuse.location_map.0.weight" in weights,
         "mixing": "alpha" if "decoder_level1.0.attn.chr_z" in weights else "sum",
     }
-    # One view is asked for in any case, so that another network's file is told.
+    # One view is read in any case, so that another network's file is recognised.
     name = VIEWS["degradation" if views["degradation"] else "chromatic"]
     filters = encoder.size(f"{name}.0.weight")
     options["filters"] = filters
@@ -79,7 +79,7 @@ def place_encoder(encoder: Any, weights: Weights):
 
 
 def place_prompts(block: Any, weights: Weights):
-    """Gives a `PromptedBlock` the weights that it has beside a `SparseBlock`'s."""
+    """Gives a `PromptedBlock` the weights that it has besides a `SparseBlock`'s."""
     if block.direction is not None:
         weights.give(block.direction, "attn.chr_z", lambda array: array.ravel())
     names = {"chromatic": "chr", "degradation": "detg"}

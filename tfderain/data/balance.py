@@ -1,4 +1,4 @@
-"""Balance of light and dense rain: density of pairs, sub-sampling to proportions.
+"""Balance of light and dense rain: density of pairs, sub-sampling to a proportion.
 
 ```python
 found = balance.densities(pairs)
@@ -6,8 +6,8 @@ target = balance.mean_proportions([balance.densities(other) for other in referen
 chosen = pairs.subset(balance.choose(found, target, seed=0))
 ```
 
-Rainmer's GTAV-balance was made this way: of 60,000 crops of night rain, half of them
-nearly dry, all those with dense rain were kept, and as many of the others as give the
+Rainmer's GTAV-balance was made in this way: of 60,000 crops of night rain, half of them
+nearly dry, all crops with dense rain were kept, and as many of the others as give the
 proportions of its other training sets (https://doi.org/10.1145/3664647.3681342;
 exploration/ in github.com/Schizophreni/Rainmer at 9db7c6b7eb15).
 """
@@ -35,10 +35,10 @@ _NUMBERED = re.compile(r"\d{6}_")  # files of `write_folder`
 
 
 def density(rainy: np.ndarray, clean: np.ndarray):
-    """How much of what is seen is rain, from 0 to 1.
+    """Share of the rain in what is seen, from 0 to 1.
 
-    The mean over the pixels of the largest difference of a channel, relative to the sum
-    of the brightest channels of both images.
+    The mean over the pixels of the largest difference of any channel, relative to the
+    sum of the brightest channels of both images.
 
     Args:
         rainy, clean: arrays `(height, width, 3)`, float in [0, 1] or uint8.
@@ -70,8 +70,8 @@ def densities(pairs: Pairs, progress: reports.Progress | None = None):
 
 
 def counts(found: np.ndarray, bounds: Sequence[float] = BOUNDS):
-    """Number of densities up to the first bound, up to the second, and above."""
-    # a density that equals a bound belongs below it
+    """Number of densities up to the first bound, up to the second, and above it."""
+    # a density that equals a bound counts as below it
     places = np.searchsorted(bounds, found, side="left")
     return np.bincount(places, minlength=len(bounds) + 1)
 
@@ -79,10 +79,10 @@ def counts(found: np.ndarray, bounds: Sequence[float] = BOUNDS):
 def mean_proportions(
     references: Sequence[np.ndarray], bounds: Sequence[float] = BOUNDS
 ):
-    """Mean of the proportions of several sets, each counting alike.
+    """Mean of the proportions of several sets, each counting equally.
 
     Args:
-        references: sequence of arrays of densities, none empty.
+        references: sequence of non-empty arrays of densities.
     """
     shares = [counts(found, bounds) / len(found) for found in references]
     return tuple(float(share) for share in np.mean(shares, axis=0))
@@ -94,10 +94,10 @@ def choose(
     seed: int = 0,
     bounds: Sequence[float] = BOUNDS,
 ):
-    """Indices of as many pairs as can have the target's proportions, sorted.
+    """Sorted indices of as many pairs as the target's proportions allow.
 
-    The bin that runs out first is kept whole, which for GTAV's crops is the dense one;
-    of the others a random part is drawn.
+    The bin that runs out first, which for GTAV's crops is the dense one, is kept whole;
+    from the others a random part is drawn.
 
     Args:
         found: array of densities.
@@ -105,13 +105,13 @@ def choose(
         seed: int.
 
     Raises:
-        ValueError: for a wrong number of proportions, or when the target asks for pairs
-            of an empty bin.
+        ValueError: for a wrong number of proportions, or if the target asks for pairs
+            from an empty bin.
     """
     shares = np.asarray(target, float)
     if len(shares) != len(bounds) + 1 or shares.min() < 0 or not shares.sum() > 0:
         raise ValueError(
-            f"There must be {len(bounds) + 1} proportions, none negative. "
+            f"There must be {len(bounds) + 1} proportions, none below 0. "
             f"Received: target={tuple(shares.tolist())}."
         )
     shares = shares / shares.sum()
@@ -141,13 +141,13 @@ def write_folder(
     """Puts pairs into a new folder that `find_pairs` reads.
 
     Files are numbered, so that none replaces another: `rainy/000017_NAME.png` and
-    `clean/000017_NAME.jpg`. Side by side, one file holds both and lies in `folder`.
+    `clean/000017_NAME.jpg`. Files of side-by-side pairs go directly into `folder`.
 
     Args:
         pairs: `Pairs`.
         folder: path that does not exist, or is empty.
         copy: copies instead of symbolic links.
-        overwrite: the folder may hold pairs that were put there before; they go.
+        overwrite: the folder may hold pairs written earlier; they are deleted.
 
     Raises:
         ValueError: for a folder that is not empty.
@@ -175,7 +175,7 @@ class Balance(reports.Report):
     Args:
         bounds: densities at which the bins end.
         before, after: number of pairs in each bin.
-        target: proportion of each bin that was asked for; their sum is 1.
+        target: requested proportion of each bin; their sum is 1.
     """
 
     bounds: tuple[float, ...]
@@ -207,7 +207,7 @@ def balanced(
     bounds: Sequence[float] = BOUNDS,
     progress: reports.Progress | None = None,
 ) -> tuple[Pairs, Balance]:
-    """The pairs that `choose` keeps of their densities, and their numbers.
+    """The pairs that `choose` keeps by their densities, and their numbers.
 
     Args:
         pairs: `Pairs`.

@@ -1,9 +1,10 @@
 """Camera effects: JPEG, noise, blur and cut-outs added to rainy training crops.
 
-JPEG, noise, blur and enlargement as phones and web sites make them, and pixels that are
-not scene: bars, frames and cut-outs. A network that has not met them leaves rain in
-such pictures. Noise, blur and hidden pixels are in the clean target too, because they
-are not rain: the network learns to leave them. Needs numpy and Pillow only.
+JPEG, noise, blur and enlargement as phones and web sites produce them, and pixels
+outside the scene: bars, frames and cut-outs. A network that has never seen them leaves
+rain in such pictures. Noise, blur and hidden pixels are also in the clean target,
+because they are not rain: the network learns to leave them alone. Needs only NumPy and
+Pillow.
 """
 
 import functools
@@ -63,7 +64,7 @@ def blurred(image: np.ndarray, sigma: float):
 
 
 def hidden(shape: tuple[int, int], rng: np.random.Generator):
-    """Mask of pixels that do not show the scene: bars, a frame, outside a cut-out.
+    """Mask of pixels that do not show the scene: bars, a frame, around a cut-out.
 
     Args:
         shape: `(height, width)`.
@@ -80,7 +81,7 @@ def hidden(shape: tuple[int, int], rng: np.random.Generator):
         mask = (
             mask.T[:width, :height] if height == width and rng.random() < 0.5 else mask
         )
-    elif form == 1:  # a frame, of which a crop shows a corner or two sides
+    elif form == 1:  # a frame; a crop shows one of its corners or two sides
         thick = int(rng.integers(1, max(2, min(shape) // 6)))
         mask[:thick], mask[:, :thick] = True, True
         if rng.random() < 0.3:
@@ -98,7 +99,7 @@ def hidden(shape: tuple[int, int], rng: np.random.Generator):
 
 
 def hide(rainy: np.ndarray, clean: np.ndarray, rng: np.random.Generator):
-    """Both images with the same hidden pixels, mostly black, sometimes of a colour."""
+    """Both images with the same hidden pixels, mostly black, sometimes coloured."""
     mask = hidden(rainy.shape[:2], rng)
     choice = rng.random()
     colour = (
@@ -109,7 +110,7 @@ def hide(rainy: np.ndarray, clean: np.ndarray, rng: np.random.Generator):
 
 
 def enlarged(image: np.ndarray, factor: float, size: tuple[int, int]):
-    """The middle of a float32 image, enlarged by `factor` to `(height, width)`."""
+    """The centre of a float32 image, enlarged by `factor` to `(height, width)`."""
     part = [max(1, math.ceil(side / factor)) for side in size]
     top, left = (
         (full - side) // 2 for full, side in zip(image.shape, part, strict=False)
@@ -118,5 +119,5 @@ def enlarged(image: np.ndarray, factor: float, size: tuple[int, int]):
 
 
 def draw_factor(rng: np.random.Generator, largest: float):
-    """How much an image is enlarged: log-uniform in [1, largest]."""
+    """Factor by which an image is enlarged: log-uniform in [1, largest]."""
     return log_uniform(rng, (1.0, largest))

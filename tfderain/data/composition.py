@@ -1,7 +1,7 @@
-"""Composition of rain: layers of streaks combined, scaled to a PSNR and laid over.
+"""Composition of rain: streak layers combined, scaled to a PSNR and put on an image.
 
-Yang et al., 2017, https://arxiv.org/abs/1609.07769, give the additive model (eq. 1) and
-the veil of distant rain (eq. 3); see `tfderain.data.rain` for the others.
+The additive model (eq. 1) and the veil of distant rain (eq. 3) are those of Yang et
+al., 2017, https://arxiv.org/abs/1609.07769; see `tfderain.data.rain` for the others.
 """
 
 import dataclasses
@@ -18,10 +18,10 @@ class Ranges:
     """Ranges from which a rainy image is composed (pairs are low, high)."""
 
     # PSNR in dB between rainy and clean, and number of layers, for each kind. For
-    # "veil" the PSNR counts the streaks alone.
+    # "veil", the PSNR is that of the streaks alone.
     light: tuple = (26.0, 36.0)
     medium: tuple = (18.0, 26.0)
-    heavy: tuple = (8.0, 18.0)  # the heavy test sets come to 12 dB on average
+    heavy: tuple = (8.0, 18.0)  # the heavy test sets have 12 dB on average
     veil: tuple = (16.0, 36.0)
     layers: dict = dataclasses.field(
         default_factory=lambda: {
@@ -31,18 +31,18 @@ class Ranges:
             "veil": (2, 5),
         }
     )
-    most_layers: int = 12  # added until the gain needed is below half of `most_gain`
+    most_layers: int = 12  # added until the required gain is below half of `most_gain`
     most_gain: float = 2.0
     most_mean: float = 0.55  # of the streaks over an image, before clipping
-    # Noise of picture editors need not be cut to black: what is left between medium
-    # and heavy streaks, as a part of the bright ones, and in how many images.
+    # Noise of picture editors need not be cut to black: what remains between medium
+    # and heavy streaks, relative to the bright ones, and in how many images.
     floor: tuple = (0.0, 0.3)
     most_floor: float = 0.2  # after the gain
     floor_share: float = 0.3
     overlay_share: float = 0.12  # of medium rain: streaks that brighten and darken
-    aligned_share: float = 0.7  # layers of one image falling in one direction
-    # Layers of one image that look alike too: rain in a data set, as in the sky, is
-    # mostly of one kind of drop, however dense.
+    aligned_share: float = 0.7  # layers of one image that fall in one direction
+    # Layers of one image that also look alike: however dense it is, rain mostly
+    # consists of one kind of drop, in data sets as in nature.
     alike_share: float = 0.35
     loss: tuple = (0.02, 0.50)  # 1 - t of the veil; squared draw: mostly thin
     airlight: tuple = (0.55, 1.0)
@@ -63,12 +63,12 @@ def composite(
     light: float | np.ndarray = 1.0,
     opacity: float = 0.0,
 ) -> np.ndarray:
-    """Lays streaks over an image: `clean + streaks * (light - opacity * clean)`.
+    """Puts streaks on an image: `clean + streaks * (light - opacity * clean)`.
 
     Args:
         clean: float32 array `(height, width, channels)` in [0, 1].
         streaks: float32 array `(height, width)` in [0, 1].
-        light: brightness of the streaks, one number, or one for each channel.
+        light: brightness of the streaks: a number, or one for each channel.
         opacity: 0 adds; 1 blends towards `light` (`light=1` is screen mode).
 
     Returns:
@@ -83,7 +83,7 @@ def composite(
 
 
 def _along_rows(colour, image):
-    """A number, or one for each channel, as a row `(width * channels,)`."""
+    """A number, or one for each channel, repeated along a row `(width * channels,)`."""
     channels = np.broadcast_to(np.asarray(colour, np.float32), image.shape[-1:])
     return np.tile(channels, image.shape[1])
 
@@ -100,7 +100,7 @@ def _blend_mode(rng, tint):
 
 
 def _fit_gain(base, streaks, blend, psnr, most):
-    """Gain at which streaks disturb `base` by `psnr` dB, as far as `most` allows.
+    """Gain at which streaks reduce `base` to `psnr` dB, but at most `most`.
 
     Measured on every fourth row and second column: streaks are tall and thin.
     """
@@ -119,20 +119,24 @@ def _fit_gain(base, streaks, blend, psnr, most):
 def at_strength(
     clean: np.ndarray, layer: np.ndarray, psnr: float, most: float
 ) -> np.ndarray:
-    """Adds a grey layer to an image and clips, with the gain that gives a PSNR.
+    """Adds a grey layer to an image, with the gain that gives a PSNR, and clips.
 
     Args:
         clean: float32 array `(height, width, channels)` in [0, 1].
-        layer: float32 array `(height, width)`, not negative.
+        layer: non-negative float32 array `(height, width)`.
         psnr: of the result against `clean`, in dB.
         most: largest gain.
 
     Returns:
         float32 array like `clean`, in [0, 1].
     """
+    return composite(clean, layer * np.float32(strength(clean, layer, psnr, most)))
+
+
+def strength(clean: np.ndarray, layer: np.ndarray, psnr: float, most: float):
+    """The gain that `at_strength` finds, with the same arguments, as a float."""
     white = np.ones(clean.shape[-1], np.float32)
-    gain = np.float32(_fit_gain(clean, layer, (white, 0.0, np.inf), psnr, most))
-    return composite(clean, layer * gain)
+    return _fit_gain(clean, layer, (white, 0.0, np.inf), psnr, most)
 
 
 def _combine(layers, rng):
@@ -150,10 +154,10 @@ def _combine(layers, rng):
 
 
 def _overlay(clean, streaks, psnr, most, centre):
-    """Blends a grey layer in by the overlay mode of picture editors.
+    """Blends in a grey layer by the overlay mode of picture editors.
 
-    Grey as bright as `centre` times the mean of the streaks changes nothing; what is
-    brighter brightens, what is darker darkens, most in the mid-tones.
+    Grey as bright as `centre` times the mean of the streaks changes nothing; brighter
+    grey brightens and darker grey darkens, most in the mid-tones.
     """
     signed = (streaks - np.float32(centre * streaks.mean()))[..., None]
     change = signed * (2 * np.minimum(clean, 1 - clean))
@@ -175,7 +179,7 @@ def _veil(clean, rng, tint, ranges):
 
 
 def _draw_layers(psnr, rng, kind, draw, ranges):
-    """Layers enough to reach `psnr` without gains that whiten everything."""
+    """Enough layers to reach `psnr` without gains that whiten everything."""
     alike = rng.random() < ranges.alike_share
     aligned = alike or rng.random() < ranges.aligned_share
     low, high = ranges.layers[kind]
@@ -193,7 +197,7 @@ def _draw_layers(psnr, rng, kind, draw, ranges):
 
 
 def _is_grey(image):
-    few = image[:: max(1, len(image) // 4)]  # decides for most colour images
+    few = image[:: max(1, len(image) // 4)]  # enough to tell for most colour images
     return np.array_equal(few[..., 0], few[..., -1]) and all(
         np.array_equal(image[..., 0], image[..., c]) for c in range(image.shape[-1])
     )
@@ -208,8 +212,8 @@ def compose(
 ):
     """Composes `(rainy, streaks)` from a clean image.
 
-    `draw(angle, look)` returns a layer of the image's size, its angle in degrees and
-    its look, near and like what is asked for unless that is None.
+    `draw(angle, look)` returns a layer of the image's size, its angle in degrees, which
+    is near `angle`, and its look, which is `look`, unless these are None.
     """
     tint = 1 + (0 if _is_grey(clean) else ranges.tint) * rng.uniform(-1, 1, size=3)
     tint = tint[: clean.shape[-1]]
@@ -226,7 +230,7 @@ def compose(
         streaks = streaks + np.float32(floor)
     base = _veil(clean, rng, tint, ranges) if kind == "veil" else clean
     blend = _blend_mode(rng, tint)
-    # on white, no gain reaches the PSNR: the mean bounds it, or all would be lost
+    # on white, no gain reaches the PSNR: the mean is bounded, or all would be lost
     most = min(ranges.most_gain, ranges.most_mean / max(float(streaks.mean()), 1e-6))
     most = min(most, ranges.most_floor / max(floor, 1e-6))
     gain = _fit_gain(base, streaks, blend, psnr, most)

@@ -16,7 +16,7 @@ Two looks are named. `DEFOCUSED`: glass close to the camera, the drops smaller t
 disc: pale spots without rim (Qian et al., 2018, https://arxiv.org/abs/1711.10098, whose
 eq. 1 this is: `wet = clean * (1 - mask) + drop * mask`). `LENS`: drops larger than the
 disc, with bright hearts, broad rims, runs and merged outlines (Porav et al., 2019,
-https://arxiv.org/abs/1901.00893). Needs numpy only.
+https://arxiv.org/abs/1901.00893). Needs only NumPy.
 """
 
 import dataclasses
@@ -39,7 +39,7 @@ class Ranges:
     """Ranges from which a wet pane is composed (pairs are low, high).
 
     Attributes:
-        radius: pixels, log-uniform; an image draws an interval of these.
+        radius: pixels, log-uniform; each image draws its own interval.
         coverage: share of the pixels under drops, overlaps counted twice.
         disc: pixels, the radius of the disc that blurs drops, log-uniform.
         contact: degrees between glass and water at the edge of a drop.
@@ -105,8 +105,8 @@ def add_drops(
         ranges: `Ranges` to draw from; `None` for one of `KINDS`, either as likely.
 
     Returns:
-        `(wet, mask)`: float32 like `clean`, and `(height, width)`, how much of a
-        pixel's light comes through drops, both in [0, 1].
+        `(wet, mask)`, both float32 in [0, 1]: the image, of the shape of `clean`, and
+        how much of each pixel's light comes through drops, `(height, width)`.
     """
     if ranges is None:
         ranges = list(KINDS.values())[int(rng.integers(len(KINDS)))]

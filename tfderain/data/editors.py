@@ -1,4 +1,4 @@
-"""Picture editors' rain: blurred noise, blended in, as in Rain1400, DID and SIRR.
+"""Rain made in picture editors: blended blurred noise, as in Rain1400, DID and SIRR.
 
 ```python
 layer = editors.render_noise((320, 480), np.random.default_rng(0))
@@ -6,12 +6,12 @@ rainy = editors.blend(clean, layer, np.random.default_rng(1), psnr=22.0)
 ```
 
 The recipe that those sets follow: noise on black, enlarged or softened, motion blur in
-one direction, levels, then a blend mode. Two looks, found with a judge (networks that
-others trained on Rain1400) and by eye: `FINE`, grain of single pixels that becomes long
-soft streaks with a grey floor between them, mostly laid on as a screen; and `BROAD`,
-coarser, sparser streaks in all modes. Screen and grey lift dark parts more than bright
-ones: in those sets by +47, 38, 22, 7 and 0 levels on average where the clean image has
-20, 60, 100, 140 and 180 of 255. Needs numpy and Pillow only.
+one direction, levels, then a blend mode. There are two looks, found with judges
+(networks that others trained on Rain1400) and by eye: `FINE`, grain of single pixels
+that becomes long soft streaks with a grey floor between them, mostly blended in screen
+mode; and `BROAD`, coarser, sparser streaks in all modes. Screen and grey brighten dark
+parts more than bright ones: in those sets by +47, 38, 22, 7 and 0 levels on average
+where the clean image has 20, 60, 100, 140 and 180 of 255. Needs only NumPy and Pillow.
 """
 
 import dataclasses
@@ -35,13 +35,13 @@ class Look:
         width, softness: of its line, see `streaks.line_kernel`; uniform.
         grain: side of a grain of noise in pixels, log-uniform.
         density: share of the grains that are bright, log-uniform; above `0.5` half of
-            them, as of noise on black.
-        black, white: quantiles that the levels make black and white.
+            them are, as in noise on black.
+        black, white: quantiles that the levels turn black and white.
         gamma: of the layer, log-uniform.
         second: share of layers with a second direction.
         modes: relative frequency of each of `MODES`.
-        grey: what `"grey"` pulls towards.
-        floor: what is left between the streaks in mode `"grey"`, as a part of them.
+        grey: level that `"grey"` pulls towards.
+        floor: what remains between the streaks in mode `"grey"`, relative to them.
     """
 
     angle: float = 14.0
@@ -151,8 +151,8 @@ def blend(
         clean: float32 array `(height, width, 3)` in [0, 1].
         layer: float32 array `(height, width)` in [0, 1].
         rng: `numpy.random.Generator`. All choices come from it.
-        psnr: wanted of the rainy image, in dB; less rain where full opacity does not
-            reach it.
+        psnr: target for the rainy image, in dB; there is less rain if full opacity does
+            not reach it.
         look: `Look`, the ranges to draw from.
 
     Returns:
@@ -170,13 +170,13 @@ def blend(
     elif mode == "add":
         change = np.broadcast_to(cover, clean.shape)
     else:
-        # Grey as bright as the mean changes nothing, darker grey darkens.
+        # Grey as bright as the mean changes nothing; darker grey darkens.
         signed = cover - np.float32(rng.uniform(0.4, 1.2) * cover.mean())
         change = signed * (2 * np.minimum(clean, 1 - clean))
     most = 1.0 if mode == "grey" else 2.0
     target, gain = 10 ** (-psnr / 10), min(0.5, most)
     some, part = clean[::4, ::4], change[::4, ::4]
-    for _ in range(3):  # clipping makes the error grow slower than the gain
+    for _ in range(3):  # clipping makes the error grow more slowly than the gain
         error = np.mean(np.square(np.clip(some + gain * part, 0, 1) - some))
         gain = min(gain * math.sqrt(target / max(float(error), 1e-8)), most)
     return np.clip(clean + np.float32(gain) * change, 0, 1)

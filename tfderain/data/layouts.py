@@ -1,9 +1,9 @@
 """Layouts of pairs: which files belong together, judged by their names alone.
 
 A pattern is `"RAINY:CLEAN"`: paths with `/` between folders, `*` for any text without
-`/`, and `**/` for any folders or none. The stars of CLEAN repeat the texts of RAINY's
-stars in order; `{2}` repeats the second one. Without an extension any image extension
-matches.
+`/`, and `**/` for any number of folders. The stars in CLEAN stand for the same texts as
+those in RAINY, in order; `{2}` repeats the second one. A pattern without an extension
+matches any image extension.
 """
 
 import itertools
@@ -27,7 +27,7 @@ FOLDERS = (  # names of the rainy and of the clean folder, any case
     ("rainy", "norain"),
     ("os", "bs"),  # JRGR's, beside photos in "ot"
 )
-NAMES = (  # within two folders, in the order they are tried; the last is many to one
+NAMES = (  # within two folders, in the order tried; the last is many to one
     "*:*",
     "rain-*:norain-*",
     "*_rain:*_clean",
@@ -62,7 +62,7 @@ def _split_pattern(pattern: str) -> tuple[str, str]:
     known = range(1, len(re.findall(_STAR, rainy)) + 1)
     if not rainy or not clean or not used <= set(known):
         raise ValueError(
-            "`pattern` must be RAINY:CLEAN where CLEAN has no more stars than RAINY, "
+            "`pattern` must be RAINY:CLEAN, with no more stars in CLEAN than in RAINY, "
             f"such as 'rain-*.png:norain-*.png'. Received: pattern={pattern!r}."
         )
     return rainy, clean
@@ -78,7 +78,7 @@ def _regex(glob: str) -> re.Pattern:
 
 
 def _fill(clean: str, texts: tuple[str, ...]) -> str:
-    """Puts the texts of RAINY's stars into CLEAN."""
+    """Inserts the texts of RAINY's stars into CLEAN."""
     return re.sub(_NUMBER, lambda n: texts[int(n[1]) - 1], clean)
 
 
@@ -89,7 +89,7 @@ def _key(path: str) -> str:
 
 
 def match(files: list[str], pattern: str) -> Matches:
-    """Pairs the files that a pattern names.
+    """Pairs the files that match a pattern.
 
     Args:
         files: paths with `/` between folders.
@@ -103,7 +103,7 @@ def match(files: list[str], pattern: str) -> Matches:
     stars = re.findall(_STAR, rainy_glob)
     clean_regex = _regex(re.sub(_NUMBER, lambda n: stars[int(n[1]) - 1], clean_glob))
     rainy = {f: m.groups() for f in files if (m := rainy_regex.fullmatch(f))}
-    # "*_1.png:*.png": a rainy name is not a clean one
+    # "*_1.png:*.png": a rainy name must not count as a clean one
     clean = {_key(f): f for f in files if f not in rainy and clean_regex.fullmatch(f)}
     names = {f: _key(_fill(clean_glob, texts)) for f, texts in rainy.items()}
     partners = {f: clean[name] for f, name in names.items() if name in clean}
@@ -131,10 +131,18 @@ def recognise(files: list[str], layout: str) -> Matches:
     return max(candidates, key=lambda m: len(m.rainy), default=Matches([], [], []))
 
 
+def recognise_quietly(files: list[str]) -> Matches:
+    """As `recognise` with `"auto"`; without pairs where it would be ambiguous."""
+    try:
+        return recognise(files, "auto")
+    except ValueError:
+        return Matches([], [], [])
+
+
 def _match_folders(files: list[str], rainy: str, clean: str) -> Matches:
     """The first rule of NAMES that pairs every file, else the one that pairs most.
 
-    What that leaves over may follow one other rule: AllWeather holds data sets of
+    The remaining files may follow one other rule: AllWeather holds data sets with
     several kinds of names in one pair of folders.
     """
     own = [f for f in files if f.startswith((f"{rainy}/", f"{clean}/"))]
@@ -160,8 +168,46 @@ def _best_rule(own, rainy, clean):
     return best
 
 
+def below(files: list[str], pattern: str) -> dict[str, Matches]:
+    """The folders of a tree in which a pattern finds pairs, and these pairs.
+
+    Args:
+        files: paths with `/` between folders.
+        pattern: as of `match`, or one-sided as of `side_by_side`; without `**/`.
+
+    Returns:
+        `{folder: matches}`, whose paths are relative to the folder; `""` is the tree
+        itself.
+    """
+    globs = _split_pattern(pattern) if ":" in pattern else (pattern,)
+    globs = [re.sub(_NUMBER, "*", glob) for glob in globs]
+    regexes = [
+        re.compile(f"(?:(.*)/)?{_regex(g).pattern}", re.IGNORECASE) for g in globs
+    ]
+    named: dict[str, list[str]] = {}
+    for file in files:
+        folders = {m[1] or "" for regex in regexes if (m := regex.fullmatch(file))}
+        for folder in folders:
+            named.setdefault(folder, []).append(file[len(folder) + bool(folder) :])
+    find = match if ":" in pattern else side_by_side
+    found = {folder: find(names, pattern) for folder, names in named.items()}
+    return {folder: matches for folder, matches in found.items() if matches.rainy}
+
+
+def merge(first: Matches, second: Matches) -> Matches:
+    """Pairs of two patterns on the same files; a rainy file keeps its first partner."""
+    known = set(first.rainy)
+    both = zip(second.rainy, second.clean, strict=True)
+    more = [(r, c) for r, c in both if r not in known]
+    rainy = first.rainy + [r for r, _ in more]
+    clean = first.clean + [c for _, c in more]
+    paired = {*rainy, *clean}
+    alone = dict.fromkeys((*first.alone, *second.alone))
+    return Matches(rainy, clean, [file for file in alone if file not in paired])
+
+
 def side_by_side(files: list[str], pattern: str | None) -> Matches:
-    """Each file that the one-sided pattern names is its own partner."""
+    """Each file that matches the one-sided pattern is its own partner."""
     regex = _regex(pattern or "*")
     found = [f for f in files if regex.fullmatch(f)]
     return Matches(found, found, [])

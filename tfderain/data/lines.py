@@ -1,9 +1,9 @@
-"""Line rain: straight streaks of one look, as in the benchmark sets.
+"""Line rain: straight streaks that look alike, as in the benchmark sets.
 
 ```python
 layer = lines.render_lines((320, 480), np.random.default_rng(0), lines.LIGHT)
 pool = lines.line_pool(700, 400, seed=0)  # a quarter of a minute
-layer = pool[0] / lines.LEVEL  # 1 where a single line lies, more where lines cross
+layer = pool[0] / lines.LEVEL  # 1 under a single line, more where lines cross
 ```
 
 A layer of RainTrainH or RainTrainL (Yang et al., 2017,
@@ -22,12 +22,12 @@ import numpy as np
 
 from tfderain.data.streaks import checked_shape, layer_pool, line_kernel, log_uniform
 
-LEVEL = 64  # a single line in the uint8 layers of `line_pool`: four may cross
+LEVEL = 64  # of a single line in the uint8 layers of `line_pool`: four may cross
 
 
 @dataclasses.dataclass(frozen=True)
 class Look:
-    """Ranges from which a layer draws its one look (pairs are low, high).
+    """Ranges from which a layer draws its look (pairs are low, high).
 
     Attributes:
         angle: standard deviation of the direction, in degrees from vertical.
@@ -95,7 +95,7 @@ def render_lines(shape: tuple[int, int], rng: np.random.Generator, look: Look = 
     length = log_uniform(rng, look.length)
     width = rng.uniform(*look.width)
     coverage, softness = log_uniform(rng, look.coverage), rng.uniform(*look.softness)
-    # The transform wraps round, which is harmless as long as a line fits in;
+    # The transform wraps around, which is harmless as long as a line fits in;
     # multiples of 32 keep it fast.
     least = 1.5 * length + 20
     canvas = tuple(32 * math.ceil(max(side, least) / 32) for side in shape)

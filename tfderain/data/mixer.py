@@ -1,4 +1,4 @@
-"""Mixture of rains: turns crops of pairs and of clean pictures into training pairs.
+"""Mixture of kinds of rain: crops of pairs and clean pictures become training pairs.
 
 ```python
 pools = mixer.render_pools(seed=0, streaks="streaks", layers="RainTrainH")
@@ -6,9 +6,10 @@ degrade = mixer.KindMixer(pools)
 rainy, clean = degrade(rainy, clean, seed=17)  # two or three milliseconds
 ```
 
-Kinds: `"own"` (the data set's rainy image), `"clean"` (no rain at all), `"heavy"` and
-`"light"` (line rain over soft streaks, see `lines`), `"editor"` (see `editors`),
-`"varied"` (`rain.RainMixer`: many looks, veils) and `"night"` (see `night`).
+The kinds are `"own"` (the data set's rainy image), `"clean"` (no rain at all),
+`"heavy"` and `"light"` (line rain over soft streaks, see `lines`), `"editor"` (see
+`editors`), `"varied"` (`rain.RainMixer`: many looks, veils) and `"night"` (see
+`night`).
 """
 
 import dataclasses
@@ -32,7 +33,7 @@ class Ranges:
 
     Attributes:
         heavy, light, editor: PSNR in dB between rainy and clean.
-        thin: share of light rain that is a layer of few, thin lines.
+        thin: share of light rain that is a layer of a few thin lines.
         fine: share of editors' rain with the look `editors.FINE`; the rest is broad.
         given: share of line rain whose layer is one of `layers`, if there are any.
         sheet: share of layers of lines that are sheets of fading lines; the rest have
@@ -89,12 +90,12 @@ def render_pools(
     count: int = 600,
     size: int = 384,
 ):
-    """Renders the layers that crops are rained on with, once for a training.
+    """Renders the layers of rain to put on crops, once for each training run.
 
     Args:
         seed: int. Equal arguments give equal layers.
         streaks: folder of pictures of streaks on black, or `None`.
-        layers: folder of pairs whose rain is one grey layer that was added, or `None`.
+        layers: folder of pairs whose rain is a single added grey layer, or `None`.
         layout: of these pairs, see `tfderain.data.pairs.find_pairs`.
         count, size: number of layers of each kind, and their side in pixels.
 
@@ -178,17 +179,17 @@ class KindMixer:
 
     Args:
         pools: dict of layers, see `render_pools`.
-        own_share: probability of keeping the rainy image of a pair. A pair of twice
-            the same image, which is what a folder of clean pictures gives, has none.
+        own_share: probability of keeping the rainy image of a pair. It does not apply
+            to pairs of an image with itself, which folders of clean pictures give.
         kinds: dict from the other kinds to their relative frequency.
         ranges: `Ranges` to draw from.
 
-    Call: `(rainy, clean, seed)`, two float32 arrays `(height, width, 3)` in [0, 1]
-    and an int, to `(rainy, clean)` alike: a pure function of its arguments. The
-    inputs stay unchanged.
+    Call: `(rainy, clean, seed)`, two float32 arrays `(height, width, 3)` in [0, 1] and
+    an int, to `(rainy, clean)` of the same kind. It is a pure function of its arguments
+    and leaves the inputs unchanged.
 
     Raises:
-        ValueError: for an unknown kind, or shares that are none.
+        ValueError: for an unknown kind, or shares out of range.
     """
 
     channels = 3  # of the target
@@ -204,7 +205,7 @@ class KindMixer:
         kinds = dict(SHARES if kinds is None else kinds)
         if not 0 <= own_share <= 1 or not set(kinds) < set(KINDS[1:]) | {""}:
             raise ValueError(
-                f"`own_share` must lie in [0, 1], `kinds` be among {KINDS[1:]}. "
+                f"`own_share` must lie in [0, 1], and `kinds` be among {KINDS[1:]}. "
                 f"Received: own_share={own_share}, kinds={kinds}."
             )
         if not kinds or min(kinds.values()) < 0 or not sum(kinds.values()) > 0:
@@ -232,7 +233,7 @@ class KindMixer:
             rainy = clean if whole else rainy
         rainy, clean = self._rain(rainy, clean, rng)
         if factor > 1:
-            whole = rainy is clean  # stays so: JPEG is for rainy images alone
+            whole = rainy is clean  # stays so: only rainy images are compressed by JPEG
             clean = camera.resized(clean, shape)
             rainy = clean if whole else camera.resized(rainy, shape)
         return self._camera(rainy, clean, rng)
@@ -260,7 +261,7 @@ class KindMixer:
         return self.varied.at_night(clean, rng)
 
     def _lines(self, clean, rng, kind):
-        """Line rain, soft streaks, or a layer from `layers`, of a drawn strength."""
+        """Line rain, soft streaks or a layer from `layers`, of a random strength."""
         ranges = self.ranges
         psnr = rng.uniform(*getattr(ranges, kind))
         if kind == "light" and rng.random() < ranges.thin:
@@ -291,14 +292,14 @@ class KindMixer:
         return np.float32(255 / lines.LEVEL) * self._layer(name, shape, rng)
 
     def _edited(self, clean, rng):
-        """Rain of picture editors of a drawn strength, fine or broad."""
+        """Fine or broad rain of picture editors, of a random strength."""
         fine = rng.random() < self.ranges.fine
         layer = self._layer("fine" if fine else "broad", clean.shape[:2], rng)
         look = editors.FINE if fine else editors.BROAD
         return editors.blend(clean, layer, rng, rng.uniform(*self.ranges.editor), look)
 
     def _layer(self, name, shape, rng):
-        """A random crop of a random layer, float32, 1 for 255; perhaps enlarged."""
+        """A random crop of a random layer, float32, 1 for 255; sometimes enlarged."""
         pool = self.pools[name]
         layer, factor = pool[rng.integers(len(pool))], 1.0
         if rng.random() < self.ranges.enlarge_layer:

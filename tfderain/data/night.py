@@ -1,16 +1,16 @@
-"""Night scenes made of day photos, and the rain that their lamps light up.
+"""Night scenes made from day photos, and the rain that their lamps light up.
 
 ```python
 scene = night.make_night(clean, np.random.default_rng(0))
 rainy = night.rain_at_night(scene, np.random.default_rng(1), draw)  # layers of streaks
-rainy - scene.image  # only the rain: the scene without it is the clean target
+rainy - scene.image  # only the rain: the dry night is the clean target
 ```
 
-The photo is darkened in linear light, its bright sky most, cast in the colour of the
-night, lit again by a few lamps with their glow, and given the noise of a camera.
-Falling drops shine as bright as the light around them. Ranges are ours; the idea of
-night rain whose target is the dry night is GTAV-NightRain's
-(https://arxiv.org/abs/2208.02345). Needs numpy only.
+The photo is darkened in linear light, its bright sky most, tinted in the colour of the
+night, lit again by a few glowing lamps, and given the noise of a camera. Falling drops
+are as bright as the light around them. The ranges are ours; the idea of night rain
+whose target is the dry night is GTAV-NightRain's (https://arxiv.org/abs/2208.02345).
+Needs only NumPy.
 """
 
 import dataclasses
@@ -29,23 +29,23 @@ class Ranges:
     """Ranges from which a night is composed (pairs are low, high).
 
     Attributes:
-        exposure: light of the night against that of the day, linear, log-uniform.
-        sky: how strongly bright areas are darkened beyond that, log-uniform.
+        exposure: light of the night relative to the day's, linear, log-uniform.
+        sky: how much more bright areas are darkened, log-uniform.
         grey: share of the colour that is lost in the dark.
         cool, warm: gains of red, green and blue of the night's own light; the warm one
             (a lit, cloudy sky) in `warm_share` of the scenes.
         lamps: number of lamps in and around the scene.
         lamp_colours: red, green, blue from sodium to white and cool light.
-        radius: of a lamp, as a share of the scene's longer side.
-        reach: distance at which a lamp's light falls off, alike.
-        power: brightness of what a lamp lights up, linear, log-uniform.
+        radius: of a lamp, relative to the scene's longer side.
+        reach: distance at which a lamp's light falls off, in the same unit.
+        power: brightness of what a lamp illuminates, linear, log-uniform.
         glow: brightness of the halo.
         noise: standard deviation.
         psnr: in dB between rainy and dry night, as far as `most_gain` allows.
-        layers: of streaks.
-        drops_light: of the streaks away from the lamps.
+        layers: number of streak layers.
+        drops_light: brightness of streaks away from the lamps.
         mist, mist_share: light that the rain scatters around the lamps.
-        most_gain: of the streaks.
+        most_gain: largest gain of the streaks.
     """
 
     exposure: tuple = (0.015, 0.15)
@@ -92,7 +92,7 @@ def make_night(
 
     Args:
         clean: float32 array `(height, width, channels)` in [0, 1], 1 or 3 channels.
-            Without colour it stays so.
+            Grey images stay grey.
         rng: `numpy.random.Generator`. All choices come from it.
         ranges: `Ranges` to draw from.
 
@@ -124,13 +124,14 @@ def rain_at_night(
     draw: Callable[..., tuple],
     ranges: Ranges = RANGES,
 ) -> np.ndarray:
-    """Lays streaks over a night, brightest near its lamps.
+    """Adds streaks to a night scene, brightest near its lamps.
 
     Args:
         scene: see `make_night`.
         rng: `numpy.random.Generator`.
-        draw: function from an angle in degrees, or nothing, to a layer of streaks,
-            float32 `(height, width)` in [0, 1], its angle, and anything more.
+        draw: function from an angle in degrees, or no argument, to a tuple of a layer
+            of streaks, float32 `(height, width)` in [0, 1], its angle, and possibly
+            more.
         ranges: `Ranges` to draw from.
 
     Returns:
@@ -149,7 +150,7 @@ def rain_at_night(
     rain *= np.float32(gain)
     if rng.random() < ranges.mist_share:
         rain += np.float32(rng.uniform(*ranges.mist)) * light * light
-    # as screen: what is bright already hides the rain
+    # in screen mode: what is bright already hides the rain
     rain *= 1 - scene.image * np.float32(rng.uniform(0.5, 1))
     return np.clip(scene.image + rain, 0, 1)
 
@@ -162,7 +163,7 @@ def _colour(rng, ranges, coloured, channels):
 
 
 def _lamps(shape, rng, ranges, coloured):
-    """Light on the scene and what shines itself, both linear, of `shape`."""
+    """Light on the scene and light of the lamps themselves, both linear, of `shape`."""
     height, width, channels = shape
     side = max(height, width, FRAME)
     light = np.zeros(shape, np.float32)

@@ -1,11 +1,11 @@
-"""Pairs of image files: found, checked, and compared by what they show.
+"""Pairs of image files: how they are found, checked, and compared by content.
 
 ```python
 mixture = find_mixture((Source("Rain800", "left_clean"), Source("photos", "clean")))
 check(mixture, crop=128)  # names what cannot be read or is too small
 ```
 
-`splits` divides them. `pipeline` passes these names on; TensorFlow is not needed.
+`splits` divides them. `pipeline` re-exports these names; TensorFlow is not needed.
 """
 
 import functools
@@ -13,17 +13,18 @@ import os
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from PIL import Image
 
-from tfderain import images
+from tfderain import images, reports
 from tfderain.data import layouts
 from tfderain.images import find_images
 
 LAYOUTS = ("auto", "folders", "flat", "scenes", "left_clean", "left_rainy", "clean")
 SIDE_BY_SIDE = ("left_clean", "left_rainy")
-# On Rain800 the correlations of different scenes end at 0.97, those of equal scenes
+# On Rain800, correlations between different scenes go up to 0.97, those within a scene
 # start at 0.99.
 SAME_BACKGROUND = 0.98
 
@@ -33,9 +34,9 @@ class Pairs:
     """Paths of rainy images and, at the same index, of their clean images.
 
     Args:
-        rainy, clean: tuples of paths, equally long.
+        rainy, clean: tuples of paths, of equal length.
         layout: `"files"` (two files per pair), or `"left_clean"` / `"left_rainy"`: one
-            file holds both images side by side and stands in both tuples.
+            file holds both images side by side and is in both tuples.
     """
 
     rainy: tuple[str, ...]
@@ -57,7 +58,7 @@ class Pairs:
     def __len__(self):
         return len(self.rainy)
 
-    # What `Mixture` has, too: a set of pairs is a mixture of one.
+    # `Mixture` has these too: a set of pairs is a mixture of one.
 
     @property
     def parts(self) -> tuple["Pairs", ...]:
@@ -84,7 +85,7 @@ class Pairs:
         )
 
     def with_rain(self) -> "Pairs":
-        """Those whose rainy image is not the clean one again, see layout `"clean"`."""
+        """Those whose rainy image is not just the clean one, see layout `"clean"`."""
         if self.layout in SIDE_BY_SIDE:
             return self
         return self.subset(
@@ -98,11 +99,11 @@ class Mixture:
 
     Args:
         parts: tuple of `Pairs`.
-        weights: how much of the samples comes from each part, in proportion; `None`:
-            each pair counts alike, whichever part it is from.
+        weights: relative number of samples from each part; `None`: each pair counts
+            equally, whichever part it is from.
 
     Raises:
-        ValueError: without parts, or for weights that do not fit them.
+        ValueError: there are no parts, or the weights do not fit them.
     """
 
     parts: tuple[Pairs, ...]
@@ -130,10 +131,10 @@ class Mixture:
         return tuple(weight / sum(weights) for weight in weights)
 
     def replaced(self, parts: Iterable[Pairs]) -> "Mixture":
-        """The same shares of other parts; empty ones go.
+        """The same shares of other parts; empty ones are dropped.
 
         Raises:
-            ValueError: if all of them are empty.
+            ValueError: all of them are empty.
         """
         kept = [
             (part, weight)
@@ -152,8 +153,8 @@ class Source:
     Args:
         folder: path; becomes absolute.
         layout, pattern: see `find_pairs`.
-        weight: how much of the samples comes from it, in proportion to the weights of
-            other sources; `None`: each pair counts alike, whichever source it is from.
+        weight: number of samples from it, relative to the weights of other sources;
+            `None`: each pair counts equally, whichever source it is from.
     """
 
     folder: str
@@ -177,7 +178,7 @@ class Source:
         """One source for each folder, with one layout for all of them or one for each.
 
         Raises:
-            ValueError: for a number of layouts, patterns or weights that does not fit.
+            ValueError: the number of layouts, patterns or weights does not fit.
         """
         columns = [folders]
         named = {"layout": layouts, "pattern": patterns, "weight": weights}
@@ -204,23 +205,23 @@ def find_pairs(
         folder: the folder that holds the pairs.
         layout: `"folders"`: two folders such as `rainy/`+`clean/` or `input/`+`target/`
             with the same names (extensions may differ), `rain-N`/`norain-N`,
-            `N_rain`/`N_clean`, or many rainy `N_j` for one clean `N`, also in equal
-            folders below them. `"flat"`:
+            `N_rain`/`N_clean`, or many rainy `N_j` for one clean `N`, also in matching
+            subfolders. `"flat"`:
             `rain-N` and `norain-N` in one folder. `"scenes"`: GT-Rain's folders of
-            many `R-` frames and one `C-000`. `"auto"`: whichever of these is there.
+            many `R-` frames and one `C-000`. `"auto"`: whichever of these is found.
             `"left_clean"`, `"left_rainy"`: both images side by side in one file; never
             guessed, because a wrong guess would teach a network to add rain.
             `"clean"`: all images of the tree are clean pictures, without rain of their
             own; each is both images of its pair.
         pattern: `"RAINY:CLEAN"`, paths below `folder` with `*` for any text without
-            `/`, and `**/` for any folders or none. The stars of CLEAN repeat those of
-            RAINY in order, `{2}` repeats the second. Without an extension any image
-            extension matches. For side-by-side files and clean pictures a pattern has
-            one side. Examples: `"rain-*.png:norain-*.png"`,
-            `"rainy_image/*_*.jpg:ground_truth/*.jpg"`.
+            `/`, and `**/` for any number of folders. The stars in CLEAN stand for the
+            same texts as those in RAINY, in order; `{2}` repeats the second. A pattern
+            without an extension matches any image extension. For side-by-side files
+            and clean pictures a pattern has only one side. Examples:
+            `"rain-*.png:norain-*.png"`, `"rainy_image/*_*.jpg:ground_truth/*.jpg"`.
 
     Raises:
-        ValueError: if nothing is found, or a file has no partner (the files are named).
+        ValueError: nothing is found, or files have no partner (they are named).
     """
     if layout not in LAYOUTS:
         raise ValueError(f"`layout` must be one of {LAYOUTS}. Received: {layout=}.")
@@ -236,8 +237,8 @@ def find_pairs(
     if matches.alone:
         raise ValueError(
             "Each rainy image must have a clean one and each clean image a rainy one. "
-            f"Received: folder={str(folder)!r} with {name_files(matches.alone)} that "
-            "have no partner."
+            f"Received: folder={str(folder)!r} with {name_files(matches.alone)} "
+            "without a partner."
         )
     if not matches.rainy:
         raise ValueError(
@@ -249,11 +250,11 @@ def find_pairs(
 
 
 def find_mixture(sources: Sequence[Source]) -> Mixture:
-    """The pairs of all sources, as a mixture, also of one.
+    """The pairs of all sources, always as a mixture, even of one.
 
     Raises:
-        ValueError: without sources, if some have a weight and others have none, and
-            see `find_pairs`.
+        ValueError: there are no sources, or only some have a weight; see also
+            `find_pairs`.
     """
     weights = tuple(s.weight for s in sources if s.weight is not None)
     if weights and len(weights) < len(sources):
@@ -277,7 +278,7 @@ def from_matches(
 
 
 def relative_images(folder: str | os.PathLike) -> list[str]:
-    """Images below `folder`, relative to it, `/` between folders, sorted."""
+    """Sorted images below `folder`, relative to it, with `/` between folders."""
     paths = (os.path.relpath(f, folder) for f in find_images(folder, recursive=True))
     return [path.replace(os.sep, "/") for path in paths]
 
@@ -289,33 +290,55 @@ def name_files(files: list[str], most: int = 5) -> str:
     return f"{len(files)} {noun} ({', '.join(files[:most])}{more})"
 
 
-# Looking at files
+# Checking files
 
 
-def check(pairs: Pairs | Mixture, crop: int = 1) -> list[tuple[int, int]]:
-    """Reads the headers of all files and returns the pairs' sizes, (height, width).
+@dataclass(frozen=True)
+class Inspection:
+    """What the files of some pairs are like.
+
+    Args:
+        sizes: `(height, width)` of each pair whose images can be read.
+        unreadable: files that cannot be read.
+        unequal: rainy files whose clean image has another size (side by side: files of
+            an odd width).
+        small: rainy files smaller than the crop.
+    """
+
+    sizes: list[tuple[int, int]]
+    unreadable: list[str]
+    unequal: list[str]
+    small: list[str]
+
+
+def inspect(
+    pairs: Pairs | Mixture,
+    crop: int = 1,
+    whole: bool = False,
+    progress: reports.Progress | None = None,
+) -> Inspection:
+    """Looks at all files of some pairs.
 
     Args:
         pairs: the pairs to look at, part after part.
         crop: the least height and width allowed.
-
-    Raises:
-        ValueError: that names the files which cannot be read, which are smaller than
-            `crop`, or whose two images differ in size (side by side: have odd widths).
+        whole: decode every file, which finds those that end too early, too; else their
+            headers are read.
+        progress: called with `(done, total)`, or `None`.
     """
     parts = pairs.parts
     paths = list(dict.fromkeys(p for part in parts for p in (*part.rainy, *part.clean)))
+    measure = functools.partial(_size, whole=whole)
     with ThreadPoolExecutor(8) as pool:
-        known = zip(paths, pool.map(_header_size, paths), strict=True)
-        sizes = {path: size for path, size in known if size}
+        measured = zip(paths, pool.map(measure, paths), strict=True)
+        tracked = reports.tracked(list(range(len(paths))), progress)
+        sizes = {p: s for _, (p, s) in zip(tracked, measured, strict=True) if s}
     unreadable = [path for path in paths if path not in sizes]
-    if unreadable:
-        raise ValueError(
-            f"Images must be readable. Received: {name_files(unreadable)} that are not."
-        )
-    unequal, small, found = [], [], []
+    found, unequal, small = [], [], []
     for part in parts:
         for rainy, clean in zip(part.rainy, part.clean, strict=True):
+            if rainy not in sizes or clean not in sizes:
+                continue
             (height, width), other = sizes[rainy], sizes[clean]
             if part.layout != "files":
                 width, other = width // 2, (height, width - width // 2)
@@ -324,22 +347,43 @@ def check(pairs: Pairs | Mixture, crop: int = 1) -> list[tuple[int, int]]:
             if min(height, width) < crop:
                 small.append(rainy)
             found.append((height, width))
-    if unequal:
+    return Inspection(found, unreadable, unequal, small)
+
+
+def check(pairs: Pairs | Mixture, crop: int = 1) -> list[tuple[int, int]]:
+    """Reads the headers of all files and returns the pairs' sizes, (height, width).
+
+    Args:
+        pairs: the pairs to check, part after part.
+        crop: the least height and width allowed.
+
+    Raises:
+        ValueError: that names the files which cannot be read, which are smaller than
+            `crop`, or whose two images differ in size (side by side: have odd widths).
+    """
+    found = inspect(pairs, crop)
+    if found.unreadable:
+        files = name_files(found.unreadable)
+        raise ValueError(f"Images must be readable. Received: {files} that are not.")
+    if found.unequal:
         raise ValueError(
             "The rainy and the clean image of a pair must have the same size. "
-            f"Received: {name_files(unequal)} where they have not."
+            f"Received: {name_files(found.unequal)} where they have not."
         )
-    if small:
+    if found.small:
         raise ValueError(
             f"Images must be at least as large as the crop. Received: crop={crop}, "
-            f"{name_files(small, 100)} that are smaller; leave them out or crop less."
+            f"{name_files(found.small, 100)} that are smaller; leave them out or crop "
+            "less."
         )
-    return found
+    return found.sizes
 
 
-def _header_size(path: str) -> tuple[int, int] | None:
+def _size(path: str, whole: bool) -> tuple[int, int] | None:
     try:
         with images.opened(path) as image:
+            if whole:
+                image.load()
             turned = images.orientation(image) >= 5
             width, height = image.size
             return (width, height) if turned else (height, width)
@@ -347,50 +391,63 @@ def _header_size(path: str) -> tuple[int, int] | None:
         return None
 
 
-# Looking at backgrounds
+# Comparing backgrounds
 
 
 def thumbnails(pairs: Pairs) -> np.ndarray:
-    """What each clean image shows, float32 `(len(pairs), 256)`: 16x16 grey, mean zero.
+    """Thumbnails of the clean images, float32 `(len(pairs), 256)`: 16x16 grey, mean 0.
 
-    Each row has norm one (zero for an image of one grey), so the dot product of two
+    Each row has norm one (zero for a uniformly grey image), so the dot product of two
     rows is the correlation of the two images. Mirrored or shifted views do not match.
     """
     return unit_rows(grey_thumbnails(pairs))
 
 
 def grey_thumbnails(pairs: Pairs) -> np.ndarray:
-    """Each clean image as 16x16 grey, uint8 `(len(pairs), 256)`."""
+    """Each clean image as 16x16 grey, uint8 `(len(pairs), 256)`.
+
+    Raises:
+        ValueError: that names the files which are damaged behind their header.
+    """
     half = {"files": (0, 1), "left_clean": (0, 0.5), "left_rainy": (0.5, 1)}
     paths = list(dict.fromkeys(pairs.clean))
     with ThreadPoolExecutor(8) as pool:
         grey = pool.map(functools.partial(_thumbnail, part=half[pairs.layout]), paths)
-        found = dict(zip(paths, grey, strict=True))
+        found: dict[str, Any] = dict(zip(paths, grey, strict=True))
+    if damaged := [path for path, row in found.items() if row is None]:
+        raise ValueError(
+            f"Images must be whole. Received: {name_files(damaged)} damaged."
+        )
     rows = [found[path] for path in pairs.clean]
     return np.stack(rows).reshape(len(pairs), -1).astype(np.uint8)
 
 
 def unit_rows(rows: np.ndarray) -> np.ndarray:
-    """Rows of mean zero and norm one, float32; of norm zero where all are equal."""
+    """Rows of mean zero and norm one, float32; of norm zero if all values are equal."""
     rows = rows.astype(np.float32)
     rows -= rows.mean(axis=1, keepdims=True)
     norms = np.linalg.norm(rows, axis=1, keepdims=True)
     return rows / np.maximum(norms, 1e-3)
 
 
-def _thumbnail(path: str, part: tuple[float, float]) -> np.ndarray:
-    with images.opened(path) as image:
-        image.draft("L", (256, 256))  # lets JPEG files decode at a fraction of the size
-        grey = images.turned(np.asarray(image.convert("L")), images.orientation(image))
-    grey = Image.fromarray(grey)
+def _thumbnail(path: str, part: tuple[float, float]) -> np.ndarray | None:
+    """16x16 grey of a part of an image, `None` if the file is damaged."""
+    try:
+        with images.opened(path) as image:
+            # lets JPEG files decode at a fraction of the size
+            image.draft("L", (256, 256))
+            pixels = images.from_pil(image, upright=True).pixels
+    except Exception:  # decoders raise nearly anything on damaged files
+        return None
+    grey = Image.fromarray(images.to_uint8(pixels)).convert("L")
     left, right = (share * grey.width for share in part)
     box = (left, 0, right, grey.height)
     return np.asarray(grey.resize((16, 16), Image.Resampling.BOX, box), "float32")
 
 
 def similar(first: np.ndarray, second: np.ndarray, threshold: float = SAME_BACKGROUND):
-    """Yields `(i, j)` where thumbnails `first[i]`, `second[j]` correlate above it."""
-    for start in range(0, len(first), 1024):  # blocks bound the memory
+    """Yields `(i, j)` where `first[i]` and `second[j]` correlate above `threshold`."""
+    for start in range(0, len(first), 1024):  # blocks limit the memory
         block = first[start : start + 1024] @ second.T
         for i, j in np.argwhere(block > threshold):
             yield int(i) + start, int(j)

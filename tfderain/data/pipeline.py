@@ -1,4 +1,4 @@
-"""Pipelines from image files to batches: pairs found, split, and fed to `model.fit`.
+"""Pipelines from image files to batches: pairs are found, split, and fed to `fit`.
 
 ```python
 from tfderain.data import pipeline
@@ -12,11 +12,13 @@ both = pipeline.Mixture((train, others), weights=(2, 1))  # two thirds, one thir
 batches = pipeline.train_dataset(both, crop=128, batch_size=16, seed=0)
 ```
 
-Batch `i` is a pure function of `(seed, i)`: to continue training, only the number of
-the batch has to be remembered, and the number of parallel calls does not change what is
-seen. TensorFlow is imported by the functions that return a `tf.data.Dataset`.
+Batch `i` is a pure function of `(seed, i)`: to continue training, one need only
+remember the number of the batch, and the number of parallel calls does not change the
+batches. TensorFlow is imported by the functions that return a `tf.data.Dataset`.
 """
 
+import collections
+import contextlib
 import functools
 from collections.abc import Callable, Sequence
 
@@ -47,6 +49,7 @@ __all__ = [
     "find_mixture",
     "find_pairs",
     "five_crop",
+    "plain_errors",
     "read_pair",
     "split_by_background",
     "train_dataset",
@@ -55,25 +58,25 @@ __all__ = [
 
 PATCHES_PER_IMAGE = {"random": 1, "five_crop": 10}
 
-# Lays rain over a crop: from `(rainy, clean, seed)` to another `(rainy, clean)`.
+# Puts rain on a crop: from `(rainy, clean, seed)` to another `(rainy, clean)`.
 Degrade = Callable[[np.ndarray, np.ndarray, int], tuple[np.ndarray, np.ndarray]]
 
 
 class PatchSampler:
-    """Cuts the batches of an endless stream; batch `i` depends on `(seed, i)` alone.
+    """Cuts the batches of an endless stream; batch `i` depends only on `(seed, i)`.
 
-    Of one set of pairs an epoch is a permutation of the patches drawn from
-    `(seed, epoch)`. Of a mixture each sample's set is drawn by its share; within a set
-    every patch is as likely as any other. Offset, flip and the seed of `degrade` of
-    sample `s` are drawn from `(seed, s)`; both images of a pair share them all. Safe to
-    call from several threads.
+    For one set of pairs, an epoch is a permutation of the patches drawn from
+    `(seed, epoch)`. For a mixture, each sample's set is drawn by its share; within a
+    set all patches are equally likely. Offset, flip and the seed of `degrade` of sample
+    `s` are drawn from `(seed, s)`; both images of a pair share them all. Safe to call
+    from several threads.
 
     Args:
-        pairs: what to cut from, `Pairs` or a `Mixture` of them; all images at least
-            `crop` high and wide.
+        pairs: `Pairs` to cut from or a `Mixture` of them; all images at least `crop`
+            high and wide.
         crop: height and width of the patches.
         batch_size: patches in a batch.
-        seed: int, not negative.
+        seed: non-negative int.
         crops: `"random"`: one random patch of each image per epoch. `"five_crop"`: the
             four corners and the centre of each image and of its mirror image, ten per
             epoch (MENET's recipe).
@@ -81,14 +84,14 @@ class PatchSampler:
         turns: `None`, or one of `TURNS`, instead of `flips`: `"geometric"`: one of the
             eight ways to turn and mirror a square; `"either"`: mirrored left-right or
             upside down with probability 1/4 each.
-        whole: `None`, or the side of a square to which the whole images are resized
-            that the patches are from; batches then have four arrays, see `batch`.
-        degrade: `None` or a callable `(rainy, clean, seed)` to `(rainy, clean)`, arrays
-            of float32 `(crop, crop, 3)` in [0, 1]; its results are clipped to that.
+        whole: `None`, or the side of a square to which the whole images of the patches
+            are resized; batches then have four arrays, see `batch`.
+        degrade: `None` or a callable from `(rainy, clean, seed)` to `(rainy, clean)`,
+            float32 arrays `(crop, crop, 3)` in [0, 1], to which results are clipped.
         cache: keep the decoded images in memory (height x width x 3 bytes each).
 
     Raises:
-        ValueError: for unreadable, unequal or too small images, all of them named.
+        ValueError: images are unreadable, differ in size or are too small; names all.
     """
 
     def __init__(
@@ -110,7 +113,9 @@ class PatchSampler:
                 f"`turns` must be None or one of {tuple(TURNS)}. Received: {turns=}."
             )
         if whole and degrade is not None:
-            raise ValueError("Whole images are not degraded. Received: degrade.")
+            raise ValueError(
+                "Whole images are not degraded. Received: `whole` and `degrade`."
+            )
         if crops not in PATCHES_PER_IMAGE:
             raise ValueError(
                 f"`crops` must be one of {tuple(PATCHES_PER_IMAGE)}. "
@@ -123,7 +128,7 @@ class PatchSampler:
         if seed < 0:
             raise ValueError(f"`seed` must not be negative. Received: {seed=}.")
         seeds = (seed,)
-        if len(pairs.parts) > 1:  # seeds of their own, so that sets do not choose alike
+        if len(pairs.parts) > 1:  # a seed for each set, so that their choices differ
             states = np.random.SeedSequence(seed).generate_state(len(pairs.parts))
             seeds = tuple(int(state) for state in states)
         self.sets = [
@@ -136,7 +141,7 @@ class PatchSampler:
     def batch(self, index: int) -> tuple[np.ndarray, ...]:
         """Rainy and clean patches, float32 `(batch_size, crop, crop, 3)` in [0, 1].
 
-        With `whole` also the rainy and clean images, `(batch_size, whole, whole, 3)`.
+        With `whole`, also the rainy and clean images, `(batch_size, whole, whole, 3)`.
         """
         first = int(index) * self.batch_size
         samples = [self.sample(first + k) for k in range(self.batch_size)]
@@ -212,7 +217,7 @@ class _Set:
     def _read(self, path):
         if self._cache is None:
             return images.read_rgb(path)
-        # two threads may decode the same file at once; they store equal arrays
+        # two threads may decode the same file at once, but they store equal arrays
         if path not in self._cache:
             self._cache[path] = images.read_rgb(path)
         return self._cache[path]
@@ -226,16 +231,16 @@ TURNS: dict = {
 
 
 def turned(image: np.ndarray, turn: tuple[int, int]):
-    """A square image, mirrored left-right if asked to, after so many quarter turns."""
+    """A square image after quarter turns, then mirrored left-right if asked to be."""
     image = np.rot90(image, turn[0])
     return np.ascontiguousarray(image[:, ::-1] if turn[1] else image)
 
 
 def resized(image: np.ndarray, side: int):
-    """A whole image as float32 `(side, side, 3)` in [0, 1], whatever its sides.
+    """A whole image of any size as float32 `(side, side, 3)` in [0, 1].
 
-    Bilinear between the two nearest pixels, without a filter before, as OpenCV and
-    `keras.ops.image.resize` have it and Rainmer's encoder sees images.
+    Bilinear between the nearest pixels, without anti-aliasing, as in OpenCV and
+    `keras.ops.image.resize`, and as Rainmer's encoder sees images.
 
     Args:
         image: uint8 `(height, width, 3)`.
@@ -276,7 +281,7 @@ def read_pair(
 
 
 def epoch_size(pairs: Pairs | Mixture, crops: str = "random") -> int:
-    """Number of patches that an epoch has."""
+    """Number of patches in an epoch."""
     return len(pairs) * PATCHES_PER_IMAGE[crops]
 
 
@@ -286,7 +291,7 @@ def _order(seed: int, epoch: int, size: int) -> np.ndarray:
 
 
 def five_crop(shape: Sequence[int], crop: int, patch: int):
-    """Offset and mirroring of patch 0..9: corners and centre, then these mirrored.
+    """Offset and mirroring of patches 0..9: corners and centre, then these mirrored.
 
     "Four corners and the central crop plus the flipped version of these" (Fan et al.,
     2020, arXiv:2003.09689, section IV-A).
@@ -327,19 +332,19 @@ def train_dataset(
     """Endless batches `(rainy, clean)` for `model.fit(..., steps_per_epoch=...)`.
 
     Args:
-        start: number of the first batch; a training that goes on after `k` steps passes
-            `k` and sees exactly what it would have seen without the interruption.
+        start: number of the first batch; a training run that continues after `k` steps
+            passes `k` and sees exactly what it would have seen without interruption.
         pairs: `Pairs`, or a `Mixture` of several sets of them.
         crop, batch_size, seed, crops, flips, degrade, cache, turns, whole, align: see
             `PatchSampler`.
 
     Returns:
         A `tf.data.Dataset` of float32 tensors `(batch_size, crop, crop, 3)` in [0, 1];
-        with `whole` of `((rainy, whole rainy), (clean, whole clean))`. Clean ones have
+        with `whole`, of `((rainy, whole rainy), (clean, whole clean))`. Clean ones have
         the `channels` of `degrade`, where it says some.
 
     Raises:
-        ValueError: for unreadable, unequal or too small images, all of them named.
+        ValueError: images are unreadable, differ in size or are too small; names all.
     """
     options = {"crops": crops, "flips": flips, "degrade": degrade, "cache": cache}
     options |= {"turns": turns, "whole": whole, "align": align}
@@ -366,14 +371,46 @@ def _batches(numbers, batch: Callable, shapes):
     """Maps numbers to float32 arrays of these shapes, in parallel and in order."""
     import tensorflow as tf
 
+    def remembering(number):
+        try:
+            return batch(number)
+        except Exception as error:
+            _RAISED.append(error)
+            raise
+
     def load(number):
-        # stateless: a pure function of the number, so TensorFlow may run it in parallel
+        # stateless: a pure function of the number, which may run in parallel
         types = [tf.float32] * len(shapes)
-        arrays = tf.numpy_function(batch, [number], types, stateful=False)
+        arrays = tf.numpy_function(remembering, [number], types, stateful=False)
         return tuple(tf.ensure_shape(a, s) for a, s in zip(arrays, shapes, strict=True))
 
     made = numbers.map(load, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
     return made.prefetch(2)
+
+
+# The last errors of batches, of which TensorFlow reports no more than tracebacks.
+_RAISED: collections.deque = collections.deque(maxlen=64)
+
+
+@contextlib.contextmanager
+def plain_errors():
+    """Raises what the batches of a data set raise, such as `images.ImageError`.
+
+    ```python
+    with pipeline.plain_errors():
+        model.fit(pipeline.train_dataset(...), steps_per_epoch=100)
+    ```
+    """
+    import tensorflow as tf
+
+    try:
+        yield
+    except tf.errors.OpError as error:
+        # By its text: batches of another data set may fail in the background.
+        for raised in list(_RAISED):
+            if str(raised) in error.message:
+                raise raised from error
+        raise
 
 
 def evaluation_dataset(pairs: Pairs, crop: int | None = None):
@@ -389,7 +426,7 @@ def evaluation_dataset(pairs: Pairs, crop: int | None = None):
         in [0, 1].
 
     Raises:
-        ValueError: for unreadable, unequal or too small images, all of them named.
+        ValueError: images are unreadable, differ in size or are too small; names all.
     """
     import tensorflow as tf
 
@@ -414,11 +451,11 @@ def unpaired_dataset(
     degrade: Degrade | None = None,
     cache: bool = True,
 ):
-    """Endless batches of synthetic pairs and of real rainy images, drawn independently.
+    """Endless batches of synthetic pairs and real rainy images, drawn independently.
 
-    Each of the two sources goes through epochs of its own length with its own patches
-    (JRGR trains on both at once). Arguments are those of `train_dataset`; `real_paths`
-    is a sequence of paths.
+    Each of the two sources has its own patches and its own length of an epoch (JRGR
+    trains on both at once). The arguments are those of `train_dataset`; `real_paths` is
+    a sequence of paths.
 
     Returns:
         A `tf.data.Dataset` of `(synthetic_rainy, synthetic_clean, real_rainy)`, float32
@@ -428,7 +465,7 @@ def unpaired_dataset(
     make = functools.partial(
         PatchSampler, crop=crop, batch_size=batch_size, flips=flips, cache=cache
     )
-    # two seeds from one, so that the two sources do not choose alike
+    # two seeds from one, so that the choices of the two sources differ
     seeds = np.random.SeedSequence(seed).generate_state(2)
     paired = make(synthetic_pairs, seed=int(seeds[0]), degrade=degrade)
     alone = make(real, seed=int(seeds[1]))

@@ -1,4 +1,4 @@
-"""Synthetic rain from a seed: layers of streaks laid over clean images.
+"""Synthetic rain from a seed: layers of streaks put on clean images.
 
 ```python
 rainy, streaks = rain.add_rain(clean, np.random.default_rng(0), kind="heavy")
@@ -10,13 +10,12 @@ rainy, clean = degrade(rainy, clean, seed=17)
 dark_rainy, dark = rain.add_weather(clean, np.random.default_rng(0), "night")
 ```
 
-Layers of streaks (see `streaks`) are combined, scaled until the rainy image has a
-given PSNR, and composited as `clean + streaks * (light - opacity * clean)`. That
-one formula is additive rain
-(`light=1, opacity=0`; Yang et al., 2017, eq. 1, https://arxiv.org/abs/1609.07769),
-Photoshop's screen mode (`1, 1`) and half-transparent grey streaks (`0.8, 1`).
-The veil of distant rain is `clean * t + airlight * (1 - t)` (their eq. 3).
-Needs numpy and Pillow only.
+Layers of streaks (see `streaks`) are combined, scaled until the rainy image has a given
+PSNR, and composited as `clean + streaks * (light - opacity * clean)`. This formula
+covers additive rain (`light=1, opacity=0`; Yang et al., 2017, eq. 1,
+https://arxiv.org/abs/1609.07769), Photoshop's screen mode (`1, 1`) and half-transparent
+grey streaks (`0.8, 1`). The veil of distant rain is `clean * t + airlight * (1 - t)`
+(their eq. 3). Needs only NumPy and Pillow.
 """
 
 import io
@@ -69,18 +68,18 @@ def add_rain(
 
     Args:
         clean: float array in [0, 1], `(height, width)` or `(height, width,
-            channels)` with 1 or 3 channels. Without colour it stays so.
+            channels)` with 1 or 3 channels. Grey images stay grey.
         rng: `numpy.random.Generator`. All choices come from it.
         kind: `"light"`, `"medium"` or `"heavy"` (PSNR of about 26 to 36, 18 to
             26 and 8 to 18 dB), `"veil"` (contrast lost to distant rain under
-            faint streaks), `"mixed"` (one of these by chance).
-        pool: layers from `streak_pool` to crop from; rendered at the image's
-            size if None (about half a second for each megapixel and layer).
+            faint streaks), `"mixed"` (one of these at random).
+        pool: layers from `streak_pool` to crop from; if None, they are rendered at the
+            image's size (about half a second for each megapixel and layer).
         ranges: `Ranges` to draw from.
 
     Returns:
-        `(rainy, streaks)`: float32 like `clean`, and `(height, width)`, both in
-        [0, 1].
+        `(rainy, streaks)`: float32 in [0, 1], of the shape of `clean` and
+        `(height, width)`.
 
     Raises:
         ValueError: for an unknown kind, or an image of another shape or type.
@@ -118,7 +117,7 @@ def add_weather(
     pool: np.ndarray | None = None,
     scene_rng: np.random.Generator | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Adds weather to one image of any size; at night the target is another image.
+    """Adds weather to one image of any size; at night the target changes as well.
 
     Args:
         clean: see `add_rain`.
@@ -126,12 +125,12 @@ def add_weather(
         kind: one of `WEATHER`: rain as in `add_rain`, `"night"` (`night`), `"drops"`
             on the lens (`drops`), or `"snow"` (`snow`).
         pool: see `add_rain`.
-        scene_rng: `numpy.random.Generator` that draws the night scene, so that
-            several rains can fall on one; `rng` if None.
+        scene_rng: `numpy.random.Generator` that draws the night scene, so that several
+            rainy images can share one; `rng` if None.
 
     Returns:
-        `(rainy, clean)`: what a network gets and what it should return, float32 like
-        the image given, in [0, 1].
+        `(rainy, clean)`: what a network is given and what it should return, float32 in
+        [0, 1], of the shape of the argument `clean`.
 
     Raises:
         ValueError: see `add_rain`.
@@ -194,27 +193,27 @@ def _camera(rainy, rng, ranges):
 class RainMixer:
     """Turns pairs of a data set into a mixture of its rain and synthetic rain.
 
-    The PSNR of a synthetic crop is drawn first, uniformly inside light,
-    medium and heavy rain, so that the inputs cover about 8 to 36 dB.
+    The PSNR of a synthetic crop is drawn first, uniformly within light, medium and
+    heavy rain, so that the inputs cover about 8 to 36 dB.
 
     Args:
         pool: uint8 layers from `streak_pool`.
-        real_share: probability of keeping the data set's own rainy crop; every
-            seventh of these gets a light layer on top.
+        real_share: probability of keeping the data set's own rainy crop; one in seven
+            of these gets a light layer on top.
         clean_share: probability of `(clean, clean)`, which teaches the network to
             leave clean images alone.
-        veil_share: share of veiled crops among the synthetic ones. The target has
-            no veil; keep most crops without one, or clean haze is "restored" too.
+        veil_share: share of veiled crops among the synthetic ones. The target has no
+            veil; keep the share low, or haze in clean images is "removed" too.
         heavy_share, light_share: of heavy and light rain among the unveiled
             synthetic crops; the rest is medium.
         night_share, drops_share, snow_share: probabilities of rain at night (the
-            target is the night too), of drops on the lens, and of snow.
+            target is dark as well), of drops on the lens, and of snow.
         ranges: `Ranges` to draw from.
 
-    Call: `(rainy, clean, seed)`, two float32 arrays `(height, width, 3)` in [0, 1]
-    and an int, to `(rainy, clean)` alike: a pure function of its arguments. The
-    inputs stay unchanged. About 1 ms for 128x128 pixels, 5 ms for other weather. Crops
-    larger than the layers wrap round.
+    Call: `(rainy, clean, seed)`, two float32 arrays `(height, width, 3)` in [0, 1] and
+    an int, to `(rainy, clean)` of the same kind. It is a pure function of its arguments
+    and leaves the inputs unchanged. Takes about 1 ms for 128x128 pixels, 5 ms for other
+    weather. Layers smaller than a crop wrap around.
 
     Raises:
         ValueError: for shares outside [0, 1] or whose sum exceeds 1.
@@ -242,8 +241,8 @@ class RainMixer:
             or heavy_share + light_share > 1
         ):
             raise ValueError(
-                "Shares must lie in [0, 1]; real + clean + night + drops + snow and "
-                "heavy + light at most add up to 1. Received: (real, clean, night, "
+                "Shares must lie in [0, 1], and neither real + clean + night + drops + "
+                "snow nor heavy + light may exceed 1. Received: (real, clean, night, "
                 f"drops, snow, veil, heavy, light)={shares}."
             )
         self.pool, self.ranges, self.weather = Pool(pool), ranges, weather

@@ -4,10 +4,10 @@
 snowy, flakes = snow.add_snow(clean, np.random.default_rng(0))  # the target: `clean`
 ```
 
-`snowy = clean + flakes * (light - clean)` after a slight veil, as Liu et al., 2018,
-https://arxiv.org/abs/1708.04512: far flakes are small and many, near ones large, few,
-blurred and half transparent, all drawn out in the direction of their fall. Needs numpy
-only.
+`snowy = clean + flakes * (light - clean)` after a slight veil, as in Liu et al., 2018,
+https://arxiv.org/abs/1708.04512: far flakes are small and many; near ones are large,
+few, blurred and half transparent; all are elongated in the direction of their fall.
+Needs only NumPy.
 """
 
 import dataclasses
@@ -28,7 +28,7 @@ class Depth:
         share: probability that an image has flakes at this distance.
         radius: pixels, log-uniform.
         coverage: share of the pixels under flakes, log-uniform.
-        opacity: of a flake in its middle.
+        opacity: of a flake at its centre.
         softness: width of the edge, in radii.
     """
 
@@ -45,9 +45,9 @@ class Ranges:
 
     Attributes:
         depths: far, middle and near flakes.
-        angle: of the fall in degrees from vertical, either way.
-        spread: of single flakes around it; snow tumbles.
-        blur: length of the way during the exposure, in radii.
+        angle: of the fall in degrees from vertical, to either side.
+        spread: of single flakes around that angle, since snow tumbles.
+        blur: distance fallen during the exposure, in radii.
         light: brightness of the flakes.
         tint: colour cast of the flakes, either way.
         loss: contrast lost to distant snow; squared draw: mostly thin.
@@ -78,19 +78,19 @@ def add_snow(
 
     Args:
         clean: float32 array `(height, width, channels)` in [0, 1], 1 or 3 channels.
-            Without colour it stays so.
+            Grey images stay grey.
         rng: `numpy.random.Generator`. All choices come from it.
         ranges: `Ranges` to draw from.
 
     Returns:
-        `(snowy, flakes)`: float32 like `clean`, and `(height, width)`, how much of a
-        pixel is snow, both in [0, 1].
+        `(snowy, flakes)`, both float32 in [0, 1]: the image, of the shape of `clean`,
+        and how much of each pixel is snow, `(height, width)`.
     """
     shape = clean.shape[:2]
     angle = rng.uniform(-ranges.angle, ranges.angle)
     spread, blur = rng.uniform(*ranges.spread), rng.uniform(*ranges.blur)
     chosen = [depth for depth in ranges.depths if rng.random() < depth.share]
-    seen = np.ones(shape, np.float32)  # of the scene
+    seen = np.ones(shape, np.float32)  # visible share of the scene
     for depth in chosen or ranges.depths[1:2]:
         seen *= 1 - _layer(shape, rng, depth, angle, spread, blur)
     coloured = bool(np.ptp(clean[::4, ::4], axis=-1).any())
@@ -110,7 +110,7 @@ def _layer(shape, rng, depth, angle, spread, blur):
     height, width = shape
     scale = max(1.0, min(shape) / NOMINAL)
     low, high = np.log(np.asarray(depth.radius) * scale)
-    # an image draws a part of the range: its flakes are rather alike
+    # each image draws a part of the range: its flakes are fairly similar
     low, high = np.sort(rng.uniform(low, high, 2))
     coverage = log_uniform(rng, depth.coverage)
     size = math.exp((low + high) / 2)
@@ -127,7 +127,7 @@ def _layer(shape, rng, depth, angle, spread, blur):
     flakes = np.stack([y, x, radius, length, way, opacity, *bumps]).astype(np.float32)
     layer = np.zeros(height * width)
     offsets = np.arange(-reach, reach + 1)
-    for start in range(0, count, 256):  # blocks bound the memory
+    for start in range(0, count, 256):  # blocks limit the memory
         part = flakes[:, start : start + 256, None, None]
         rows = np.floor(part[0]).astype(np.intp) + offsets[:, None]
         columns = np.floor(part[1]).astype(np.intp) + offsets
@@ -139,7 +139,7 @@ def _layer(shape, rng, depth, angle, spread, blur):
 
 
 def _flake(down, right, radius, length, way, opacity, bump, turn, soft):
-    """Opacity of flakes around their middles: uneven discs drawn along their way."""
+    """Opacity of flakes around their centres: uneven discs, elongated by motion."""
     cos, sin = np.cos(way), np.sin(way)
     along = np.abs(down * cos + right * sin) - length / 2
     across = right * cos - down * sin
@@ -147,6 +147,6 @@ def _flake(down, right, radius, length, way, opacity, bump, turn, soft):
     size = radius * (1 + bump * np.cos(3 * np.arctan2(down, right) + turn))
     width = np.maximum(soft * radius, 1)
     edge = np.clip((size + width / 2 - distance) / width, 0, 1)
-    # light of a flake smaller than a pixel, or drawn out, is spread over more of them
+    # light of a flake smaller than a pixel, or elongated, is spread over more of them
     thin = np.minimum(radius / 0.8, 1) / (1 + length / (4 * radius))
     return edge * edge * (3 - 2 * edge) * (opacity * thin)

@@ -4,8 +4,8 @@
 training, validation = split_by_background(find_pairs("Rain800", "left_clean"))
 ```
 
-Each background draws its side from what it shows, so that pictures added later move
-none of the others. TensorFlow is not needed.
+The side of each background is drawn from its content, so that adding pictures later
+moves none of the others. TensorFlow is not needed.
 """
 
 import hashlib
@@ -37,17 +37,17 @@ def split_by_background(pairs: Data, fraction: float = 0.08, seed: int = 0):
     Each part of a mixture is split; a background that occurs in several of them goes
     to the same side everywhere.
 
-    Several rains over one scene are common (Rain800 has about two per scene), and a
-    validation image whose background was seen in training scores too well.
+    Several rainy images of one scene are common (Rain800 has about two per scene), and
+    a validation image whose background was seen in training scores too well.
 
     Args:
         pairs: `Pairs` or a `Mixture`; at least two backgrounds, see `backgrounds`.
-        fraction: probability of a background to be for validation, in (0, 1). If none
-            were, or all, that with the lowest or highest draw changes its side.
+        fraction: probability that a background is for validation, in (0, 1). If that
+            would be none or all, the one with the lowest or highest draw changes sides.
         seed: chooses the backgrounds.
 
     Returns:
-        `(training, validation)`, both of the kind and in the order of `pairs`.
+        `(training, validation)`, both of the type and in the order of `pairs`.
 
     Raises:
         ValueError: for another `fraction`, or fewer than two backgrounds.
@@ -63,7 +63,7 @@ def held_out(
 ) -> list[bool]:
     """Whether each pair is for validation, part after part; see `split_by_background`.
 
-    A function of each background and `seed`, as long as both sides have some.
+    A function of each background and `seed` only, unless one side would be empty.
     `threshold` is the correlation of thumbnails from which on two show one background.
     """
     rows, groups = _checked_groups(pairs, fraction, threshold)
@@ -84,17 +84,17 @@ def held_out_of_more(
     seed: int,
     threshold: float = SAME_BACKGROUND,
 ) -> list[bool | None]:
-    """Sides of pairs of which some have one already, and keep it.
+    """Sides of pairs, some of which already have a side and keep it.
 
     Args:
         pairs: `Pairs` or a `Mixture`.
-        known: for each pair whether it is for validation, `None` if it is new.
+        known: for each pair, whether it is for validation; `None` if it is new.
         fraction, seed: see `split_by_background`.
         threshold: see `held_out`.
 
     Returns:
         `known`, with `False` for new pairs to train on. New pairs that show a
-        background of the validation, or whose own draw is for validation, stay `None`:
+        background of the validation, or that are drawn for validation, stay `None`:
         they are not trained on, and scores stay comparable.
     """
     if None not in known:
@@ -111,7 +111,7 @@ def held_out_of_more(
 
 
 def held_out_until_0_1(pairs: Pairs | Mixture, fraction: float, seed: int):
-    """What `held_out` was before each background drew for itself, for older runs."""
+    """The former `held_out`, whose draws depend on all backgrounds, for older runs."""
     rows, groups = _checked_groups(pairs, fraction)
     wanted, chosen = fraction * len(pairs), set()
     for place in np.random.default_rng(seed).permutation(len(groups)):
@@ -122,7 +122,7 @@ def held_out_until_0_1(pairs: Pairs | Mixture, fraction: float, seed: int):
 
 
 def divide(pairs: Data, held: Sequence[bool | None]) -> tuple[Data, Data]:
-    """`(training, validation)` by the sides of the pairs; `None` is left out."""
+    """`(training, validation)` by the sides of the pairs, leaving out `None`."""
     split, start = [], 0
     for part in pairs.parts:
         sides = held[start : start + len(part)]
@@ -149,10 +149,10 @@ def _checked_groups(pairs, fraction, threshold=SAME_BACKGROUND):
 
 
 def _draw(rows, group, seed):
-    """A number in [0, 1) that a background has whatever other pictures there are.
+    """A number in [0, 1) for a background, independent of all other pictures.
 
-    Thumbnails of one background are nearly always equal; of others the first in the
-    order of their bytes counts, whichever file is named first.
+    Thumbnails of one background are nearly always equal; if not, the first in the order
+    of their bytes counts, whatever the order of the files.
     """
     shown = min(rows[i].tobytes() for i in group)
     digest = hashlib.sha256(b"%d:%b" % (seed, shown)).digest()

@@ -5,9 +5,9 @@ layer = streaks.render_streaks((320, 480), np.random.default_rng(0), angle=10)
 pool = streaks.streak_pool(800, 384, seed=0, folder="streaks")  # ten seconds
 ```
 
-A layer is sparse noise convolved with short lines: the noise says where drops
-are, the line how far they fall while the shutter is open. `rain` lays such layers
-over images. Needs numpy and Pillow only.
+A layer is sparse noise convolved with short lines: the noise says where drops are, the
+line how far they fall while the shutter is open. `rain` puts such layers on images.
+Needs only NumPy and Pillow.
 """
 
 import dataclasses
@@ -21,14 +21,14 @@ from PIL import Image
 
 from tfderain.images import find_images
 
-# Angles are degrees from vertical, positive when the lower end is further right.
-USUAL_ANGLE = 20.0  # most layers fall within this angle either way
+# Angles are in degrees from vertical, positive if the lower end is further right.
+USUAL_ANGLE = 20.0  # most layers fall within this angle to either side
 RARE_ANGLE = 45.0
 RARE_ANGLE_SHARE = 0.3
 ANGLE_SPREAD = (0.0, 4.0)  # inside one layer
-GUST_SHARE = 0.4  # layers that are denser here than there
+GUST_SHARE = 0.4  # layers of uneven density
 FOLDER_SCALE = (0.5, 2.0)
-FOLDER_ROTATION = 12.0  # degrees either way
+FOLDER_ROTATION = 12.0  # degrees to either side
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,7 +57,7 @@ class Style:
 STYLES = {
     # artificial rain of the heavy test sets: crisp lines of one brightness
     "line": Style(0.30, (14, 80), (0.9, 2.8), (0.03, 0.35), (0.5, 1.0), (0.0, 0.35)),
-    # drops at middle distance, brightest in the middle of the streak
+    # drops at medium distance, brightest in the middle of the streak
     "soft": Style(0.25, (12, 80), (1.0, 4.0), (0.03, 0.30), (0.15, 1.0), (0.5, 1.0)),
     # distant rain: short, thin, dense
     "fine": Style(0.15, (5, 18), (0.6, 1.1), (0.05, 0.45), (0.15, 1.0), (0.2, 1.0)),
@@ -65,7 +65,7 @@ STYLES = {
     "noise": Style(
         0.22, (12, 60), (0.7, 2.0), (0.5, 6.0), (0.3, 1.0), (0.0, 0.6), (0.3, 0.93)
     ),
-    # few drops close to the lens, out of focus
+    # a few drops close to the lens, out of focus
     "near": Style(0.08, (50, 150), (3.0, 9.0), (0.02, 0.10), (0.1, 0.6), (0.6, 1.0)),
 }
 
@@ -104,7 +104,7 @@ def draw_style(rng: np.random.Generator) -> str:
 
 
 def _smooth_field(rng, shape, cells=4):
-    """Bilinear random field in [0, 1]: rain falls denser here than there."""
+    """Bilinear random field in [0, 1], for rain of uneven density."""
     coarse = rng.random((cells, cells), dtype=np.float32)
     field = Image.fromarray(coarse).resize(shape[::-1], Image.Resampling.BILINEAR)
     return np.asarray(field)
@@ -125,8 +125,8 @@ def render_streaks(
         shape: `(height, width)`, each at least 1.
         rng: `numpy.random.Generator`. All choices come from it.
         style: a key of `STYLES`; drawn by their shares if None.
-        angle: mean angle in degrees from vertical; positive when the lower end
-            lies further right. Drawn within +-45, mostly +-20, if None.
+        angle: mean angle in degrees from vertical; positive if the lower end lies
+            further right. If None, drawn within +-45, mostly +-20.
         length, width: of a streak in pixels; from the style's range if None.
         coverage: share of pixels under streaks; from the style's range if None.
 
@@ -158,8 +158,8 @@ def render_streaks(
 
 def _fall(shape, rng, look, angle, length, width, coverage):
     """Convolves random drops with lines; the canvas may exceed `shape`."""
-    # Wrapping round is harmless for rain as long as a line fits in; multiples of
-    # 32 keep the transform fast.
+    # Wrapping around is harmless for rain as long as a line fits in; multiples of 32
+    # keep the transform fast.
     least = math.ceil(1.5 * length + 2 * width + 8)
     canvas = tuple(32 * math.ceil(max(side, least) / 32) for side in shape)
     spread, softness = rng.uniform(*ANGLE_SPREAD), rng.uniform(*look.softness)
@@ -189,7 +189,7 @@ def _levels(layer, rng, look):
 
 
 def _folder_layer(path, size, rng):
-    """A random square of a streak picture: scaled, turned, brightened."""
+    """A random square of a streak picture: scaled, rotated, brightened."""
     with Image.open(path) as picture:
         picture = picture.convert("L")
     scale = log_uniform(rng, FOLDER_SCALE)
@@ -197,7 +197,7 @@ def _folder_layer(path, size, rng):
     sides = [max(8, round(side * scale)) for side in picture.size]
     picture = picture.resize(sides, Image.Resampling.BILINEAR)
     picture = picture.rotate(turn, Image.Resampling.BILINEAR)
-    # turning leaves black corners: keep the part that stays filled
+    # rotation leaves black corners: keep the part that stays filled
     margins = [
         min(math.ceil(other * math.sin(math.radians(abs(turn))) / 2), side // 4)
         for side, other in zip(sides, sides[::-1], strict=True)
@@ -225,11 +225,11 @@ def layer_pool(
         count: number of layers.
         size: height and width of a layer in pixels.
         seed: int, or ints. Equal arguments give equal layers.
-        make: callable from a layer's random numbers and its index to an array
+        make: callable from a layer's random generator and its index to an array
             `(size, size)` in 0..255, which is rounded.
 
     Returns:
-        uint8 array `(count, size, size)`. Its first layers are those of a smaller pool.
+        uint8 array `(count, size, size)`. A smaller pool has the same first layers.
 
     Raises:
         ValueError: for sizes below 1.
@@ -249,7 +249,7 @@ def streak_pool(
 
     Args:
         count: number of layers.
-        size: height and width of a layer in pixels; training crops must fit in.
+        size: height and width of a layer in pixels; training crops must fit into it.
         seed: int. Equal arguments give equal layers.
         folder: folder of streak pictures on black; every second layer is then
             cut from one of them at a random scale, angle and brightness.
@@ -273,7 +273,7 @@ def streak_pool(
 def folder_pool(
     count: int, size: int, seed: int, folder: str | os.PathLike
 ) -> np.ndarray:
-    """Layers cut from pictures of streaks as they are, at half to 1.3 of their size.
+    """Layers cut from pictures of streaks, not rotated, at 0.5 to 1.3 times their size.
 
     Args:
         count, size, seed: see `streak_pool`.
@@ -329,7 +329,7 @@ def streak_angle(layer: ArrayLike) -> np.ndarray:
         end lies further right; 0 for a layer without structure.
     """
     layer = np.asarray(layer, np.float32)
-    # both differences at the centre of four pixels, so that neither is favoured
+    # both differences at the centre of four pixels, so that neither axis is favoured
     down = np.diff(layer[..., 1:] + layer[..., :-1], axis=-2)
     right = np.diff(layer[..., 1:, :] + layer[..., :-1, :], axis=-1)
     axes = (-2, -1)
@@ -339,7 +339,7 @@ def streak_angle(layer: ArrayLike) -> np.ndarray:
 
 
 class Pool:
-    """Layers of `streak_pool` with their angles, so that crops fall one way."""
+    """Layers of `streak_pool` with their angles, so that crops can fall one way."""
 
     def __init__(self, layers: np.ndarray):
         if layers.ndim != 3 or layers.dtype != np.uint8 or not layers.size:
@@ -360,9 +360,9 @@ class Pool:
         angle: float | None = None,
         look: int | None = None,
     ):
-        """A random crop, its angle, and its look: which layer it is from.
+        """A random crop, its angle, and its look, which identifies its layer.
 
-        Near `angle` if given; from that very layer if `look` is given as well.
+        Its angle is near `angle` if given; with `look`, it is cut from that layer.
         """
         count = len(self.order)
         if look is not None:
@@ -386,7 +386,7 @@ class Pool:
 
 
 def _crop(layer, shape, rng):
-    """A random crop, which wraps round at the borders of the layer."""
+    """A random crop, which wraps around at the borders of the layer."""
     free = [full - side for full, side in zip(layer.shape, shape, strict=True)]
     if min(free) < 0:
         rows, columns = (

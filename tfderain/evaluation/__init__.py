@@ -1,8 +1,8 @@
-"""Evaluation: scores of models and of folders of derained images, no TensorFlow.
+"""Evaluation: scores of models and folders of derained images, without TensorFlow.
 
 Modules: `scores` (per image, under a protocol), `comparison` (several models, improved
-images), `regions` (mIoR, mIoB), `niqe` (without clean images), `subjects` (what is
-scored).
+images), `regions` (mIoR, mIoB), `niqe` (without clean images), `published` (scores of
+papers), `subjects` (what is scored).
 """
 
 from tfderain import lazy
@@ -12,6 +12,7 @@ __getattr__, __dir__, __all__ = lazy.face(
     {
         "comparison": (),
         "niqe": (),
+        "published": (),
         "regions": (),
         "scores": ("Result", "Row", "evaluate", "find_scenes", "scenes_of"),
         "subjects": (),

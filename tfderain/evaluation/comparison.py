@@ -17,11 +17,12 @@ imported here.
 """
 
 import dataclasses
+import functools
 import json
 import os
 import statistics
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -39,7 +40,7 @@ class Share:
     """How many images of a kind improved.
 
     Args:
-        improved, count: numbers of images, of those that improved and of all.
+        improved, count: number of images that improved, and of all images.
     """
 
     improved: int
@@ -47,7 +48,7 @@ class Share:
 
     @property
     def fraction(self) -> float | None:
-        """In [0, 1], or `None` where there is no image of that kind."""
+        """In [0, 1], or `None` if there is no image of that kind."""
         return self.improved / self.count if self.count else None
 
     def __str__(self):
@@ -61,13 +62,14 @@ class Improvement:
     """The images of a data set that a model derains better than a reference does.
 
     Args:
-        reference, model: names of the two.
+        reference, model: names of the two models.
         data: name of the data set.
         protocol: one of `metrics.PROTOCOLS`, under which PSNR was computed.
         fit: see `scores.Result`.
-        mean_psnr: of the reference over the images, in dB; it divides hard from easy.
+        mean_psnr: of the reference over the images, in dB; separates hard from easy.
         gain: by how much the model's mean PSNR is higher, in dB. Shares count any
-            difference: two runtimes of one network improve half of the images by 0.00.
+            difference, so that one network in two runtimes "improves" half of the
+            images by 0.00 dB.
         all, hard, easy: the `Share` of all images, and of those where the reference has
             a PSNR below (above) its mean. Images on the mean are neither hard nor easy.
     """
@@ -84,7 +86,7 @@ class Improvement:
     fit: str | None = None
 
     def as_dict(self) -> dict:
-        """Returns the numbers, with the fractions, as values that JSON knows."""
+        """Returns the numbers and the fractions as JSON-compatible values."""
         content = dataclasses.asdict(self)
         for kind in ("all", "hard", "easy"):
             content[kind]["fraction"] = getattr(self, kind).fraction
@@ -96,7 +98,7 @@ class Improvements(reports.Report):
     """Improvements over the references of one or more data sets; a sequence of them.
 
     Args:
-        each: tuple of `Improvement`, one at least, all under one protocol.
+        each: tuple of at least one `Improvement`, all under one protocol.
     """
 
     each: tuple[Improvement, ...]
@@ -112,7 +114,7 @@ class Improvements(reports.Report):
         return {"improvements": [one.as_dict() for one in self.each]}
 
     def table(self) -> str:
-        """Returns a fixed-width text with a line per `Improvement`."""
+        """Returns a fixed-width table with a line per `Improvement`."""
         titles = ("data", "reference", "model", "all", "hard", "easy")
         titles += ("mean psnr", "gain")
         rows = [
@@ -133,10 +135,10 @@ def improvement(reference: scores.Result, result: scores.Result) -> Improvement:
 
     Args:
         reference, result: `scores.Result`s on the same images. An image improved if
-            its PSNR in `result` is the higher one; equal is not improved.
+            its PSNR in `result` is higher; an equal PSNR is no improvement.
 
     Raises:
-        ValueError: protocols or images differ, or clean images were given.
+        ValueError: protocols or images differ, or the models were given clean images.
     """
     _check_alike(reference, result)
     before = {row.name: row.psnr for row in reference.rows}
@@ -164,8 +166,8 @@ def improvements(results: Sequence[scores.Result]) -> Improvements:
     """Compares each result with the first one on the same images.
 
     Args:
-        results: sequence of `scores.Result`s, of one or more data sets, under one
-            protocol. Of each data set the first is the reference.
+        results: sequence of `scores.Result`s on one or more data sets, under one
+            protocol. The first on each data set is the reference.
 
     Raises:
         ValueError: protocols differ, or a data set has one result only.
@@ -182,9 +184,9 @@ def improvements(results: Sequence[scores.Result]) -> Improvements:
     for first, *others in groups.values():
         if not others:
             raise ValueError(
-                "Each data set needs scores of a reference and then of another model, "
-                f"on the same images. Received: of {first.data} ({first.count} images) "
-                f"only those of {first.model}."
+                "Each data set needs scores of a reference and then of another model "
+                f"on the same images. Received: only those of {first.model} for "
+                f"{first.data} ({first.count} images)."
             )
     names = labels([first.data for first, *_ in groups.values()])
     return Improvements(
@@ -197,9 +199,9 @@ def improvements(results: Sequence[scores.Result]) -> Improvements:
 
 
 def read(paths: Sequence[str | os.PathLike]) -> tuple[scores.Result, ...]:
-    """Reads score files of `tfderain evaluate --json`, of one model or of several.
+    """Reads score files of `tfderain evaluate --json`, of one model or several.
 
-    Where a model occurs twice on the same images, the name of its file is added.
+    If a model occurs twice on the same images, the name of its file is added.
 
     Raises:
         ValueError: a file is something else (it is named).
@@ -210,7 +212,7 @@ def read(paths: Sequence[str | os.PathLike]) -> tuple[scores.Result, ...]:
         try:
             content = json.loads(Path(path).read_text(encoding="utf-8"))
         except ValueError:
-            content = None  # the reader of one result says what is wrong
+            content = None  # the reader of a single result will say what is wrong
         several = isinstance(content, dict) and "results" in content
         results = Comparison.from_json(path).flat() if several else None
         results = results or [scores.Result.from_json(path)]
@@ -230,13 +232,13 @@ def label(path: str | os.PathLike) -> str:
 
 
 def labels(paths: Sequence[str | os.PathLike]) -> list[str]:
-    """Returns a name for each path: its last part, or all of it where these agree."""
+    """Returns a name for each path: its last part, or the whole path if these clash."""
     short = [label(path) for path in paths]
     return short if len(set(short)) == len(short) else [os.fspath(p) for p in paths]
 
 
 def _images(result):
-    """Identifies a data set wherever it lies: by names and scores of the input."""
+    """Identifies a data set, wherever it lies, by the names and scores of its input."""
     # six decimals: NumPy's sums differ by less than that between machines
     return tuple((row.name, round(row.input_psnr, 6)) for row in result.rows)
 
@@ -266,7 +268,7 @@ class Comparison(reports.Report):
 
     Args:
         results: dict from the name of a model to a dict from the name of a data set to
-            an `scores.Result`; every model has the same data sets.
+            a `scores.Result`; every model has the same data sets.
     """
 
     results: Mapping[str, Mapping[str, scores.Result]]
@@ -276,7 +278,7 @@ class Comparison(reports.Report):
         return [result for row in self.results.values() for result in row.values()]
 
     def table(self) -> str:
-        """Returns a fixed-width text: a line per model, `PSNR/SSIM` per data set.
+        """Returns a fixed-width table: a line per model, `PSNR/SSIM` per data set.
 
         The first line has the scores before deraining.
         """
@@ -315,13 +317,13 @@ class Comparison(reports.Report):
 
     @classmethod
     def from_json(cls, path: str | os.PathLike) -> "Comparison":
-        """Reads what `to_json` wrote; a `ValueError` names a file that is not that."""
+        """Reads what `to_json` wrote; a `ValueError` names a file of any other kind."""
         rule = "A comparison must be a JSON file that `tfderain evaluate --json` wrote."
         return reports.read_json(path, cls.from_dict, rule)
 
     @classmethod
     def from_dict(cls, content: Any) -> "Comparison":
-        """Makes a comparison of what `as_dict` returned."""
+        """Restores a comparison from what `as_dict` returned."""
         return cls(
             {
                 model: {
@@ -343,28 +345,31 @@ def compare(
     patches: str | None = None,
     patch: int = 224,
     fit: str | None = None,
+    watch: Callable[..., object] | None = None,
 ) -> Comparison:
     """Scores every model on every data set.
 
     Args:
         models: dict from a name to a model, see `scores.evaluate`, or to a folder
-            of derained images. With several data sets that folder must have a folder
-            of the name of each.
+            of derained images. With several data sets it must have a subfolder named
+            after each of them.
         data: dict from a name to `data.pipeline.Pairs`. GT-Rain is averaged by scene.
         protocol: one of `metrics.PROTOCOLS`.
         progress: called with `(done, total)`, in images over all, or `None`.
         identity: give the models the clean images.
         patches, patch, fit: see `scores.evaluate`.
+        watch: called with the names of model and data set, each `scores.Row` and its
+            images, see `scores.evaluate`; or `None`.
 
     Raises:
-        ValueError: there is no model or no data set; else as `scores.evaluate`.
+        ValueError: there is no model or no data set; otherwise as `scores.evaluate`.
     """
     if not models or not data:
         raise ValueError(
             "There must be at least one model and one data set. "
             f"Received: models={len(models)}, data={len(data)}."
         )
-    for name, pairs in data.items():  # all of it before the first, which may take hours
+    for name, pairs in data.items():  # check them all first: each may take hours
         subjects.check(pairs, patch if patches else 1)
         for model in models.values():
             subjects.derainer(_for_data(model, name, data), pairs)
@@ -383,6 +388,7 @@ def compare(
                 patches=patches,
                 patch=patch,
                 fit=fit,
+                watch=watch and functools.partial(watch, model_name, data_name),
             )
             results.setdefault(model_name, {})[data_name] = result
             done += len(pairs)
@@ -392,7 +398,7 @@ def compare(
 def _for_data(model, name, data):
     """Returns the model, or the folder of its derained images of one data set.
 
-    Names such as `1.png` occur in many data sets, so one folder must not serve two.
+    Names such as `1.png` occur in many data sets, so no folder may serve two of them.
     """
     if len(data) > 1 and isinstance(model, (str, os.PathLike)):
         return Path(model, name)

@@ -2,21 +2,21 @@
 
 ```python
 pristine = niqe.fit(clean_images)
-niqe.niqe(photo, pristine)  # 0 and up; less is more natural
+niqe.niqe(photo, pristine)  # 0 or more; lower is more natural
 ```
 
-Neighbouring pixels of a sharp, clean photo, once divided by the local contrast, follow
-distributions of known shape; streaks, noise, blur and grids change the shapes. Of each
-block of 96x96 pixels the shapes are measured at two scales, 36 numbers; the score is
-the distance between their distribution in the image and in clean photos.
+Neighbouring pixels of a sharp, clean photo, divided by the local contrast, follow
+distributions of known shape; streaks, noise, blur and grids change these shapes. They
+are measured at two scales in each block of 96x96 pixels, which gives 36 numbers; the
+score is the distance between their distribution in the image and that in clean photos.
 
-It cannot tell whether the picture is the one behind the rain. An image that was
+NIQE cannot tell whether the picture is the one behind the rain: an image that was
 smoothed or sharpened towards the average photo scores well.
 
 Reference: Mittal, Soundararajan and Bovik, 2013, Making a "Completely Blind" Image
 Quality Analyzer; https://doi.org/10.1109/LSP.2012.2227726. The authors' own model of
-125 photos is not included: scores under one model of clean photos compare with each
-other, not with published ones.
+125 photos is not included: scores under one model of clean photos can be compared with
+each other, but not with published ones.
 """
 
 import dataclasses
@@ -33,7 +33,7 @@ from PIL import Image
 from tfderain import extras, images, metrics, reports
 
 BLOCK = 96  # pixels; half as many at the second scale
-SHARPNESS = 0.75  # of the sharpest block: what the blocks of clean photos must have
+SHARPNESS = 0.75  # least sharpness of a clean photo's block, relative to its sharpest
 _SHIFTS = ((0, 1), (1, 0), (1, 1), (1, -1))
 _SHAPES = np.arange(0.2, 10.001, 0.001)
 _GAMMA = [np.array([math.gamma(k / a) for a in _SHAPES]) for k in (1, 2, 3)]
@@ -57,13 +57,13 @@ class Pristine:
 
 @dataclass(frozen=True)
 class Result(reports.Report):
-    """NIQE of images, as they were and as models made them.
+    """NIQE of images before deraining and after it by each model.
 
     Args:
         names: of the images.
-        scores: dict from a model's name, and first from `"rainy"`, to a score per
-            image.
-        blocks: int. Blocks of clean photos that they are measured by.
+        scores: dict with a score per image, first under `"rainy"` and then under each
+            model's name.
+        blocks: int. Number of blocks of clean photos behind the scores.
     """
 
     names: tuple[str, ...]
@@ -71,7 +71,7 @@ class Result(reports.Report):
     blocks: int
 
     def rows(self) -> list[dict]:
-        """Per model: mean and median score, share of images below the rainy ones."""
+        """Per model: mean and median score, share of images that score below rainy."""
         rainy = self.scores["rainy"]
         return [
             {
@@ -86,7 +86,7 @@ class Result(reports.Report):
         ]
 
     def table(self) -> str:
-        """Returns a fixed-width text: a line per model."""
+        """Returns a fixed-width table: a line per model."""
         cells = [
             (
                 r["model"],
@@ -97,19 +97,19 @@ class Result(reports.Report):
             for r in self.rows()
         ]
         about = (
-            f"NIQE of {len(self.names)} images, less is better, "
+            f"NIQE of {len(self.names)} images, lower is better, "
             f"by {self.blocks} blocks of clean photos"
         )
         titles = ("model", "mean", "median", "below rainy")
         return f"{about}\n\n{reports.text_table(titles, cells)}"
 
     def as_dict(self) -> dict:
-        """Returns all scores as values that JSON knows."""
+        """Returns all scores as JSON-compatible values."""
         return {**dataclasses.asdict(self), "means": self.rows()}
 
 
 def fit(images: Iterable[np.ndarray]) -> Pristine:
-    """Measures clean photos, by their sharp blocks.
+    """Measures clean photos by their sharp blocks.
 
     Args:
         images: iterable of RGB arrays `(height, width, 3)`, uint8 or float in [0, 1].
@@ -140,12 +140,12 @@ def niqe(image: np.ndarray, pristine: Pristine) -> float:
         pristine: `Pristine`.
 
     Raises:
-        ValueError: for an image without two blocks that are not flat.
+        ValueError: for an image with fewer than two blocks that are not flat.
     """
     numbers, _ = features(image)
     if len(numbers) < 2:
         raise ValueError(
-            f"NIQE needs two blocks of {BLOCK}x{BLOCK} pixels that are not of one "
+            f"NIQE needs two blocks of {BLOCK}x{BLOCK} pixels of more than one "
             f"colour. Received: {len(numbers)} in shape={image.shape}."
         )
     difference = pristine.mean - numbers.mean(axis=0)
@@ -167,7 +167,8 @@ def compare(
         files: paths of rainy images.
         pristine: `Pristine`.
         progress: called with `(done, total)`, in images, or `None`.
-        keep: list that is given a tuple of arrays per image: rainy, then of each model.
+        keep: list to which a tuple of arrays is appended per image: the rainy one, then
+            that of each model.
     """
     scores = {"rainy": [], **{name: [] for name in models}}
     for file in reports.tracked(files, progress):
@@ -192,8 +193,8 @@ def features(image: np.ndarray):
     """The 36 numbers of each block, and how sharp it is.
 
     Args:
-        image: RGB `(height, width, 3)`, uint8 or float in [0, 1]. What lies beyond
-            whole blocks, right and below, is not used.
+        image: RGB `(height, width, 3)`, uint8 or float in [0, 1]. Pixels beyond the
+            last whole block, on the right and at the bottom, are not used.
 
     Returns:
         `(numbers, sharpness)`, float64 `(blocks, 36)` and `(blocks,)`: mean local
@@ -229,7 +230,7 @@ def features(image: np.ndarray):
 
 
 def _divide_by_contrast(luma):
-    """Luma less its local mean, divided by its local deviation; and that, eqs. 1-3."""
+    """`(luma less its local mean) / local deviation`, and that deviation, eqs. 1-3."""
     ndimage = extras.require("scipy.ndimage", extra="analysis")
 
     def smooth(values):

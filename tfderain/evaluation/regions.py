@@ -11,18 +11,18 @@ result = regions.evaluate(*models, pairs, maps_dir="maps")
 print(result.table())
 ```
 
-Per image, the result indicator map (RIM) is 1 where the model is nearer to the clean
-image than the reference model is, and the binary maps say where rain is and where
-background is. IoR is the share of the rain's pixels with indicator 1, IoB that of the
-background's; mIoR and mIoB are their means over images.
+For each image, the result indicator map (RIM) is 1 where the model is nearer to the
+clean image than the reference model is, and the binary maps show where there is rain
+and where background. IoR is the share of the rain's pixels whose indicator is 1, IoB
+that of the background's; mIoR and mIoB are their means over images.
 
 Reference: Wang, Sun and Sowmya, 2019, ERL-Net: Entangled Representation Learning for
 Single Image De-Raining, section 4.3, eqs. 6-8. Eq. 7 as printed sums the quotients of
 single pixels, which would divide by zero; the quotient of the sums is meant.
 
-The paper leaves open what to do with an image that has no pixel of rain (or none of
-background), e.g. where rainy and clean image are equal. Here such an image has no IoR
-(IoB), is left out of its mean, and is counted in `Result.without_rain`
+The paper does not say what to do with an image without a single pixel of rain (or of
+background), e.g. if its rainy and clean image are equal. Here such an image has no IoR
+(IoB), is left out of the mean, and is counted in `Result.without_rain`
 (`without_background`).
 """
 
@@ -42,10 +42,10 @@ from tfderain.files import distinct, stem
 
 VARIANTS = ("paper", "code")
 
-# OpenCV's fixed-point grey of 8-bit images, seen equal for all 256^3 colours.
+# OpenCV's fixed-point grey of 8-bit images; compared with it for all 256^3 colours.
 _GREY, _GREY_SHIFT = (9798, 19235, 3735), 15
 
-# What x / 127.5 - 1 and back, in float32 and cut to uint8, makes of the grey levels.
+# The grey levels after x / 127.5 - 1 and back in float32, truncated to uint8.
 _LEVELS = np.arange(256, dtype=np.float32)
 _ROUND_TRIP = ((_LEVELS / np.float32(127.5) - 1 + 1) * np.float32(127.5)).astype(
     "uint8"
@@ -107,9 +107,9 @@ class Result(reports.Report):
     """Scores of a model against a reference on one data set.
 
     Args:
-        reference, model: names of the two.
-        protocol: one of `metrics.PROTOCOLS`, which says what luma is.
-        maps: where the binary maps come from: a variant, or the folder of the masks.
+        reference, model: names of the two models.
+        protocol: one of `metrics.PROTOCOLS`, which defines luma.
+        maps: origin of the binary maps: a variant, or the folder of the masks.
         data: the folder that holds all the files.
         rows: one `Row` per image.
         versions: see `reports.versions`.
@@ -135,22 +135,22 @@ class Result(reports.Report):
 
     @property
     def without_rain(self) -> int:
-        """Number of images without a pixel of rain, which `mior` leaves out."""
+        """Number of images without any rain, which `mior` leaves out."""
         return sum(row.ior is None for row in self.rows)
 
     @property
     def without_background(self) -> int:
-        """Number of images without background, which `miob` leaves out."""
+        """Number of images without any background, which `miob` leaves out."""
         return sum(row.iob is None for row in self.rows)
 
     def as_dict(self) -> dict:
-        """Returns the result and its means as values that JSON knows."""
+        """Returns the result and its means as JSON-compatible values."""
         names = ("mior", "miob", "without_rain", "without_background")
         means = {name: getattr(self, name) for name in names}
         return {**dataclasses.asdict(self), "count": len(self.rows), **means}
 
     def table(self) -> str:
-        """Returns a fixed-width text: a line per image, means, what was left out."""
+        """Returns a fixed-width table: a line per image, means, what was left out."""
         rows = [
             (row.name, f"{row.rain:.1%}", f"{row.background:.1%}")
             + (_cell(row.ior), _cell(row.iob))
@@ -168,7 +168,7 @@ class Result(reports.Report):
         text = f"{about}\n\n{reports.text_table(titles, rows, [means])}"
         for name in ("rain", "background"):
             if left_out := getattr(self, f"without_{name}"):
-                text += f"\nleft out of its mean: {left_out} images without {name}"
+                text += f"\nleft out of the mean: {left_out} images without {name}"
         return text
 
 
@@ -176,23 +176,23 @@ class Result(reports.Report):
 
 
 def binary_maps(rainy: np.ndarray, clean: np.ndarray, variant: str = "paper"):
-    """Where rain is and where it is not: grey difference against its mean.
+    """Where there is rain and where not: grey difference compared with its mean.
 
     Args:
-        rainy, clean: arrays `(h, w, 3)`, uint8 or float on [0, 1] (rounded to uint8).
+        rainy, clean: arrays `(h, w, 3)`, uint8 or float in [0, 1] (rounded to uint8).
         variant: `"paper"`: the difference of the images as they are. `"code"`: the
             authors' AFR-Net at 9ba2089e80cd, which scales to [-1, 1] and back in
-            float32 and cuts off decimals, so that 63 of the 256 grey levels arrive one
-            lower; it swaps the names of the two maps, which are set right here.
+            float32 and truncates, so that 63 of the 256 grey levels come out one
+            lower; it swaps the names of the two maps, which is put right here.
 
     Returns:
         `(rain, background)`, bool `(h, w)`: where the difference is above its mean over
         the image, and where it is below. Pixels equal to the mean are in neither map,
-        so both are empty where all pixels differ alike.
+        so both are empty if all pixels differ equally.
 
     Raises:
-        ValueError: shapes differ, an image is not RGB, float images leave [0, 1], or
-            the variant is unknown.
+        ValueError: shapes differ, an image is not RGB, float images go beyond [0, 1],
+            or the variant is unknown.
     """
     if variant not in VARIANTS:
         raise ValueError(
@@ -204,7 +204,8 @@ def binary_maps(rainy: np.ndarray, clean: np.ndarray, variant: str = "paper"):
         grey = sum(image[..., i].astype(np.int32) * w for i, w in enumerate(_GREY))
         greys.append((grey + (1 << _GREY_SHIFT - 1)) >> _GREY_SHIFT)
     difference = np.abs(greys[0] - greys[1]).astype(np.int64)
-    # against the sum, in integers: a float mean would decide about equal pixels
+    # compared with the sum in integers: rounding of a float mean would decide for
+    # pixels that equal it
     total = difference.sum()
     return difference * difference.size > total, difference * difference.size < total
 
@@ -213,7 +214,7 @@ def mask_maps(mask: np.ndarray):
     """The binary maps of a region mask, as Rain100H ships them (`rainregion-*.png`).
 
     Args:
-        mask: array `(h, w)` or `(h, w, 3)`, uint8; rain is white, or 1 beside 0.
+        mask: array `(h, w)` or `(h, w, 3)`, uint8; rain is white, or 1 against 0.
 
     Returns:
         `(rain, background)`, bool `(h, w)`: lighter than middle grey, and the rest.
@@ -233,18 +234,18 @@ def indicator_map(
     """Result indicator map (eq. 6): where `derained` is nearer than `reference`.
 
     Args:
-        reference, derained: images of two models, `(h, w, 3)`, uint8 or float on [0, 1]
+        reference, derained: images of two models, `(h, w, 3)`, uint8 or float in [0, 1]
             (rounded to uint8).
         clean: the ground truth, of the same shape.
-        protocol: one of `metrics.PROTOCOLS` that scores luma. Under a rounded luma more
+        protocol: one of `metrics.PROTOCOLS` that scores luma. If it rounds luma, more
             pixels are equally near, and those are 0.
 
     Returns:
         bool `(h, w)`: `|derained - clean| < |reference - clean|` on luma.
 
     Raises:
-        ValueError: shapes differ, an image is not RGB, float images leave [0, 1], or
-            the protocol is unknown or scores R, G and B.
+        ValueError: shapes differ, an image is not RGB, float images go beyond [0, 1],
+            or the protocol is unknown or scores R, G and B.
     """
     pixels = _pixels(reference=reference, derained=derained, clean=clean)
     reference, derained, clean = (metrics.luma(image, protocol) for image in pixels)
@@ -310,15 +311,15 @@ def evaluate(
     """Scores a model against a reference: IoR and IoB per image, mIoR and mIoB.
 
     Args:
-        reference, model: as the model of `scores.evaluate`: each a model, a
-            callable, or the path of a folder with derained images.
+        reference, model: as in `scores.evaluate`: each a model, a callable, or the path
+            of a folder of derained images.
         pairs: `data.pairs.Pairs`.
         protocol: one of `metrics.PROTOCOLS` that scores luma.
         masks: folder of region masks (see `mask_maps` and `find_masks`), or `None` to
-            take `binary_maps`.
+            use `binary_maps`.
         maps_dir: folder for pictures, or `None`: `rain/`, `background/` and
-            `indicator/` get the maps (white is 1; those of `rain/` can be `masks`
-            again), `overview/` what `overview` returns.
+            `indicator/` receive the maps (white is 1; those in `rain/` can be used as
+            `masks`), `overview/` what `overview` returns.
         progress: called with `(done, total)`, in images, or `None`.
         variant: of `binary_maps`.
         names: `(reference, model)`, what the result calls them.
@@ -368,9 +369,9 @@ def find_masks(folder: str | os.PathLike, pairs: Pairs) -> tuple[str, ...]:
     """Finds the region mask of each rainy image in a folder.
 
     Args:
-        folder: the folder of the masks. The mask of `rain-7.png` may be called
-            `rainregion-7.png` as in Rain100H, that of `7.png` too; or, in a folder of
-            their own, like the image. Extensions and leading zeros may differ.
+        folder: the folder of the masks. The mask of `rain-7.png` or `7.png` may be
+            called `rainregion-7.png` as in Rain100H or, in a folder of its own, like
+            the image. Extensions and leading zeros may differ.
         pairs: `data.pairs.Pairs`.
 
     Raises:
@@ -399,7 +400,7 @@ def _read_mask(path, clean):
 
 
 def _pixels(**arrays):
-    """Returns the images as uint8, after a look at their shapes."""
+    """Returns the images as uint8, after checking their shapes and range."""
     shapes = {name: np.shape(array) for name, array in arrays.items()}
     first = next(iter(shapes.values()))
     if set(shapes.values()) != {first} or len(first) != 3 or first[-1] != 3:
@@ -422,7 +423,7 @@ def _white(map_):
 
 
 def _targets(names, folder, overwrite):
-    """Returns the four files of each image by kind, or nothing without a folder."""
+    """Returns the four files of each image by kind; an empty list without a folder."""
     if folder is None:
         return []
     kinds = ("rain", "background", "indicator", "overview")
@@ -431,8 +432,8 @@ def _targets(names, folder, overwrite):
     existing = [str(p) for files in targets for p in files.values() if p.exists()]
     if existing and not overwrite:
         raise FileExistsError(
-            "Pictures are not overwritten unless `overwrite` says so. "
-            f"Received: {len(existing)} that exist, the first is {existing[0]!r}."
+            "Pictures are overwritten only with `overwrite=True`. "
+            f"Received: {len(existing)} existing files, the first is {existing[0]!r}."
         )
     return targets
 

@@ -18,15 +18,26 @@ pairs, scenes = evaluation.find_scenes("GT-Rain")
 evaluation.evaluate(model, pairs, "rgb_gaussian", groups=scenes)
 ```
 
-A folder of derained images takes the place of a model, so that images made by other
-programs are scored in the same way. TensorFlow is not imported here; a Keras model
-brings it, a `runtime.Restorer` does not.
+MENET's Tables I and II are scored on patches rather than whole images: 224x224 crops at
+the corners and the centre of each image, and their mirror images, in RGB (section IV-A
+of Fan et al., 2020, https://arxiv.org/abs/2003.09689, and heavy/ of the authors' code):
+
+```python
+evaluation.evaluate(model, pairs, "rgb_gaussian", patches="five_crop", patch=224)
+```
+
+A model has a method `derain` (a `runtime.Restorer`, a `models.Derainer`) or is a
+callable. It takes a uint8 array `(h, w, 3)` and returns one of the same shape, uint8 or
+float in [0, 1], which is rounded to uint8 before scoring. A folder of derained images
+may take its place, so that images made by other programs are scored in the same way.
+This module does not import TensorFlow; a Keras model does, a `runtime.Restorer` does
+not.
 """
 
 import dataclasses
 import os
 import statistics
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -49,11 +60,12 @@ class Row:
 
     Args:
         name: the rainy file, relative to the folder that holds all rainy files.
-        psnr, ssim: of the derained image, rounded to uint8; dB and at most 1.
-        input_psnr, input_ssim: of the image that the model was given.
-        seconds: the time that deraining took, reading and writing not counted; 0.0
-            where derained images were read.
-        group: scene whose mean this image belongs to, or `None`.
+        psnr, ssim: PSNR in dB and SSIM (at most 1) of the derained image, rounded to
+            uint8.
+        input_psnr, input_ssim: the same of the image that the model was given.
+        seconds: time taken to derain it, without reading and writing; 0.0 if the
+            derained image was read from a folder.
+        group: scene to whose mean this image belongs, or `None`.
     """
 
     name: str
@@ -74,10 +86,10 @@ class Result(reports.Report):
         protocol: one of `metrics.PROTOCOLS`.
         data: the folder that holds all the files.
         rows: one `Row` per image.
-        versions: of Python, tfderain, NumPy and of the libraries that ran the model.
+        versions: of Python, tfderain, NumPy and the libraries that ran the model.
         identity: whether the model was given clean images ("does it harm them?").
-        patches: `None` for whole images, or what was scored instead: `selection`,
-            `side` in pixels, and number `per_image`; then there is a row for each.
+        patches: `None` for whole images; else a dict with `selection`, `side` in pixels
+            and the number `per_image`, and `rows` has one `Row` per patch.
         fit: `None`, or what was fitted to the clean image before scoring, see
             `evaluate`.
     """
@@ -107,10 +119,10 @@ class Result(reports.Report):
 
     @property
     def means(self) -> dict[str, float]:
-        """Means of the four scores over images, or, with groups, over their means.
+        """Means of the four scores over the images, or over the means of the groups.
 
-        Also `seconds` and `seconds_median` per image; the first image of each size
-        includes what a runtime compiles, which the median leaves out.
+        Also `seconds` and `seconds_median` per image: the time of the first image of
+        each size includes the runtime's compilation, which hardly moves the median.
         """
         rows = [dataclasses.asdict(row) for row in self.rows]
         times = [row.seconds for row in self.rows]
@@ -120,7 +132,7 @@ class Result(reports.Report):
         }
 
     def as_dict(self) -> dict:
-        """Returns the result, its means and groups as values that JSON knows."""
+        """Returns the result, its means and groups as JSON-compatible values."""
         return {
             "model": self.model,
             "protocol": self.protocol,
@@ -137,7 +149,7 @@ class Result(reports.Report):
 
     @classmethod
     def from_dict(cls, content: dict) -> "Result":
-        """Makes a result of what `as_dict` returned."""
+        """Restores a result from what `as_dict` returned."""
         rows = tuple(Row(**row) for row in content["rows"])
         names = ("model", "protocol", "data", "versions", "identity")
         known = {name: content[name] for name in names}
@@ -146,12 +158,12 @@ class Result(reports.Report):
 
     @classmethod
     def from_json(cls, path: str | os.PathLike) -> "Result":
-        """Reads what `to_json` wrote; a `ValueError` names a file that is not that."""
+        """Reads what `to_json` wrote; a `ValueError` names a file of any other kind."""
         rule = "Scores must be a JSON file that `tfderain evaluate --json` wrote."
         return reports.read_json(path, cls.from_dict, rule)
 
     def table(self) -> str:
-        """Returns a fixed-width text: a line per image, group means, means."""
+        """Returns a fixed-width table: a line per image, group means, overall means."""
         channel = metrics.channel(self.protocol)
         given = "clean" if self.identity else "rainy"
         titles = [f"{given} psnr_{channel}", "derained", "gain"]
@@ -184,30 +196,19 @@ def evaluate(
     patches: str | None = None,
     patch: int = 224,
     fit: str | None = None,
+    watch: Callable[[Row, tuple[np.ndarray, ...]], object] | None = None,
 ) -> Result:
     """Derains each rainy image and scores it against its clean image.
 
-    MENET's Tables I and II are scored on patches, not on images: 224x224, the corners
-    and the centre of each image and these mirrored, in RGB (section IV-A of Fan et
-    al., 2020, https://arxiv.org/abs/2003.09689, and heavy/ of the authors' code):
-
-    ```python
-    evaluation.evaluate(model, pairs, "rgb_gaussian", patches="five_crop", patch=224)
-    ```
-
     Args:
-        model: has a method `derain` (a `runtime.Restorer`, a `models.Derainer`) or is a
-            callable; takes a uint8 array `(h, w, 3)` and returns one of that shape,
-            uint8 or float on [0, 1]. What it returns is rounded to uint8 before
-            scoring. Or the path of a folder with derained images, see
-            `subjects.find_derained`.
+        model: a model as described above, or the path of a folder of derained images,
+            see `subjects.find_derained`.
         pairs: `data.pipeline.Pairs`, in any of its three layouts.
         protocol: one of `metrics.PROTOCOLS`.
         save_images: folder for the derained images as PNG files, or `None`.
         progress: called with `(done, total)`, in images, or `None`.
         groups: sequence with the scene of each pair, to average by scene first.
-        identity: give the model the clean images instead of the rainy ones, to see what
-            it does to a photo without rain.
+        identity: derain the clean images instead, to see what the model does to them.
         name: name of the model in the result; by default its own `name` or class name.
         overwrite: allow `save_images` to replace existing files.
         patches: `None` for whole images, or one of `PATCHES`: each patch is derained
@@ -217,12 +218,14 @@ def evaluate(
             the given one, the gain and the offset come first that bring it closest to
             the clean image, see `fitted`. For pairs of two shots, which differ in
             exposure, such as drops on the glass and GT-Rain.
+        watch: called with each `Row` and its images, uint8 `(h, w, 3)`: the one that
+            the model was given, the derained and the clean one; or `None`.
 
     Raises:
-        ValueError: for no pairs, files that cannot be read, differ in size or are
-            smaller than a patch (they are named, all that the headers show before the
-            first image is derained), a model whose output is not of the input's shape,
-            an unknown protocol or selection, or patches with `save_images`.
+        ValueError: there are no pairs; files cannot be read, differ in size or are
+            smaller than a patch (they are named; what their headers show, before the
+            first image is derained); the model's output has another shape than its
+            input; the protocol or selection is unknown; patches are to be saved.
         FileExistsError: an image to be saved exists.
     """
     metrics.channel(protocol)
@@ -232,22 +235,16 @@ def evaluate(
     _check_patches(patches, patch, save_images)
     scenes = _check_groups(pairs, groups)
     names = subjects.check(pairs, patch if patches else 1)
-    derain = subjects.derainer(model, pairs)
+    score = _scorer(model, pairs, protocol, identity, patches, patch, fit)
     targets = _targets(names, save_images, overwrite)
     rows = []
     for index in reports.tracked(range(len(names)), progress):
-        rainy, clean = subjects.read_pair(pairs, index)
-        given = clean if identity else rainy
-        for part, cut in _parts(given.shape, patches, patch):
-            # A folder's images are whole: they are cut, and what a model gives is not.
-            whole = isinstance(model, (str, os.PathLike))
-            derained, seconds = derain(index, given if whole else cut(given))
-            derained = cut(derained) if whole else derained
-            scores = _scores(cut(given), derained, cut(clean), protocol, fit)
-            name_of_row, group = names[index] + part, scenes[index]
-            rows.append(Row(name_of_row, **scores, seconds=seconds, group=group))
+        for suffix, scored, scores in score(index):
+            rows.append(Row(names[index] + suffix, **scores, group=scenes[index]))
+            if watch:
+                watch(rows[-1], scored)
             if targets:
-                _save(targets[index], derained)
+                _save(targets[index], scored[1])
     return Result(
         model=name or subjects.name_of(model),
         protocol=protocol,
@@ -286,8 +283,30 @@ def described_fit(fit: str) -> str:
     return f"after {fit.replace('_', ' and ')} fitted for each channel"
 
 
+def _scorer(model, pairs, protocol, identity, patches, side, fit):
+    """A function that yields `(suffix, images, scores)` for each part of an image.
+
+    The images are the given, the derained and the clean one. It takes a pair's index. A
+    folder holds whole images, which are cut afterwards; a model is given the cut.
+    """
+    derain = subjects.derainer(model, pairs)
+    whole = isinstance(model, (str, os.PathLike))
+
+    def score(index):
+        rainy, clean = subjects.read_pair(pairs, index)
+        given = clean if identity else rainy
+        for suffix, cut in _parts(given.shape, patches, side):
+            derained, seconds = derain(index, given if whole else cut(given))
+            derained = cut(derained) if whole else derained
+            scored = (cut(given), derained, cut(clean))
+            scores = _scores(*scored, protocol, fit)
+            yield suffix, scored, scores | {"seconds": seconds}
+
+    return score
+
+
 def _parts(shape, patches, side):
-    """`(end of the row's name, function that cuts)` of each part of an image."""
+    """`(suffix of the row's name, function that cuts)` for each part of an image."""
     if patches is None:
         return [("", lambda image: image)]
 
@@ -305,7 +324,7 @@ def _parts(shape, patches, side):
 
 
 def _described(patches, side):
-    """What a `Result` says of its patches."""
+    """What a `Result` says about its patches."""
     if patches is None:
         return None
     count = pipeline.PATCHES_PER_IMAGE[patches]
@@ -319,7 +338,7 @@ def _check_patches(patches, side, save_images):
         raise ValueError(f"`patch` must be at least 1. Received: patch={side}.")
     if patches and save_images is not None:
         raise ValueError(
-            f"Patches are scored and not saved. Received: {patches=}, {save_images=}."
+            f"Patches are scored, not saved. Received: {patches=}, {save_images=}."
         )
 
 
@@ -330,7 +349,7 @@ def find_scenes(folder: str | os.PathLike):
         `(pairs, scenes)`: `Pairs` and, at the same index, the scene's folder name.
 
     Raises:
-        ValueError: nothing is found, or a file has no partner (the files are named).
+        ValueError: nothing is found, or files have no partner (they are named).
     """
     pairs = pipeline.find_pairs(folder, layout="scenes")
     return pairs, scenes_of(pairs)
@@ -349,7 +368,7 @@ def scenes_of(pairs: pipeline.Pairs):
 def _check_identity(identity, model):
     if identity and isinstance(model, (str, os.PathLike)):
         raise ValueError(
-            "`identity` needs a model, which can be given clean images. "
+            "`identity` needs a model, to which clean images can be given. "
             f"Received: the folder {str(model)!r}."
         )
 
@@ -357,14 +376,14 @@ def _check_identity(identity, model):
 def _check_groups(pairs, groups) -> Sequence[str | None]:
     if groups is not None and len(groups) != len(pairs):
         raise ValueError(
-            "`groups` must name one group per pair. "
+            "`groups` must name a group for each pair. "
             f"Received: groups={len(groups)}, pairs={len(pairs)}."
         )
     return groups or (None,) * len(pairs)
 
 
 def _targets(names, folder, overwrite):
-    """Returns the PNG file of each image, or nothing without a folder."""
+    """Returns the PNG file of each image; an empty list without a folder."""
     if folder is None:
         return []
     stems = distinct(map(stem, names), names)
@@ -372,8 +391,8 @@ def _targets(names, folder, overwrite):
     existing = [str(target) for target in targets if target.exists()]
     if existing and not overwrite:
         raise FileExistsError(
-            "Images are not overwritten unless `overwrite` says so. "
-            f"Received: {len(existing)} that exist, the first is {existing[0]!r}."
+            "Images are overwritten only with `overwrite=True`. "
+            f"Received: {len(existing)} existing files, the first is {existing[0]!r}."
         )
     return targets
 

@@ -1,4 +1,4 @@
-"""Subjects of scores: the pairs, and the model or the folder of its images.
+"""Subjects of scores: pairs, and a model or a folder of its derained images.
 
 ```python
 from tfderain.evaluation import subjects
@@ -26,17 +26,17 @@ from tfderain.files import stem
 
 
 def check(pairs: pipeline.Pairs, least: int = 1) -> list[str]:
-    """Looks at all file headers and returns the name of each pair.
+    """Checks all file headers and returns the name of each pair.
 
     Args:
-        pairs: the pairs to look at.
+        pairs: the pairs to check.
         least: the least height and width allowed.
 
     Returns:
         What `names_of` returns.
 
     Raises:
-        ValueError: for no pairs, or files that cannot be read, differ in size or are
+        ValueError: there are no pairs, or files cannot be read, differ in size or are
             too small.
     """
     if not len(pairs):
@@ -46,7 +46,7 @@ def check(pairs: pipeline.Pairs, least: int = 1) -> list[str]:
 
 
 def names_of(pairs: pipeline.Pairs) -> list[str]:
-    """Returns the rainy files, relative to the folder of them all, `/` in between."""
+    """Returns the rainy files relative to their common folder, separated by `/`."""
     return _relative(pairs.rainy)
 
 
@@ -66,7 +66,7 @@ def derainer(model: Any, pairs: pipeline.Pairs):
 
     Returns:
         A function from `(index, image)` to the derained image, uint8 of the same
-        shape, and the seconds that took. A `ValueError` of it names the image.
+        shape, and the seconds it took. Its `ValueError`s name the image.
 
     Raises:
         ValueError: the folder lacks an image of a pair.
@@ -93,7 +93,7 @@ def find_derained(folder: str | os.PathLike, pairs: pipeline.Pairs) -> tuple[str
     """Finds the derained image of each pair in a folder that some program wrote.
 
     The image has the name of the rainy file, relative to the folder of all rainy files,
-    or else of the clean file; extensions and leading zeros of numbers may differ.
+    or failing that of the clean file; extensions and leading zeros may differ.
 
     Raises:
         ValueError: images are missing (they are named), or there is no such folder.
@@ -115,9 +115,9 @@ def find_partners(
 
     Args:
         folder: where to look.
-        wanted: for each image the paths that its partner may have, relative to
-            `folder`, without extension, best first. `rain-7` is `rain-007` too.
-        what: what a partner is, for the error message.
+        wanted: for each image, the paths that its partner may have, relative to
+            `folder`, without extension, best first. `rain-7` also matches `rain-007`.
+        what: what a partner is called in the error message.
 
     Raises:
         ValueError: partners are missing (the images are named).
@@ -139,7 +139,7 @@ def find_partners(
 def read_pair(pairs: pipeline.Pairs, index: int):
     """Returns the rainy and the clean image of a pair, uint8 `(height, width, 3)`."""
     rainy, clean = pipeline.read_pair(pairs, index)
-    if rainy.shape != clean.shape:  # headers may promise another size than the pixels
+    if rainy.shape != clean.shape:  # headers may give another size than the pixels have
         raise ValueError(
             "The rainy and the clean image of a pair must have the same size. "
             f"Received: {pairs.rainy[index]!r} {rainy.shape[:2]}, "

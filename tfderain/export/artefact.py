@@ -17,10 +17,10 @@ from tfderain import files, presets
 
 @dataclass(frozen=True)
 class Bound:
-    """How far the pixels of a file, in [0, 1], may be from Keras's.
+    """How far a file's pixels, in [0, 1], may be from Keras's.
 
     Args:
-        largest: absolute difference of any one value.
+        largest: absolute difference of any single value.
         mean: mean absolute difference over an image.
     """
 
@@ -28,12 +28,12 @@ class Bound:
     mean: float
 
 
-# float32: a quarter of a grey level: an 8-bit pixel moves by one at most, and only when
-# it lay within a quarter of rounding the other way. Measured are 1e-5 and less; a lost
-# weight or a wrong padding gives a hundred times the bound.
-# float16: weights keep 11 bits; 7e-4 was the most seen on a trained MENET.
-# The int8 kinds: seen on a trained MENET were 0.03 and 0.10 at single pixels where
-# rain is dense, 0.003 and 0.006 on average. An ERL-Net in int8 that was off by 0.014 on
+# float32: a quarter of a grey level: an 8-bit pixel changes by one at most, and only if
+# it was within a quarter of rounding the other way. Measured were 1e-5 or less; a lost
+# weight or wrong padding gives a hundred times the bound.
+# float16: weights keep 11 bits; 7e-4 was the most measured on a trained MENET.
+# The int8 kinds: measured on a trained MENET were 0.03 and 0.10 at single pixels in
+# dense rain, 0.003 and 0.006 on average. An ERL-Net in int8 that was off by 0.014 on
 # average lost 2.7 dB on Rain100H: such a file must not pass.
 BOUNDS = {
     "float32": Bound(0.25 / 255, 0.25 / 255),
@@ -48,15 +48,15 @@ class Artefact:
     """A file or folder written by an export, and how far it is from Keras.
 
     Args:
-        path: where it lies.
-        format: `"saved_model"`, `"litert"` or `"onnx"`, or `"keras"`.
+        path: its path.
+        format: `"saved_model"`, `"litert"`, `"onnx"`, `"ffmpeg"` or `"keras"`.
         precision: one of `BOUNDS`.
-        bytes: size, of a folder the sum of its files.
+        bytes: its size; for a folder, the sum of its files.
         largest_difference, mean_difference: absolute, of derained pixels in [0, 1],
             over `sizes`.
         sizes: `(height, width)` of the images compared.
-        seconds: time to write and to check it.
-        runtimes: where several ran it, the largest difference in each.
+        seconds: time taken to write and check it.
+        runtimes: the largest difference in each runtime, if several ran it.
     """
 
     path: Path
@@ -70,11 +70,11 @@ class Artefact:
     runtimes: dict[str, float] = dataclasses.field(default_factory=dict)
 
     def moved(self, path: str | os.PathLike):
-        """The same artefact where it lies now."""
+        """The same artefact at its new path."""
         return dataclasses.replace(self, path=Path(path))
 
     def as_dict(self) -> dict:
-        """Returns what a card or a log keeps: values that JSON knows, and checksums."""
+        """Returns JSON-compatible values for a card or a log, with checksums."""
         record = dataclasses.asdict(self)
         record["path"] = self.path.name
         record["sizes"] = [list(size) for size in self.sizes]
@@ -96,10 +96,10 @@ def measure(
     format: str,
     precision: str = "float32",
 ) -> Artefact:
-    """Compares `(written, Keras)` pairs of derained images, and sizes up `path`.
+    """Compares `(written, Keras)` pairs of derained images, and measures `path`.
 
     Raises:
-        ValueError: if they differ by more than `BOUNDS[precision]`, or by a NaN.
+        ValueError: they differ by more than `BOUNDS[precision]`, or by NaN.
     """
     differences = [np.abs(np.asarray(a, "float64") - b) for a, b in pairs]
     largest = max(float(d.max()) for d in differences)
@@ -148,17 +148,17 @@ def total_bytes(path: str | os.PathLike) -> int:
 
 @contextlib.contextmanager
 def staged(target: str | os.PathLike, overwrite: bool) -> Iterator[Path]:
-    """Gives a temporary path beside `target`, and moves it there when all went well."""
+    """Yields a temporary path beside `target`, and moves it there if all went well."""
     target = Path(target)
     if target.exists() and not overwrite:
         raise ValueError(
-            f"Nothing is overwritten unless asked to. Received: {target} exists."
+            f"Nothing is overwritten unless asked for. Received: {target} exists."
         )
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".tfderain-", dir=target.parent) as scratch:
         temporary = Path(scratch) / "".join(c for c in target.name if c not in "*?[]")
         with files.without_wildcards(scratch) as name:
             yield Path(name) / temporary.name
-        if target.is_dir():  # os.replace replaces files only
+        if target.is_dir():  # os.replace replaces only files
             os.replace(target, Path(scratch) / "replaced")
         os.replace(temporary, target)

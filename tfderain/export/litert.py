@@ -39,36 +39,36 @@ def to_litert(
     interface: str = "float32",
     metadata: dict | None = None,
 ) -> Artefact:
-    """Writes `model.network` alone, clipped to [0, 1], as a LiteRT file.
+    """Writes only `model.network`, clipped to [0, 1], as a LiteRT file.
 
     Of a network that finds drops the mask `(1, height, width, 1)` is a second output:
     who reads the first gets the picture, as of any other file.
 
     Input and output are `(1, height, width, 3)`: float32 in [0, 1], or `uint8` grey
-    levels. The size is fixed to `size`, because on CPUs files of a dynamic size run on
-    one thread only. A runtime resizes the fixed input to any other multiples of
-    `model.stride` and keeps all threads; accelerators need the size they are used in.
+    levels. The size is fixed to `size`, because on CPUs files with a dynamic size run
+    on a single thread. A runtime can resize the fixed input to any other multiples of
+    `model.stride` and keep all threads; accelerators need the size they are used with.
 
     Args:
         model: a `tfderain.models.Derainer`.
         path: the file to write.
         size: `(height, width)`, multiples of `model.stride`; `None` for a dynamic size.
         overwrite: whether an existing file is replaced.
-        quantization: `None` for float32; `"float16"` halves the weights;
-            `"dynamic_int8"` quarters them and computes convolutions in int8 with ranges
-            measured while it runs; `"int8"` computes everything in int8, with ranges of
-            the `representative` images, as microcontrollers and NPUs want it. All but
-            the `float_operations` of the model.
-        representative: for `"int8"`: float32 images `(height, width, 3)` in [0, 1], at
-            least 8, rainy like those to come; cut to `size`.
-        interface: `"uint8"` takes and gives grey levels; for `"int8"` only.
-        metadata: dict of texts and numbers kept in the file, beside stride, class and
+        quantization: `None` for float32; `"float16"` halves the size of the weights;
+            `"dynamic_int8"` quarters it and computes convolutions in int8 with ranges
+            measured at run time; `"int8"` computes everything but the model's
+            `float_operations` in int8, with ranges from the `representative` images, as
+            microcontrollers and NPUs require.
+        representative: for `"int8"`: at least 8 float32 images `(height, width, 3)` in
+            [0, 1], with rain like that in use; cropped to `size`.
+        interface: `"uint8"` takes and returns grey levels; only for `"int8"`.
+        metadata: dict of texts and numbers stored in the file besides stride, class and
             value range; `Restorer` reads it.
 
     Raises:
-        ValueError: if `path` exists, if arguments do not fit each other, if the network
-            needs more than LiteRT's builtin operations, or if the written file gives
-            other results, at `size` or when resized.
+        ValueError: `path` exists, arguments do not fit each other, the network needs
+            more than LiteRT's builtin operations, or the written file gives different
+            results, at `size` or when resized.
     """
     started = time.perf_counter()
     stride = model.stride
@@ -89,7 +89,7 @@ def to_litert(
             content = _convert(converter, keep)
         about = {**(metadata or {}), **_describe(model)}
         temporary.write_bytes(with_metadata(content, about))
-        # of ranges measured for photos, noise would show nothing
+        # noise would say nothing about ranges measured for photos
         known = known or _noise(size, stride)
         precision = quantization or "float32"
         artefact = _compare(temporary, derain, known, started, precision)
@@ -108,13 +108,13 @@ def _check(stride, size, quantization, representative, interface, keep):
         )
     if interface == "uint8" and quantization != "int8":
         raise ValueError(
-            'Only int8 files take grey levels. Received: interface="uint8", '
+            'Only int8 files can take grey levels. Received: interface="uint8", '
             f"{quantization=}."
         )
     if interface == "uint8" and keep:
         raise ValueError(
-            "Files with grey levels compute everything in int8; this network keeps "
-            f"{', '.join(keep)} in float32. Take the float interface."
+            "Files with grey levels must compute everything in int8; use the float "
+            f"interface. Received: a network that keeps {', '.join(keep)} in float32."
         )
     count = len(representative) if representative is not None else 0
     if quantization == "int8" and (count < FEWEST_REPRESENTATIVE or not size):
@@ -127,14 +127,14 @@ def _check(stride, size, quantization, representative, interface, keep):
 
 @contextlib.contextmanager
 def _converter(derain, size):
-    """Gives TensorFlow's converter of a function from rainy images of a size."""
+    """Returns TensorFlow's converter for a function of rainy images of a given size."""
     with tempfile.TemporaryDirectory() as scratch:
         write_saved_model(derain, (1, *(size or (None, None))), scratch)
         yield tf.lite.TFLiteConverter.from_saved_model(scratch, signature_keys=[TENSOR])
 
 
 def _prepare(converter, quantization, representative, interface, size):
-    """Sets the converter; returns images that the result must be right for."""
+    """Configures the converter; returns images to check the result with."""
     if quantization:
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
     if quantization == "float16":
@@ -151,13 +151,13 @@ def _prepare(converter, quantization, representative, interface, size):
 
 
 def _convert(converter, keep):
-    """Converts; operations of the names `keep` stay in float32 inside an int8 file."""
+    """Converts; operations named in `keep` stay in float32 inside an int8 file."""
     with warnings.catch_warnings():
         # TensorFlow's converter measures ranges with its own interpreter.
         warnings.filterwarnings("ignore", ".*tf.lite.Interpreter is deprecated")
         if not keep:
             return converter.convert()
-        tools = tf.lite.experimental  # where TensorFlow has selective quantization
+        tools = tf.lite.experimental  # TensorFlow's place for selective quantization
         options = tools.QuantizationDebugOptions(denylisted_ops=list(keep))
         images = converter.representative_dataset
         return tools.QuantizationDebugger(
@@ -182,13 +182,13 @@ def _compare(path, derain, images, started, precision):
 
 
 def _noise(size, stride):
-    """Images to compare the file with Keras on: of its size, and two to resize to."""
+    """Images for comparing the file with Keras: of its size, and of two other sizes."""
     sizes = ((6 * stride, 5 * stride), (stride, 9 * stride))
     return [random_image(each) for each in ((size,) if size else ()) + sizes]
 
 
 def _cut(image, size):
-    """The middle of an image as `(1, *size, 3)`; mirrored where it is too small."""
+    """The centre of an image as `(1, *size, 3)`; mirrored if it is too small."""
     image = np.asarray(image, "float32")
     for axis, side in enumerate(size):
         short = max(0, side - image.shape[axis])
@@ -210,7 +210,7 @@ def _describe(model):
 
 
 def with_metadata(content: bytes, metadata: dict):
-    """Returns a LiteRT file with `metadata` inside, as JSON under `METADATA`."""
+    """Returns a LiteRT file with `metadata` stored inside as JSON, under `METADATA`."""
     import flatbuffers
 
     model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(content, 0))

@@ -22,7 +22,10 @@ from tfderain.export.artefact import (
 from tfderain.runtime.engines import METADATA
 
 OPSET = 17
-AXES = ("batch", "height", "width")
+LAYOUTS = {  # names of the free axes
+    "nhwc": ("batch", "height", "width"),
+    "nchw": ("batch", None, "height", "width"),
+}
 
 
 def to_onnx(
@@ -31,31 +34,46 @@ def to_onnx(
     sizes: Sequence[tuple[int, int]] = ((64, 96), (37, 50), (1, 3)),
     overwrite: bool = False,
     opset: int = OPSET,
+    size: tuple[int, int] | None = None,
+    layout: str = "nhwc",
 ) -> Artefact:
     """Writes the whole `model`, padding included, as an ONNX file.
 
     Input `rainy` and output `derained` are float32 `(batch, height, width, 3)` in
-    [0, 1], each size free, the axes named so; of a network that finds drops there is
-    also an output `mask`, with one channel, after it. The file is run by ONNX Runtime
-    and, if it is installed, by OpenVINO, whose own default would be bfloat16 on some
-    CPUs.
+    [0, 1], with free sizes and these names for the axes. A network that finds drops has
+    a second output `mask`, with one channel. The file is run by ONNX Runtime and, if
+    installed, by OpenVINO (in float32, while its default is bfloat16 on some CPUs).
+
+    A file of one size has no arithmetic on shapes, only convolutions and the like,
+    which is what OpenCV's `dnn` module reads.
 
     Args:
         model: a `tfderain.models.Derainer`.
         path: the file to write.
         sizes: `(height, width)` of the random images that are compared.
         overwrite: whether an existing file is replaced.
-        opset: of ONNX, 17 or later.
+        opset: of ONNX, 13 or later.
+        size: `(height, width)` of the only images that the file takes, one at a time,
+            or `None` for all.
+        layout: `"nhwc"`, or `"nchw"` for `(batch, 3, height, width)`, and a mask of
+            `(batch, 1, height, width)`.
 
     Raises:
-        ValueError: if `path` exists, or if the written file gives other results.
+        ValueError: if `path` exists, for an unknown layout, or if the written file
+            gives other results.
         ImportError: if tf2onnx or onnxruntime are not installed (extra `onnx`).
     """
     started = time.perf_counter()
+    if layout not in LAYOUTS:
+        raise ValueError(
+            f"`layout` must be one of {', '.join(LAYOUTS)}. Received: {layout!r}."
+        )
     model = deployable(model)
+    if size is not None:
+        sizes = (size,)
     with staged(path, overwrite) as temporary:
-        _write(model, temporary, opset)
-        images = [random_image(size, batch=2) for size in sizes]
+        _write(model, temporary, opset, size, layout)
+        images = [random_image(each, batch=1 if size else 2) for each in sizes]
         wanted = [model(rainy).numpy() for rainy in images]
         runs = {"onnxruntime": run_onnx}
         if extras.installed("openvino"):
@@ -63,7 +81,10 @@ def to_onnx(
         made = {
             name: measure(
                 temporary,
-                [(run(temporary, x), y) for x, y in zip(images, wanted, strict=True)],
+                [
+                    (_in_layout(run, temporary, x, layout), y)
+                    for x, y in zip(images, wanted, strict=True)
+                ],
                 sizes,
                 started,
                 "onnx",
@@ -78,27 +99,40 @@ def to_onnx(
     )
 
 
-def _write(model, path, opset):
+def _in_layout(run, path, images, layout):
+    if layout == "nhwc":
+        return run(path, images)
+    derained = run(path, np.ascontiguousarray(images.transpose(0, 3, 1, 2)))
+    return derained.transpose(0, 2, 3, 1)
+
+
+def _write(model, path, opset, size, layout):
     # ONNX Runtime: missing, it is named now rather than after the conversion
     onnx = extras.require("onnx", "tf2onnx", "onnxruntime", extra="onnx")
     import tf2onnx
 
-    rainy = tf.TensorSpec((None, None, None, 3), tf.float32, name="rainy")
+    shape = (1, *size, 3) if size else (None, None, None, 3)
+    rainy = tf.TensorSpec(shape, tf.float32, name="rainy")
 
     def derain(rainy):
         if model.makes_mask:
             return dict(zip(("derained", "mask"), model.with_mask(rainy), strict=True))
         return {"derained": model(rainy, training=False)}
 
+    outputs = ["derained", *(["mask"] if model.makes_mask else [])]
+    moved = {"inputs_as_nchw": ["rainy"], "outputs_as_nchw": outputs}
     proto, _ = tf2onnx.convert.from_function(
         tf.function(derain, input_signature=[rainy], autograph=False),
         input_signature=[rainy],
         opset=opset,
+        **(moved if layout == "nchw" else {}),
     )
-    for value in (*proto.graph.input, *proto.graph.output):
-        dimensions = value.type.tensor_type.shape.dim
-        for dimension, axis in zip(dimensions, AXES, strict=False):
-            dimension.dim_param = axis
+    if size is None:
+        for value in (*proto.graph.input, *proto.graph.output):
+            dimensions = value.type.tensor_type.shape.dim
+            for dimension, axis in zip(dimensions, LAYOUTS[layout], strict=False):
+                if axis:
+                    dimension.dim_param = axis
     about = {
         "model": type(model).__name__,
         "stride": model.stride,
@@ -111,7 +145,7 @@ def _write(model, path, opset):
 
 
 def run_onnx(path: str | os.PathLike, rainy: np.ndarray):
-    """Derains float32 `(batch, height, width, 3)` by ONNX Runtime on the CPU."""
+    """Derains float32 images, in the file's layout, by ONNX Runtime on the CPU."""
     import onnxruntime
 
     session = onnxruntime.InferenceSession(
@@ -121,7 +155,7 @@ def run_onnx(path: str | os.PathLike, rainy: np.ndarray):
 
 
 def run_openvino(path: str | os.PathLike, rainy: np.ndarray):
-    """Derains float32 `(batch, height, width, 3)` by OpenVINO in float32."""
+    """Derains float32 images, in the file's layout, by OpenVINO in float32."""
     import openvino
 
     model = openvino.compile_model(

@@ -1,4 +1,4 @@
-"""Presets written: a folder with a network in the forms that ship, and its card."""
+"""Preset export: a folder with a network in all shipped forms, and its card."""
 
 import json
 import os
@@ -42,10 +42,10 @@ def export_preset(
 ) -> Path:
     """Writes `root/name/` with `model.keras`, `model.tflite`, `1/` and `card.json`.
 
-    With `representative` images also `model_int8.tflite`. An ONNX file does not ship,
-    but where tf2onnx and onnxruntime are installed (extra `onnx`) it is made, run and
-    compared, and the card says what came out. Where float16 holds all weights exactly,
-    `model.tflite` has them as float16.
+    With `representative` images, also writes `model_int8.tflite`. An ONNX file is not
+    shipped, but if tf2onnx and onnxruntime are installed (extra `onnx`), it is made,
+    run and compared, and the card has the outcome. If float16 can hold all weights
+    exactly, `model.tflite` stores them as float16.
 
     Args:
         model: a `tfderain.models.Derainer`; its optimizer is left out.
@@ -56,11 +56,11 @@ def export_preset(
         overwrite: whether an existing preset is replaced.
 
     Returns:
-        The folder written.
+        The written folder.
 
     Raises:
-        ValueError: if the folder exists, if an export fails its check, or if all files
-            together exceed `MAX_PRESET_BYTES`; then nothing is written.
+        ValueError: the folder exists, an export fails its check, or all files together
+            exceed `MAX_PRESET_BYTES`; then nothing is written.
     """
     target = Path(root) / name
     with staged(target, overwrite) as temporary:
@@ -84,7 +84,7 @@ def write_files(
     model: Any, folder: Path, size: tuple[int, int], representative: Any
 ) -> dict[str, Artefact]:
     """Writes the files of a preset and returns, by name, what their checks measured."""
-    # Weights that float16 holds are the same numbers in half of the bytes.
+    # Weights that float16 can hold are the same numbers in half the bytes.
     precision = "float16" if fits_half(model) else None
     keras_file, litert_file = folder / "model.keras", folder / "model.tflite"
     save_small(model, keras_file)
@@ -105,7 +105,7 @@ def write_files(
 
 
 def fits_half(model: Any) -> bool:
-    """Whether float16 holds every weight of a model exactly."""
+    """Whether float16 can hold every weight of a model exactly."""
     with np.errstate(over="ignore"):
         return all(
             np.array_equal(weight.astype(np.float16).astype(weight.dtype), weight)
@@ -114,7 +114,7 @@ def fits_half(model: Any) -> bool:
 
 
 def save_small(model: Any, path: Path):
-    """Saves a model as `.keras`, deflated: Keras stores its weights as they are."""
+    """Saves a model as a compressed `.keras` file; Keras itself does not compress."""
     plain = path.with_suffix(".plain.keras")
     model.save(plain)
     with (
@@ -171,7 +171,7 @@ def try_onnx(model: Any) -> dict:
 
 
 def check_keras(model: Any, path: str | os.PathLike) -> Artefact:
-    """Loads a `.keras` file again and compares it with `model`."""
+    """Loads a written `.keras` file and compares it with `model`."""
     started = time.perf_counter()
     size = (64, 96)
     rainy = random_image(size)

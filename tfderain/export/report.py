@@ -11,11 +11,13 @@ import numpy as np
 
 from tfderain import evaluation, images, reports, runtime
 from tfderain.data.pairs import Pairs
+from tfderain.export.ffmpeg import NAMES, to_ffmpeg
 from tfderain.export.litert import to_litert
-from tfderain.export.onnx import to_onnx
+from tfderain.export.onnx import OPSET, to_onnx
 from tfderain.export.saved_model import to_saved_model
 
-# What each target is called, what runs it, and how it is made.
+# For each target its file name, which of `runtime.RUNTIMES` runs it, and how it is
+# made.
 TARGETS = {
     "saved_model": ("1", "tensorflow", {}),
     "litert": ("model.tflite", "litert", {}),
@@ -36,17 +38,20 @@ TARGETS = {
         {"quantization": "int8", "interface": "uint8"},
     ),
     "onnx": ("model.onnx", "onnx", {}),
+    "onnx_nchw": ("model_nchw.onnx", "onnx", {"layout": "nchw"}),
+    "ffmpeg": ("ffmpeg.pb", None, {}),
 }
+DYNAMIC = "dynamic"
 REPORT = "export.json"
 MOST_REPRESENTATIVE = 100
 
 
 @dataclass(frozen=True)
 class Exports(reports.Report):
-    """What was measured of the exports in one folder.
+    """Measurements of the exports in one folder.
 
     Args:
-        records: for each target what `Artefact.as_dict` says, and, if it was scored,
+        records: for each target, what `Artefact.as_dict` returns and, if it was scored,
             `psnr`, `ssim`, `count`, `protocol` and the median `milliseconds` per image.
     """
 
@@ -57,7 +62,7 @@ class Exports(reports.Report):
         return self.records
 
     def table(self) -> str:
-        """Returns a fixed-width text: a line per file."""
+        """Returns a fixed-width table: a line per file."""
         titles = ("file", "target", "MB", "largest", "mean", "psnr", "ssim", "ms")
         rows = [_row(target, record) for target, record in self.records.items()]
         about = "difference from Keras (largest and mean, of pixels in [0, 1])"
@@ -71,34 +76,38 @@ def export_all(
     model: Any,
     folder: str | os.PathLike,
     targets: Sequence[str],
-    size: tuple[int, int] | None = (256, 256),
+    size: tuple[int, int] | str | None = None,
     representative: Sequence[np.ndarray] | None = None,
     pairs: Pairs | None = None,
     protocol: str = "matlab_y_float",
     overwrite: bool = False,
     metadata: dict | None = None,
+    names: tuple[str, str] = NAMES,
     progress: reports.Progress | None = None,
+    opset: int = OPSET,
 ) -> Exports:
-    """Writes a model in several forms and keeps what was measured in `export.json`.
+    """Writes a model in several forms, and the measurements to `export.json`.
 
     Args:
         model: a `tfderain.models.Derainer`.
         folder: where to write.
         targets: names in `TARGETS`.
-        size: of LiteRT files, see `to_litert`.
+        size: `(height, width)` of what LiteRT and ONNX files take, or `"dynamic"` for
+            any; by default 256x256 for LiteRT, which can be resized, any for ONNX.
         representative: rainy images for int8, see `to_litert`.
-        pairs: `data.pipeline.Pairs` that each file is scored on; `None` for none.
+        pairs: `data.pipeline.Pairs` to score each file on, or `None`.
         protocol: of the scores, see `tfderain.metrics.PROTOCOLS`.
         overwrite: whether existing files are replaced.
         metadata: see `to_litert`.
+        names: of input and output, see `to_ffmpeg`.
         progress: called with `(done, total)`, in targets, or `None`.
+        opset: of ONNX files, see `to_onnx`.
 
     Returns:
-        The content of `export.json`, with exports that were in the folder before.
+        The content of `export.json`, including exports already in the folder.
 
     Raises:
-        ValueError: for an unknown target, or where an export fails; those done before
-            stay.
+        ValueError: a target is unknown, or an export fails; earlier ones are kept.
     """
     folder = Path(folder)
     unknown = [name for name in targets if name not in TARGETS]
@@ -108,25 +117,29 @@ def export_all(
         )
     report = folder / REPORT
     records = json.loads(report.read_text()) if report.is_file() else {}
-    litert = {"size": size, "metadata": metadata, "representative": representative}
+    litert = {"metadata": metadata, "representative": representative}
+    if size is not None:
+        litert["size"] = None if size == DYNAMIC else size
+    onnx = {"size": None if size == DYNAMIC else size, "opset": opset}
     for target in reports.tracked(targets, progress):
-        made = _write(model, folder, target, overwrite, litert)
+        shared = {"litert": litert, "onnx": onnx}
+        made = _write(model, folder, target, overwrite, shared, names)
         records[target] = made.as_dict()
-        if pairs is not None:
+        if pairs is not None and TARGETS[target][1]:  # FFmpeg's has no engine here
             records[target] |= _scores(made.path, target, pairs, protocol)
         Exports(records).to_json(report)
     return Exports(records)
 
 
-def _write(model, folder, target, overwrite, litert):
+def _write(model, folder, target, overwrite, shared, names):
     name, engine, options = TARGETS[target]
-    if engine == "litert":
-        options = {**litert, **options}
-        if options.get("quantization") != "int8":
-            del options["representative"]
-        return to_litert(model, folder / name, overwrite=overwrite, **options)
-    write = to_onnx if target == "onnx" else to_saved_model
-    return write(model, folder / name, overwrite=overwrite)
+    if target == "ffmpeg":
+        return to_ffmpeg(model, folder / name, overwrite=overwrite, names=names)
+    options = {**shared.get(engine, {}), **options}
+    if engine == "litert" and options.get("quantization") != "int8":
+        del options["representative"]
+    write = {"litert": to_litert, "onnx": to_onnx}.get(engine, to_saved_model)
+    return write(model, folder / name, overwrite=overwrite, **options)
 
 
 def _scores(path, target, pairs, protocol):

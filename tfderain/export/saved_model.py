@@ -1,6 +1,6 @@
-"""SavedModels as TF Serving loads them: image bytes or floats in, warm-up inside.
+"""SavedModels for TF Serving: take image bytes or floats, and include warm-up requests.
 
-Signatures, with their aliases (fixed: clients name them):
+Signatures and their aliases (which must not change, since clients use them):
 
 - `serving_default`: `rainy_bytes`, strings `(n,)`: PNG, JPEG, BMP, WebP or GIF files of
   any sizes, to `derained_bytes`, PNG files.
@@ -10,8 +10,8 @@ Signatures, with their aliases (fixed: clients name them):
   `(n, height, width, 1)` in [0, 1]. It stands apart because REST answers with a name
   for each output where there are several: clients of `tensor` would read them no more.
 
-Only TensorFlow's own operations are in it, so any TF Serving of the same or a later
-version runs it.
+They contain only TensorFlow's own operations, so any TF Serving of the same or a later
+version can run them.
 """
 
 import contextlib
@@ -38,8 +38,9 @@ from tfderain.export.artefact import (
 
 BYTES, TENSOR, KERAS, MASK = "serving_default", "tensor", "serve", "mask"
 WARM_UP_SIZE = (64, 64)
-# For servers started with --enable_per_model_batching_parameters. Images of a request
-# go through the network one by one, so a batch saves calls, not arithmetic: small ones.
+# For servers started with --enable_per_model_batching_parameters. The images of a
+# request go through the network one by one, so batches save calls, not arithmetic, and
+# can be small.
 BATCHING = """\
 max_batch_size { value: 8 }
 batch_timeout_micros { value: 1000 }
@@ -56,19 +57,19 @@ def to_saved_model(
 ) -> Artefact:
     """Writes the whole `model`, padding included, as a SavedModel.
 
-    Beside the signatures of this module it holds requests that TF Serving replays when
-    it loads the model (`assets.extra/tf_serving_warmup_requests`), and
+    Besides the signatures of this module it contains requests that TF Serving replays
+    when it loads the model (`assets.extra/tf_serving_warmup_requests`), and
     `batching_params.pbtxt`.
 
     Args:
         model: a `tfderain.models.Derainer`.
-        folder: where to write; TF Serving wants `<name>/<version number>`.
+        folder: where to write; TF Serving expects `<name>/<version number>`.
         sizes: `(height, width)` of the random images that are compared.
         overwrite: whether an existing `folder` is replaced.
 
     Raises:
-        ValueError: if `folder` exists, or if TensorFlow 1's session loader (the path
-            that TF Serving takes) runs the written model with other results.
+        ValueError: `folder` exists, or the written model gives different results in
+            TensorFlow 1's session loader, which TF Serving uses.
     """
     started = time.perf_counter()
     model = deployable(model)
@@ -82,7 +83,7 @@ def to_saved_model(
             pairs.append(_compare_bytes(model, temporary, images))
         except tf.errors.OpError as error:
             raise ValueError(
-                "TensorFlow's session loader must run the SavedModel. "
+                "TensorFlow's session loader must be able to run the SavedModel. "
                 f"Received: {' '.join(error.message.split())}"
             ) from error
         artefact = measure(temporary, pairs, sizes, started, "saved_model")
@@ -112,13 +113,13 @@ def write_signatures(model: Any, folder: str | os.PathLike):
         return tf.io.encode_png(derained)
 
     def derain_files(rainy_bytes):
-        # One by one: they may have any sizes, and each uses all processors.
+        # One by one, since they may have any sizes, and each uses all processors.
         one_by_one = {"parallel_iterations": 1, "fn_output_signature": tf.string}
         return {"derained_bytes": tf.map_fn(derain_file, rainy_bytes, **one_by_one)}
 
-    # The archive keeps the variables that its functions use and nothing else, so that
-    # optimizers, critics and frozen teachers stay out of the file. `archive.track`
-    # would store every weight a second time (Keras 3.15).
+    # The archive keeps only the variables that its functions use, so that optimizers,
+    # critics and frozen teachers stay out of the file. `archive.track` would store
+    # every weight a second time (Keras 3.15).
     archive = keras.export.ExportArchive()
     archive.add_endpoint(
         BYTES, derain_files, [tf.TensorSpec((None,), tf.string, "rainy_bytes")]
@@ -136,7 +137,7 @@ def write_saved_model(
     shape: tuple[int | None, ...],
     folder: str | os.PathLike,
 ):
-    """Writes `function` of float32 `(*shape, 3)` as signature `tensor`, unchecked."""
+    """Writes, unchecked, `function` of float32 `(*shape, 3)` as signature `tensor`."""
     archive = keras.export.ExportArchive()
     rainy = tf.TensorSpec((*shape, 3), tf.float32, name="rainy")
     archive.add_endpoint(TENSOR, function, input_signature=[rainy])
@@ -144,7 +145,7 @@ def write_saved_model(
 
 
 def write_warm_up(folder: str | os.PathLike, name: str):
-    """Writes a request for each signature; TF Serving runs them when it starts."""
+    """Writes a request for each signature, which TF Serving runs when it starts."""
     from tensorflow_serving.apis import predict_pb2, prediction_log_pb2
 
     rainy = random_image(WARM_UP_SIZE)
@@ -165,21 +166,21 @@ def write_warm_up(folder: str | os.PathLike, name: str):
 
 
 def png(pixels: np.ndarray):
-    """Bytes of a PNG file of `(height, width, 3)` values in [0, 1]."""
+    """Bytes of a PNG file with `(height, width, 3)` values in [0, 1]."""
     file = io.BytesIO()
     Image.fromarray(np.rint(pixels * 255).astype("uint8")).save(file, "PNG")
     return file.getvalue()
 
 
 def run_saved_model(folder: str | os.PathLike, rainy: Any, signature: str = TENSOR):
-    """Derains by the SavedModel in `folder`, loaded as TF Serving does.
+    """Derains with the SavedModel in `folder`, loaded as in TF Serving.
 
-    `tf.saved_model.load` is not enough: it also runs models whose variables the C++
+    `tf.saved_model.load` would not do: it also runs models whose variables the C++
     loader cannot find.
 
     Args:
-        folder: with `saved_model.pb`.
-        rainy: what the signature takes: float32 images or a list of image files.
+        folder: folder with `saved_model.pb`.
+        rainy: input of the signature: float32 images or a list of image files.
         signature: a signature with one input and one output.
     """
     with (
@@ -195,7 +196,7 @@ def run_saved_model(folder: str | os.PathLike, rainy: Any, signature: str = TENS
 
 
 def _compare_bytes(model, folder, images):
-    """The files of images of several sizes, in one request, beside Keras's."""
+    """Files of images of several sizes, from one request, next to Keras's."""
     files = [png(image[0]) for image in images]
     made = run_saved_model(folder, files, BYTES)
     written, wanted = [], []
@@ -203,7 +204,7 @@ def _compare_bytes(model, folder, images):
         rainy = np.asarray(Image.open(io.BytesIO(file)), "float32") / 255
         written.append(np.asarray(Image.open(io.BytesIO(derained)), "float32").ravel())
         wanted.append(np.rint(model(rainy[None])[0] * 255.0).ravel())
-    # One grey level may come of rounding: a fifth of it is within the bound of a
+    # One grey level may be due to rounding: a fifth of it is within the bound of a
     # quarter, two fifths are not.
     difference = np.abs(np.concatenate(written) - np.concatenate(wanted))
     return difference / 5 / 255, np.zeros_like(difference)
@@ -211,7 +212,7 @@ def _compare_bytes(model, folder, images):
 
 @contextlib.contextmanager
 def quiet():
-    """Keeps TensorFlow from calling the session loader deprecated: servers use it."""
+    """Silences the deprecation of the session loader, which servers do use."""
     logger = tf.get_logger()
     level = logger.level
     logger.setLevel("ERROR")

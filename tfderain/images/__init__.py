@@ -1,4 +1,4 @@
-"""Images read and written: the only place that knows bytes and file formats.
+"""Images, read and written: the only place that deals with bytes and file formats.
 
 ```python
 picture = images.read("photo.jpg")  # picture.pixels: uint8 (height, width, 3)
@@ -6,7 +6,7 @@ images.write("derained.png", picture, derained)
 ```
 
 Pixels stay `uint8` (`uint16` for 16-bit greyscale) until a tile goes through a
-network, so that a picture of 7680x4320 takes 100 MB and not 400 MB.
+network, so that a picture of 7680x4320 takes 100 MB rather than 400 MB.
 """
 
 from tfderain.images.exif import orientation, turned

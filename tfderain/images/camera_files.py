@@ -7,15 +7,21 @@ camera_files.lacking("IMG_1.HEIC")  # what is missing to read it, or ""
 
 import contextlib
 import os
+import re
 from typing import Any, BinaryIO
 
 import numpy as np
+from PIL import Image
 
 from tfderain import extras
 from tfderain.images.picture import HEIC, RAW, ImageError, Picture, TooLarge
 
-# The brands of a file's first box, of pictures that are compressed by HEVC or may be.
+# Brands in a file's first box, for pictures that are, or may be, compressed by HEVC.
 _BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
+# The beginning of an MP4 or QuickTime file, which phones append to a photo.
+_VIDEO = re.compile(rb"\0\0\0.ftyp(mp4|isom|qt  |avc1|hvc1|M4V|3gp)", re.DOTALL)
+_HEAD = 2**16  # bytes, in which boxes come before the pixels
+_HDR = {b"\0\x10": "PQ", b"\0\x12": "HLG"}  # ITU-T H.273, transfer characteristics
 _KINDS = (
     (HEIC, "HEIC", "pillow_heif", "pillow-heif", "heif"),
     (RAW, "camera RAW", "rawpy", "rawpy", "raw"),
@@ -35,12 +41,12 @@ def _missing(kind, package, extra):
 
 
 def is_raw(path: str | os.PathLike) -> bool:
-    """Whether the name is that of a RAW file, whose content mostly looks like TIFF."""
+    """Whether a file is RAW by its name; the content of most looks like TIFF."""
     return os.fspath(path).lower().endswith(RAW)
 
 
 def formats_of(file: BinaryIO) -> tuple[str, ...]:
-    """Pillow's further formats for what is in a file, made known to Pillow if need be.
+    """Further formats for Pillow to try on a file, registered with it if need be.
 
     Raises:
         ImageError: for HEIC without pillow-heif.
@@ -55,6 +61,34 @@ def formats_of(file: BinaryIO) -> tuple[str, ...]:
     return ("HEIF",)
 
 
+def has_video(file: BinaryIO) -> bool:
+    """Whether the file of a JPEG or HEIC picture is that of a motion photo.
+
+    Args:
+        file: binary file that can be sought.
+    """
+    file.seek(0)
+    return _VIDEO.search(file.read()) is not None
+
+
+def lost_meaning(file: BinaryIO, image: Image.Image) -> list[str]:
+    """What decoders take from the pixels of a HEIC or AVIF file, one line for each.
+
+    Args:
+        file: binary file that can be sought.
+        image: what Pillow made of it.
+    """
+    lost = []
+    if (bits := image.info.get("bit_depth", 8)) > 8:
+        lost.append(f"{bits} bits per channel are reduced to 8")
+    file.seek(0)
+    # ISO/IEC 14496-12: a box `colr` of the type `nclx`, primaries, transfer function
+    _, box, colours = file.read(_HEAD).partition(b"colrnclx")
+    if box and (name := _HDR.get(colours[2:4])):
+        lost.append(f"HDR ({name}) is taken for sRGB: colours may look different")
+    return lost
+
+
 def read_raw(path: str | os.PathLike, max_pixels: int) -> Picture | None:
     """Develops a RAW file, upright, with the camera's white balance; 8 bits.
 
@@ -62,7 +96,7 @@ def read_raw(path: str | os.PathLike, max_pixels: int) -> Picture | None:
         `Picture`, or `None` if the file holds something else.
 
     Raises:
-        ImageError: without rawpy, or for a damaged file; `TooLarge` for `max_pixels`.
+        ImageError: rawpy is missing or the file damaged; `TooLarge` over `max_pixels`.
     """
     if reason := lacking(path):
         raise ImageError(reason)

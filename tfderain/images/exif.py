@@ -1,12 +1,12 @@
-"""EXIF metadata: how a picture is turned, and the tags that its result keeps.
+"""EXIF metadata: the orientation of a picture, and the tags that its result keeps.
 
 ```python
 with Image.open(path) as image:
     upright = exif.turned(np.asarray(image), exif.orientation(image))
 ```
 
-Cameras and editors write tags with types that the standard forbids. Such a tag costs
-itself, and neither the orientation nor the other tags.
+Cameras and editors write tags with types that the standard forbids. Only such a tag is
+lost, not the orientation or the other tags.
 """
 
 import functools
@@ -28,16 +28,16 @@ _SIZES = ExifTags.Base.ExifImageWidth, ExifTags.Base.ExifImageHeight
 
 
 def orientation(image: Image.Image) -> int:
-    """Returns how a picture is turned, from 1 (upright) to 8, as EXIF 2.32 has it.
+    """Returns how a picture is turned, from 1 (upright) to 8, as EXIF 2.32 defines it.
 
-    Every tag but this one may be damaged, and this one of any type. What cannot be
-    understood means 1. The pixels are not decoded.
+    Every other tag may be damaged, and this one may be of any type. Values that make
+    no sense count as 1. The pixels are not decoded.
 
     Args:
         image: PIL image.
     """
     try:
-        # The general method: PNG's own one decodes the pixels.
+        # The method of the base class: PNG's own decodes the pixels.
         tags = Image.Image.getexif(image)
         if not len(tags) and (data := _behind_pixels(image)):
             tags = Image.Exif()
@@ -51,7 +51,7 @@ def orientation(image: Image.Image) -> int:
 def _as_int(value):
     if isinstance(value, (tuple, list)):
         value = value[0]
-    if isinstance(value, bytes):  # of a number in either byte order
+    if isinstance(value, bytes):  # a number in either byte order
         value = max(value)
     return int(value.strip(" \0") if isinstance(value, str) else value)
 
@@ -75,11 +75,11 @@ def _behind_pixels(image):
 
 
 def turned(pixels: np.ndarray, orientation: int) -> np.ndarray:
-    """Turns pixels `(height, width, ...)` upright that are stored with an orientation.
+    """Turns upright pixels `(height, width, ...)` that are stored with an orientation.
 
     Args:
         pixels: array.
-        orientation: int, see `orientation`; others than 2 to 8 change nothing.
+        orientation: int, see `orientation`; anything but 2 to 8 changes nothing.
     """
     if orientation not in range(2, 9):
         return pixels
@@ -97,9 +97,9 @@ def kept(
 
     Args:
         image: PIL image. Its own metadata is left as it is.
-        orientation: int, what the block says of the pixels, where it says something.
-        size: `(height, width)` of the pixels, what it says where it says something.
-        notes: list, to which is added what is not kept.
+        orientation: int, written to the block if that has an orientation.
+        size: `(height, width)` of the pixels, written to the block if that has a size.
+        notes: list to which a note on what is not kept is appended.
     """
     try:
         found = Image.Image.getexif(image)
@@ -119,6 +119,8 @@ def kept(
                 tags[_EXIF][tag] = length
         if damaged:
             notes.append(f"damaged EXIF tags are not kept: {', '.join(damaged)}")
+        if not len(found) and _promised(image.info.get("exif")):
+            notes.append("unreadable EXIF metadata is not kept")
         return _block(tags) if any(tags.values()) else None
     except Exception:  # see `orientation`
         notes.append("unreadable EXIF metadata is not kept")
@@ -126,14 +128,14 @@ def kept(
 
 
 def _entries(found) -> Iterator[tuple[int | None, int, Callable]]:
-    """Yields `(group, tag, function that reads its value)` of all that may be kept."""
+    """Yields `(group, tag, function that reads its value)` for all tags to keep."""
     for tag in list(found):
         if tag in _STORAGE_TAGS or tag == _ORIENTATION:
             continue
         if tag not in (_EXIF, _GPS):
             yield None, tag, functools.partial(found.__getitem__, tag)
         elif not (entries := _directory(found, tag)):
-            if not isinstance(found[tag], (int, dict)):  # nowhere to be found
+            if not isinstance(found[tag], (int, dict)):  # does not say where it is
                 yield None, tag, functools.partial(_fail, tag)
         else:
             for inner in entries:
@@ -141,6 +143,17 @@ def _entries(found) -> Iterator[tuple[int | None, int, Callable]]:
                 if inner == _INTEROP:
                     read = functools.partial(_directory, found, inner)
                 yield tag, inner, read
+
+
+def _promised(block):
+    """Whether a block of EXIF is not empty: Pillow does not say that it is damaged."""
+    data = (block or b"").removeprefix(b"Exif\0\0")
+    order = "<" if data[:2] == b"II" else ">"
+    try:
+        (start,) = struct.unpack_from(order + "I", data, 4)
+        return struct.unpack_from(order + "H", data, start) != (0,)
+    except struct.error:  # shorter than it says
+        return bool(data)
 
 
 def _directory(found, tag):
@@ -155,7 +168,7 @@ def _fail(tag):
 
 
 def _block(tags):
-    """The bytes of tags in groups, which are `None` or directories of their own."""
+    """The bytes of tags by group: `None` for the main ones, or a directory."""
     block = Image.Exif()
     block.update(tags.get(None, {}))
     for group in (_EXIF, _GPS):

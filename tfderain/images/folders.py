@@ -9,7 +9,7 @@ from tfderain.images.picture import EXTENSIONS, UNREADABLE
 
 
 def natural_key(path: str) -> list[str | int]:
-    """Sort key that puts `2.png` before `10.png`; upper and lower case are equal."""
+    """Sort key that puts `2.png` before `10.png` and ignores case."""
     parts = re.split(r"(\d+)", path)  # text, digits, text, ...
     return [int(part) if odd % 2 else part.lower() for odd, part in enumerate(parts)]
 
@@ -19,11 +19,12 @@ def find_images(
     recursive: bool = False,
     leave_out: str | os.PathLike | None = None,
     missed: list[tuple[str, str]] | None = None,
+    more: tuple[str, ...] = (),
 ) -> list[str]:
     """Finds the pictures in a folder by their extensions, without opening them.
 
-    Hidden files and folders are left out. Linked folders are searched, too, but for
-    those that lead back to a folder that they lie in.
+    Hidden files and folders are left out. Linked folders are searched too, except those
+    that lead back to a folder that contains them.
 
     Args:
         folder: where to look.
@@ -31,24 +32,25 @@ def find_images(
         leave_out: folder below it that is not searched, such as that of the results.
         missed: list that gets `(path, reason)` of pictures that cannot be read here,
             and of folders. Without it such pictures are found like the others.
+        more: suffixes of other files to find, in lower case with their dots.
 
     Returns:
         Paths that begin with `folder`, naturally sorted.
 
     Raises:
-        ValueError: if there is no such folder, or it, or without `missed` one in it,
-            cannot be read.
+        ValueError: there is no such folder, or it cannot be read, or, without `missed`,
+            a subfolder cannot be read.
     """
     folder = os.fspath(folder)
     if not os.path.isdir(folder):
         raise ValueError(f"There must be a folder. Received: folder={folder!r}.")
     names = _walk(folder, recursive, leave_out, missed)
-    # the path itself decides between 1.png and 01.png
+    # the path itself breaks ties such as 1.png and 01.png
     names = sorted(names, key=lambda path: (natural_key(path), path))
     if missed is not None:
         missed += [(path, reason) for path in names if (reason := _unreadable(path))]
         names = [path for path in names if not _unreadable(path)]
-    return [path for path in names if path.lower().endswith(EXTENSIONS)]
+    return [path for path in names if path.lower().endswith((*EXTENSIONS, *more))]
 
 
 def _walk(folder, recursive, leave_out, missed) -> Iterator[str]:
@@ -64,7 +66,7 @@ def _walk(folder, recursive, leave_out, missed) -> Iterator[str]:
             (error.filename, f"the folder is not readable ({error.strerror})")
         )
 
-    within = {}  # a folder to itself and those that it lies in
+    within = {}  # from a folder to itself and all folders that contain it
     for parent, folders, names in os.walk(folder, onerror=closed, followlinks=True):
         above = within.pop(parent, frozenset()) | {_identity(parent)}
         folders[:] = [
@@ -84,7 +86,7 @@ def _walk(folder, recursive, leave_out, missed) -> Iterator[str]:
 def _identity(folder):
     try:
         found = os.stat(folder)
-    except OSError:  # a link that leads nowhere, or not to be looked at
+    except OSError:  # a link that leads nowhere or to what may not be read
         return folder
     return found.st_dev, found.st_ino
 

@@ -1,36 +1,36 @@
-"""Hidden pixels: what does not show the scene, transparent pixels, bars and frames.
+"""Hidden pixels: those that do not show the scene (transparent ones, bars, frames).
 
 A network that sees the edge of a black bar, or the black that is stored under
-transparent pixels, leaves rain far around it. So the scene alone goes through it:
+transparent pixels, leaves rain far around it. So only the scene goes through it:
 
 ```python
 scene = hidden.find_scene(pixels, alpha)
 derained = network(scene.pixels)  # transparent pixels inside are filled from around
-scene.put_hidden(pixels, result)  # everything else of `result` is that of `pixels`
+scene.put_hidden(pixels, result)  # the rest of `result` is copied from `pixels`
 ```
 
-A bar is found line by line from each border inwards. It is of one colour, up to the
-noise of video and of JPEG, and ends in a sharp edge that runs along the whole side; a
-flat sky ends in no such edge, and the skyline below it is not straight.
+Bars are searched line by line from each border inwards. A bar has one colour, up to the
+noise of video and of JPEG, and ends in a sharp edge along the whole side; a flat sky
+ends in no such edge, and the skyline below it is not straight.
 """
 
 from dataclasses import dataclass
 
 import numpy as np
 
-# Grey levels of 255 by which plain lines differ from the colour of their bar, with the
-# noise of flat video: on average, and but for a few stray pixels.
+# Grey levels of 255 by which plain lines may differ from the colour of their bar, due
+# to the noise of flat video: on average, and in all but a few stray pixels.
 _PLAIN, _PLAIN_MOST, _STRAY = 3, 12, 0.02
-# Lines that JPEG's ringing reaches, where it stores colour at half the size. Frames may
-# be thinner; their first line then differs by so many levels on average.
+# Lines reached by JPEG's ringing if colour is stored at half the size. Frames may be
+# thinner; their first line then differs by this many levels on average.
 _RINGING_LINES, _RINGING = 16, 16
-# The edge: a third of a line's pixels, for scenes may be partly as dark as their bar,
-# change by 24 levels at once, and the lines before it differ at most 0.6 times as much
-# from the colour of the bar as it does: measured up to 0.5, at quality 30.
+# The edge: a third of a line's pixels (parts of a scene may be as dark as its bar)
+# change by 24 levels at once, and the lines before it differ from the bar's colour at
+# most 0.6 times as much as the edge does: measured up to 0.5, at quality 30.
 _STEP, _STEP_SHARE, _BEFORE = 24, 1 / 3, 0.6
-_LEAST = 16  # pixels on either side that a scene must have, and a line to be judged by
+_LEAST = 16  # pixels that each side of a scene, and a line to be judged, must have
 _NESTED = 3  # frames inside each other
-_BLOCK = 64  # lines looked at together
+_BLOCK = 64  # lines examined together
 _FAR = 2**20  # farther away than any pixel
 
 
@@ -39,11 +39,11 @@ class Scene:
     """The part of an image that shows something: what a network should see.
 
     Attributes:
-        rows, columns: slices, where it lies in the image.
-        pixels: array like the image, of this size: a view of it, or a copy in which the
-            hidden pixels inside are filled.
-        shown: bool array `(height, width)` of this size, false where pixels are hidden;
-            `None` if all are shown.
+        rows, columns: slices, its place in the image.
+        pixels: array like the image, of the scene's size: a view of the image, or a
+            copy in which the hidden pixels inside the scene are filled.
+        shown: bool array `(height, width)` of the scene's size, false where pixels are
+            hidden; `None` if all are shown.
     """
 
     rows: slice
@@ -56,7 +56,7 @@ class Scene:
 
         Args:
             image: the image that the scene was found in.
-            result: array of its shape, in which the scene is done.
+            result: array of its shape, which already holds the derained scene.
         """
         rows, columns = self.rows, self.columns
         outside = (
@@ -73,7 +73,7 @@ class Scene:
 
 
 def find_scene(pixels: np.ndarray, alpha: np.ndarray | None = None) -> Scene:
-    """Finds the scene in an image: without bars and frames, and where it is not clear.
+    """Finds the scene in an image, without bars, frames and transparent margins.
 
     Args:
         pixels: array `(height, width, 3)` or `(height, width)`, `uint8`, `uint16` or
@@ -81,19 +81,18 @@ def find_scene(pixels: np.ndarray, alpha: np.ndarray | None = None) -> Scene:
         alpha: array `(height, width)` or `None`. Pixels where it is 0 are hidden.
 
     Returns:
-        `Scene`. It is the whole image if nothing is hidden, and if everything is.
+        `Scene`. Without bars it is all that is not transparent, also if that is of one
+        colour; it is the whole image if nothing is hidden, and if everything is.
     """
     height, width = pixels.shape[:2]
-    whole = Scene(slice(0, height), slice(0, width), pixels)
-    scene = whole if alpha is None else _opaque(pixels, alpha)
-    return (scene and _without_bars(scene)) or whole
+    scene = Scene(slice(0, height), slice(0, width), pixels)
+    if alpha is not None and (shown := np.asarray(alpha) != 0).any():
+        scene = _opaque(pixels, shown)
+    return _without_bars(scene) or scene
 
 
-def _opaque(pixels, alpha):
-    """The scene of an image with transparent pixels; `None` if there is no other."""
-    shown = np.asarray(alpha) != 0
-    if not shown.any():
-        return None
+def _opaque(pixels, shown):
+    """The scene of an image with transparent pixels."""
     rows, columns = (_range(shown.any(axis)) for axis in (1, 0))
     shown = shown[rows, columns]
     part = pixels[rows, columns]
@@ -103,7 +102,7 @@ def _opaque(pixels, alpha):
 
 
 def _range(flags):
-    """The slice from the first true one to the last."""
+    """The slice from the first true flag to the last."""
     (places,) = flags.nonzero()
     return slice(int(places[0]), int(places[-1]) + 1)
 
@@ -135,7 +134,7 @@ def _without_bars(scene):
 
 
 def _bar(lines):
-    """How many of the first lines are a bar; all of them if they have one colour."""
+    """How many of the first lines form a bar; all of them if they have one colour."""
     count, length = lines.shape[:2]
     if length < _LEAST:
         return 0
@@ -157,8 +156,8 @@ def _bar(lines):
 
 
 def _count_plain(lines, colour):
-    """How many lines come before the first one that is not of the colour."""
-    block = 1  # most images have no bar, as their first line says
+    """How many lines come before the first one that does not have the colour."""
+    block = 1  # most images have no bar, as their first line shows
     top = 0
     while top < len(lines):
         levels = _difference(_levels(lines[top : top + block]), colour)
@@ -172,7 +171,7 @@ def _count_plain(lines, colour):
 
 
 def _difference(lines, others):
-    """Grey levels between pixels of lines, the largest of their channels."""
+    """Differences between pixels in grey levels, the largest of their channels."""
     return np.abs(lines - others).max(axis=-1)
 
 
@@ -186,8 +185,8 @@ def _levels(lines):
 def filled(pixels: np.ndarray, shown: np.ndarray) -> np.ndarray:
     """A copy whose hidden pixels are the mirror image of what lies beside them.
 
-    The mirror stands at the nearest pixel shown; where the mirror image is hidden, too,
-    that pixel itself is taken.
+    They are mirrored at the nearest pixel shown; where the mirror image is hidden too,
+    that pixel itself is used.
 
     Args:
         pixels: array `(height, width, ...)`.
@@ -202,7 +201,7 @@ def filled(pixels: np.ndarray, shown: np.ndarray) -> np.ndarray:
         mirror_x = np.clip(2 * x - columns, 0, shown.shape[1] - 1)
         fits = shown[mirror_y, mirror_x]
         sources = np.where(fits, mirror_y, y), np.where(fits, mirror_x, x)
-        # read from shown pixels only, so it does not matter which row is first
+        # only shown pixels are read, so the order of rows does not matter
         pixels[row, columns] = pixels[sources]
     return pixels
 
@@ -210,8 +209,8 @@ def filled(pixels: np.ndarray, shown: np.ndarray) -> np.ndarray:
 def nearest(shown: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Row and column of the nearest pixel shown, for each pixel.
 
-    Found by sweeps, down, up, right and left, in which each pixel asks three neighbours
-    for theirs (Danielsson, 1980, Euclidean distance mapping): the time grows with the
+    Found by sweeps down, up, right and left, in which each pixel asks three neighbours
+    for theirs (Danielsson, 1980, Euclidean distance mapping): the time is linear in the
     number of pixels, and the rare errors are below a pixel.
 
     Args:
@@ -232,7 +231,7 @@ def nearest(shown: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _sweep(along, across, lines):
-    """Hands sources from each line to the next; `lines` are the places along it."""
+    """Passes sources from each line to the next; `lines` are the places along it."""
     length = along.shape[1]
     place = np.arange(length)
     for i in range(1, len(lines)):

@@ -1,6 +1,6 @@
-"""Image kinds: arrays, batches and PIL images, each given back as it came in.
+"""Image kinds: arrays, batches and PIL images, each returned in the kind it came in.
 
-Networks see the scene alone, see `tfderain.images.hidden`.
+Networks see only the scene, see `tfderain.images.hidden`.
 """
 
 import numpy as np
@@ -13,7 +13,7 @@ from tfderain.images.writing import to_pil
 
 
 class Like:
-    """An image or a batch, and the derained one in the kind it came in.
+    """An image or a batch, and the derained one in the same kind.
 
     Args:
         image: array `(height, width, 3)`, `(height, width)` or
@@ -24,10 +24,10 @@ class Like:
 
     Attributes:
         pairs: list of arrays `(rainy, derained)`, one pair for the scene in each image.
-            The derained ones are to be filled, see `store`.
+            The caller fills the derained ones, see `store`.
 
     Raises:
-        ValueError: if shape, dtype or values do not fit.
+        ValueError: shape, dtype or values are not those of an image.
     """
 
     def __init__(
@@ -78,9 +78,9 @@ def store(pixels: np.ndarray, derained: np.ndarray):
     """Writes float RGB into an array of `Like.pairs`, or into rows of it.
 
     Args:
-        pixels: float array `(height, width, 3)`; what it has below and to the right of
-            the size of `derained` is padding and is left out.
-        derained: array to be filled. A grey one gets the mean of the channels.
+        pixels: float array `(height, width, 3)`; whatever exceeds the size of
+            `derained`, below and to the right, is padding and is left out.
+        derained: array to be filled; if grey, with the mean of the channels.
     """
     pixels = pixels[: len(derained), : derained.shape[1]]
     if derained.ndim == 2:
@@ -100,7 +100,7 @@ def _check(rainy, alpha):
     if not shaped or not rainy.size:
         raise ValueError(
             "Images must have the shape (height, width, 3), (height, width) or "
-            f"(batch, height, width, 3), none of them 0. Received: shape={rainy.shape}."
+            f"(batch, height, width, 3), without a 0. Received: shape={rainy.shape}."
         )
     size = rainy.shape[1:3] if rainy.ndim == 4 else rainy.shape[:2]
     if alpha is not None and np.shape(alpha) != size:
@@ -110,7 +110,7 @@ def _check(rainy, alpha):
         )
     if floating:
         low, high = rainy.min(), rainy.max()
-        # 1e-6: rounding of float32, as resizing leaves it. NaN fails both.
+        # 1e-6: rounding errors of float32, such as resizing leaves. NaN fails both.
         if not (low >= -1e-6 and high <= 1 + 1e-6):
             raise ValueError(
                 "Float images must lie in [0, 1] (divide 0..255 by 255). "

@@ -1,4 +1,4 @@
-"""Pictures: pixels, what their file said beside them, known formats, and errors."""
+"""Pictures: pixels, the metadata of their file, known formats, and errors."""
 
 from dataclasses import dataclass
 
@@ -10,6 +10,7 @@ FORMATS = {
     ".jpeg": "JPEG",
     ".jpe": "JPEG",
     ".jfif": "JPEG",
+    ".jif": "JPEG",
     ".webp": "WEBP",
     ".tif": "TIFF",
     ".tiff": "TIFF",
@@ -27,17 +28,20 @@ RAW = (
 """Suffixes of camera files that rawpy develops."""
 
 EXTENSIONS = (
-    *(*FORMATS, ".gif", ".avif", ".ppm", ".pgm", ".pbm", ".pnm", ".dib", ".apng"),
-    *(*HEIC, *RAW),
+    *(*FORMATS, ".gif", ".avif", ".ppm", ".pgm", ".pbm", ".pnm", ".pfm", ".dib"),
+    *(".apng", ".mpo", *HEIC, *RAW),
 )
-"""Suffixes that a search for pictures picks up; what is not in `FORMATS` can only be
+"""Suffixes that a search for pictures picks up; those not in `FORMATS` can only be
 read."""
 
-UNREADABLE = (".jxl", ".jp2", ".j2k", ".jpx", ".psd", ".tga", ".exr", ".hdr", ".qoi")
+UNREADABLE = (
+    *(".jxl", ".jp2", ".j2k", ".j2c", ".jpx", ".jxr", ".psd", ".tga", ".exr", ".hdr"),
+    *(".qoi", ".pam", ".pcx", ".dds"),
+)
 """Suffixes of pictures that a search counts as left out."""
 
 MAX_PIXELS = 180_000_000
-"""Larger pictures are refused before they are decoded. About Pillow's own limit."""
+"""Larger pictures are refused before they are decoded. Close to Pillow's own limit."""
 
 
 class ImageError(ValueError):
@@ -50,7 +54,7 @@ class TooLarge(ImageError):
 
 @dataclass(frozen=True, eq=False)
 class Picture:
-    """An image as `uint8` or `uint16` pixels, and what its file said beside them.
+    """An image as `uint8` or `uint16` pixels, and the metadata of its file.
 
     Attributes:
         pixels: array. `uint8` `(height, width, 3)` RGB, or greyscale
@@ -59,8 +63,8 @@ class Picture:
         exif: bytes or `None`. Its orientation is 1 if `read` made the picture.
         icc: bytes or `None`. The ICC profile, unchanged.
         dpi: pair of floats or `None`.
-        notes: tuple of strings, each saying something that cannot be kept.
-        chunks: tuple of `(name, data)`, texts and the meaning of colours of a PNG file.
+        notes: tuple of strings, each about something that cannot be kept.
+        chunks: tuple of `(name, data)`, texts and colour information of a PNG file.
         comment: bytes or `None`, that of a JPEG or GIF file.
     """
 

@@ -5,7 +5,7 @@ from numpy.typing import ArrayLike, DTypeLike
 
 
 def to_float(pixels: ArrayLike) -> np.ndarray:
-    """Brings `uint8` or `uint16` pixels to float32 in [0, 1]; keeps floats."""
+    """Converts `uint8` or `uint16` pixels to float32 in [0, 1]; keeps floats."""
     pixels = np.asarray(pixels)
     if pixels.dtype in (np.uint8, np.uint16):
         return pixels.astype(np.float32) / np.float32(np.iinfo(pixels.dtype).max)
@@ -18,18 +18,18 @@ def to_float(pixels: ArrayLike) -> np.ndarray:
 
 
 def from_float(values: ArrayLike, dtype: DTypeLike) -> np.ndarray:
-    """Brings floats in [0, 1] to `dtype`; clips, and rounds halves up.
+    """Converts floats in [0, 1] to `dtype`; clips, and rounds half up.
 
     Args:
         values: float array of any shape.
         dtype: `uint8`, `uint16` or a floating point type.
 
     Raises:
-        ValueError: if a value is not a number.
+        ValueError: a value is NaN.
     """
     dtype = np.dtype(dtype)
     values = np.clip(values, 0, 1)
-    # The sum is NaN if any value is: cheaper than a mask of the picture's size.
+    # The sum is NaN if any value is: this is cheaper than a mask of the picture's size.
     if np.isnan(values.sum()):
         raise ValueError("Pixels must be numbers. Received: a picture with NaN values.")
     if dtype.kind == "f":
@@ -39,7 +39,7 @@ def from_float(values: ArrayLike, dtype: DTypeLike) -> np.ndarray:
 
 
 def to_uint8(pixels: ArrayLike) -> np.ndarray:
-    """Brings floats in [0, 1] or `uint16` to `uint8`; clips, rounds halves up."""
+    """Converts floats in [0, 1] or `uint16` to `uint8`; clips, rounds half up."""
     pixels = np.asarray(pixels)
     if pixels.dtype == np.uint8:
         return pixels

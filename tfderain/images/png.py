@@ -1,7 +1,7 @@
-"""PNG chunks: what a file says beside its pixels, also what Pillow would fail over.
+"""PNG chunks: a file's metadata, including what Pillow would fail on.
 
-Pillow refuses a picture for a wrong checksum of a comment, and for texts and profiles
-that are longer than it likes. So these are taken out of what it reads.
+Pillow refuses a picture if the checksum of a comment is wrong, or if a text or profile
+exceeds its limits. So these are taken out before it reads the file.
 """
 
 import io
@@ -16,7 +16,7 @@ _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 TEXTS = (b"tEXt", b"zTXt", b"iTXt")
 _COLOURS = (b"cHRM", b"cICP", b"gAMA", b"sRGB")
 _FRAMES = (b"acTL", b"fcTL", b"fdAT")
-# Kept in another way, or of no use to another picture: transparency, profile, EXIF,
+# Kept in other ways, or of no use to another picture: transparency, profile, EXIF,
 # resolution; background, histogram, significant bits, suggested palette, time.
 _OTHERS = (b"tRNS", b"iCCP", b"eXIf", b"pHYs", b"bKGD", b"hIST", b"sBIT", b"sPLT")
 _OTHERS += (b"tIME",)
@@ -26,13 +26,13 @@ _LONGEST_PROFILE = 64 * 2**20  # bytes; larger than any profile, smaller than a 
 
 @dataclass
 class Found:
-    """What the chunks of a PNG file hold beside the pixels.
+    """The content of a PNG file's chunks other than the pixels.
 
     Attributes:
-        chunks: list of `(name, data)`, texts and the meaning of colours, to be written
-            into another PNG file as they are.
+        chunks: list of `(name, data)`, texts and colour information, to be written into
+            another PNG file as they are.
         icc: bytes or `None`, an ICC profile that is too long for Pillow.
-        notes: list of strings, each saying something that cannot be kept.
+        notes: list of strings, each about something that cannot be kept.
     """
 
     chunks: list = field(default_factory=list)
@@ -41,13 +41,13 @@ class Found:
 
 
 def sifted(file: BinaryIO) -> tuple[BinaryIO, Found]:
-    """Returns a file that Pillow reads, and what was found in the chunks.
+    """Returns a file that Pillow can read, and what was found in the chunks.
 
     The pixels are not read. Other formats, and PNG files without anything that Pillow
     would refuse, are returned as they are, at their beginning.
 
     Args:
-        file: binary file that can be sought, at its beginning.
+        file: seekable binary file, at its beginning.
     """
     found = Found()
     if file.read(len(_SIGNATURE)) != _SIGNATURE:
@@ -57,7 +57,7 @@ def sifted(file: BinaryIO) -> tuple[BinaryIO, Found]:
     while len(head := file.read(8)) == 8:
         start, name = file.tell() - 8, head[4:]
         length = int.from_bytes(head[:4], "big")
-        if name == b"IEND":  # what follows is of no chunk
+        if name == b"IEND":  # what follows is not a chunk
             kept.append((start, file.seek(0, io.SEEK_END)))
             break
         if not name[0] & 32 or name in _FRAMES:  # needed for the pixels
@@ -66,7 +66,7 @@ def sifted(file: BinaryIO) -> tuple[BinaryIO, Found]:
             continue
         data, checksum = file.read(length), file.read(4)
         texts += length if name in TEXTS else 0
-        if len(checksum) < 4:  # a truncated file, as Pillow will say
+        if len(checksum) < 4:  # a truncated file, as Pillow will report
             kept.append((start, file.tell()))
         elif zlib.crc32(name + data) != int.from_bytes(checksum, "big"):
             damaged.append(name.decode("latin-1"))
@@ -85,10 +85,10 @@ def sifted(file: BinaryIO) -> tuple[BinaryIO, Found]:
 
 
 def _sort(name, data, found, lost):
-    """Puts a healthy chunk where it belongs."""
+    """Puts an undamaged chunk where it belongs."""
     keyword = data[:80].partition(b"\0")[0]
     if name in TEXTS and keyword.startswith((_XMP, _RAW)):
-        if keyword not in (_XMP, _EXIF):  # of which others take care
+        if keyword not in (_XMP, _EXIF):  # which are handled elsewhere
             lost.append(keyword.decode("latin-1"))
     elif name in TEXTS + _COLOURS:
         found.chunks.append((name, data))
@@ -97,7 +97,7 @@ def _sort(name, data, found, lost):
 
 
 def _fits(name, data):
-    """Whether Pillow takes what is compressed in a chunk."""
+    """Whether Pillow accepts the compressed content of a chunk."""
     packed = b""
     rest = data.partition(b"\0")[2]
     if name in (b"zTXt", b"iCCP"):
@@ -108,7 +108,7 @@ def _fits(name, data):
     try:
         return len(zlib.decompressobj().decompress(packed, limit + 1)) <= limit
     except zlib.error:
-        return True  # Pillow leaves it out by itself
+        return True  # Pillow ignores it by itself
 
 
 def _profile(data):
@@ -123,7 +123,7 @@ def _profile(data):
 
 
 def _parts(file, kept):
-    """The file itself if all of it is kept."""
+    """The file with the parts to keep; the file itself if all of it is kept."""
     whole = all(
         start == stop for (_, stop), (start, _) in zip(kept, kept[1:], strict=False)
     )
@@ -143,7 +143,7 @@ def _named(names):
 
 
 def unlike_srgb(chunks: tuple) -> list[str]:
-    """Names of the chunks by which colours differ from the sRGB of other formats."""
+    """Names of the chunks that make colours differ from the sRGB of other formats."""
     known = dict(chunks)
     if b"cICP" in known:
         return ["cICP"]

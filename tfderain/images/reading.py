@@ -25,22 +25,22 @@ _PILLOW_LIMIT = threading.Lock()
 def read(path: str | os.PathLike, max_pixels: int = MAX_PIXELS) -> Picture:
     """Reads a picture; the suffix does not matter, the content does.
 
-    The picture is turned upright as its EXIF orientation says. Greyscale stays
-    greyscale, 16-bit greyscale stays 16-bit; palettes become RGB; CMYK becomes
-    RGB through its ICC profile if it has one. The first frame of an animation is
-    taken. `notes` of the result say what was lost.
+    The picture is turned upright by its EXIF orientation. Greyscale stays greyscale,
+    16-bit greyscale stays 16-bit; palettes become RGB; CMYK becomes RGB, through its
+    ICC profile if it has one. Only the first frame of an animation is read. The `notes`
+    of the result say what was lost.
 
     Args:
         path: string or path of a PNG, JPEG, WebP, TIFF, BMP, GIF, PPM or AVIF file;
-            of a HEIC file with the extra `heif`, of a RAW file (known by its suffix)
-            with the extra `raw`.
+            with the extra `heif` also of a HEIC file, with the extra `raw` also of a
+            RAW file (recognised by its suffix).
         max_pixels: int. Largest height times width that is decoded.
 
     Raises:
-        ImageError: if there is no such file, or if it is empty, truncated, too
-            large or not a picture.
+        ImageError: there is no such file, or it is empty, truncated, too large or not a
+            picture.
     """
-    # Pillow warns of damaged metadata, which costs no pixel.
+    # Pillow warns of damaged metadata, which does not affect the pixels.
     with _explained(f"Cannot read {path}"), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         with _open_file(path) as file:
@@ -52,28 +52,28 @@ def read(path: str | os.PathLike, max_pixels: int = MAX_PIXELS) -> Picture:
 
 
 def read_rgb(path: str | os.PathLike) -> np.ndarray:
-    """Reads the pixels of a picture as uint8 `(height, width, 3)`, whatever it holds.
+    """Reads the pixels of any picture as uint8 `(height, width, 3)`.
 
     Args:
         path: string or path, see `read`.
 
     Raises:
-        ImageError: as `read` does.
+        ImageError: as in `read`.
     """
     return to_rgb(to_uint8(read(path).pixels))
 
 
 def decode(data: bytes, max_pixels: int = MAX_PIXELS) -> Picture:
-    """Reads a picture from the bytes of its file; its pixels lie as they are stored.
+    """Reads a picture from the bytes of its file, without turning it upright.
 
-    May run in several threads at once; Pillow's warnings of damaged metadata pass.
+    May run in several threads at once; lets Pillow's warnings of damaged metadata pass.
 
     Args:
-        data: bytes of a file of the formats of `read`.
+        data: bytes of a file in one of the formats of `read`.
         max_pixels: int. Largest height times width that is decoded.
 
     Raises:
-        ImageError: as `read` does; `TooLarge` for `max_pixels`.
+        ImageError: as in `read`; `TooLarge` beyond `max_pixels`.
     """
     with _explained("Cannot read the picture"):
         if not data:
@@ -89,11 +89,11 @@ def opened(path: str | os.PathLike):
         path: string or path, see `read`.
 
     Yields:
-        PIL image, whose pixels lie as they are stored, see `orientation`; but for RAW
-        files they are not decoded yet.
+        PIL image, not turned upright, see `orientation`; its pixels are not decoded
+        yet, except those of RAW files.
 
     Raises:
-        ImageError: as `read` does; later ones are Pillow's own.
+        ImageError: as in `read`; later errors are Pillow's own.
     """
     with contextlib.ExitStack() as stack:
         with _explained(f"Cannot read {path}"):
@@ -116,6 +116,10 @@ def _read(file, max_pixels, upright):
                 f"{max_pixels} (a decompression bomb?)"
             )
         picture = from_pil(image, upright)
+        if image.format in ("JPEG", "MPO", "HEIF") and camera_files.has_video(file):
+            found.notes.append("the video of the motion photo is not kept")
+        if image.format in ("HEIF", "AVIF"):
+            found.notes += camera_files.lost_meaning(file, image)
     return replace(
         picture,
         icc=picture.icc or found.icc,
@@ -126,7 +130,7 @@ def _read(file, max_pixels, upright):
 
 @contextlib.contextmanager
 def _explained(beginning):
-    """Turns whatever reading raises into an `ImageError` of one line."""
+    """Turns whatever reading raises into a one-line `ImageError`."""
     kind = ImageError
     try:
         yield
@@ -172,7 +176,8 @@ def _open_image(file):
 
 def _unreadable(what):
     return ImageError(
-        f"it is a {what}, which cannot be read; integers of 8 bits per channel can"
+        f"it is a {what}, which cannot be read; integers of 8 bits per channel can, "
+        "uncompressed or as ZIP, LZW or JPEG"
     )
 
 
@@ -181,12 +186,12 @@ def from_pil(image: Image.Image, upright: bool = False) -> Picture:
 
     Args:
         image: PIL image.
-        upright: bool. Whether the pixels are turned as EXIF orientation says, and
-            the orientation set to 1. Defaults to `False`: pixels and tag are kept.
+        upright: bool. Whether the pixels are turned by the EXIF orientation, which then
+            becomes 1. Defaults to `False`: pixels and tag are kept.
 
     Raises:
-        ImageError: if the values of a 32-bit image do not fit into 16 bits, or if the
-            file is one that Pillow reads wrongly.
+        ImageError: the values of a 32-bit image do not fit into 16 bits, or the file is
+            one that Pillow reads wrongly.
     """
     if what := tiff.misread(image):
         raise _unreadable(what)
@@ -207,7 +212,7 @@ def from_pil(image: Image.Image, upright: bool = False) -> Picture:
     if _has_iptc(image):
         notes.append("IPTC metadata is not kept")
     if extra := tiff.extra_bands(image):
-        notes.append(f"{extra} extra channel{'s' * (extra > 1)} of TIFF not kept")
+        notes.append(f"extra channels of TIFF are not kept: {extra}")
     if image.mode in ("CMYK", "LAB"):
         image, icc = _to_srgb(image, icc, notes), None
     pixels, alpha = _pixels(image, stored, notes)
@@ -223,10 +228,11 @@ def from_pil(image: Image.Image, upright: bool = False) -> Picture:
 
 
 def _stored_mode(image):
-    """Returns how 16-bit colour is stored, of which Pillow keeps 8 bits, or ""."""
+    """Returns the mode of 16-bit colour, of which Pillow keeps 8 bits; else ""."""
     for tile in getattr(image, "tile", ()):
         for part in tile[3] if isinstance(tile[3], tuple) else (tile[3],):
-            if isinstance(part, str) and ";16" in part and part[0] != "I":
+            # "BGR;16" of BMP has 16 bits of all three channels together
+            if isinstance(part, str) and ";16" in part and part[0] not in "IB":
                 return part
     return ""
 
@@ -255,7 +261,7 @@ def _to_srgb(image, icc, notes):
     profile = ImageCms.createProfile("LAB") if image.mode == "LAB" else icc
     if profile:
         profile = io.BytesIO(profile) if isinstance(profile, bytes) else profile
-        # A profile that does not fit the pixels must not cost the picture.
+        # The picture must not be lost to a profile that does not fit its pixels.
         with contextlib.suppress(ImageCms.PyCMSError):
             converted = ImageCms.profileToProfile(
                 image,
@@ -303,7 +309,7 @@ def _has_grey_palette(image):
 
 
 def _fit_uint16(values):
-    """Brings 32-bit integers up to 65535, or floats in [0, 1], into 16 bits."""
+    """Converts 32-bit integers up to 65535, or floats in [0, 1], to 16 bits."""
     low, high = float(values.min()), float(values.max())
     floating = values.dtype.kind == "f"
     # Written so that NaN is refused too.

@@ -19,9 +19,9 @@ def before_after(
     Needs no Matplotlib.
 
     Args:
-        rows: sequence of tuples of arrays `(h, w, 3)`, uint8 or float on [0, 1], such
-            as `(rainy, derained)` or `(rainy, derained, clean)`; a row has one size.
-        path: the file to write; one that exists is replaced.
+        rows: sequence of tuples of arrays `(h, w, 3)`, uint8 or float in [0, 1], such
+            as `(rainy, derained)` or `(rainy, derained, clean)`; sizes agree in a row.
+        path: the file to write; an existing one is replaced.
         gap: pixels between images.
 
     Returns:
@@ -49,7 +49,7 @@ def _strip(row, gap):
     shapes = {array.shape for array in arrays}
     if len(shapes) != 1 or len(arrays[0].shape) != 3 or arrays[0].shape[2] != 3:
         raise ValueError(
-            "The images of a row must be RGB, (h, w, 3), and of one size. "
+            "The images of a row must be RGB, (h, w, 3), and of equal size. "
             f"Received: shapes={[array.shape for array in arrays]}."
         )
     space = np.full((arrays[0].shape[0], gap, 3), 255, np.uint8)

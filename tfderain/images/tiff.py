@@ -1,4 +1,4 @@
-"""TIFF layouts: what Pillow reads wrongly or not at all, EXIF in compressed files."""
+"""TIFF layouts: those that Pillow reads wrongly or not at all; EXIF when compressed."""
 
 import struct
 from typing import Any, BinaryIO
@@ -8,14 +8,18 @@ from PIL import ExifTags, Image, TiffImagePlugin
 _BITS, _COMPRESSION, _SAMPLES, _PLANES, _FORMAT = 258, 259, 277, 284, 339
 _KINDS = {1: "integers", 2: "signed integers", 3: "floats", 5: "complex integers"}
 _KINDS |= {6: "complex numbers"}
+# Of those that Pillow does not know: TIFF Technical Notes, libtiff's tiff.h, tifffile.
+_COMPRESSIONS = {33003: "JPEG 2000", 33005: "JPEG 2000", 34712: "JPEG 2000"}
+_COMPRESSIONS |= {22610: "JPEG XR", 34934: "JPEG XR", 34887: "LERC", 34933: "PNG"}
+_COMPRESSIONS |= {50002: "JPEG XL", 52546: "JPEG XL"}
 _MARKS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _GROUPS = (ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo)
 
 
 def misread(image: Image.Image) -> str:
-    """Returns what an opened picture is if Pillow would give wrong pixels, or "".
+    """Describes an opened picture if Pillow would give wrong pixels, else "".
 
-    Found by reading what tifffile wrote: separate planes without compression of more
+    Found by reading files written by tifffile: uncompressed separate planes of more
     than 8 bits, or of grey and alpha, and signed bytes.
     """
     if not isinstance(image, TiffImagePlugin.TiffImageFile):
@@ -29,10 +33,10 @@ def misread(image: Image.Image) -> str:
 
 
 def description(file: BinaryIO) -> str:
-    """Returns what a TIFF file is that Pillow does not know, or "" for other files.
+    """Describes a TIFF file that Pillow does not know; "" for other files.
 
     Args:
-        file: binary file that can be sought.
+        file: seekable binary file.
     """
     file.seek(0)
     head = file.read(8)
@@ -44,14 +48,14 @@ def description(file: BinaryIO) -> str:
         tags = TiffImagePlugin.ImageFileDirectory_v2(head)
         file.seek(tags.next)
         tags.load(file)
-        return _described(*_layout(tags))
+        return _described(*_layout(tags)) + _compressed(tags)
     # Damaged files raise struct.error, SyntaxError, TypeError and more.
     except Exception:
         return "damaged TIFF"
 
 
 def _layout(tags):
-    """Channels, bits of the largest, kind of number, whether in separate planes."""
+    """Channels, most bits of a channel, kind of number, whether in separate planes."""
     samples = tags.get(_SAMPLES, 1)
     bits, kinds = tags.get(_BITS, (1,)), tags.get(_FORMAT, (1,))
     return samples, max(bits), max(kinds), samples > 1 and tags.get(_PLANES, 1) == 2
@@ -64,14 +68,22 @@ def _described(samples, bits, kind, planes):
     return f"TIFF with {channels} of {bits}-bit {numbers}{where}"
 
 
+def _compressed(tags):
+    """How the pixels are compressed, if Pillow does not know that method."""
+    number = tags.get(_COMPRESSION, 1)
+    if number in TiffImagePlugin.COMPRESSION_INFO:
+        return ""
+    return f" compressed as {_COMPRESSIONS.get(number, number)}"
+
+
 def extra_bands(image: Image.Image) -> int:
-    """How many channels of an opened picture Pillow leaves out; 0 for other formats."""
+    """How many channels of an opened TIFF Pillow leaves out; 0 for other formats."""
     tags: Any = getattr(image, "tag_v2", {})
     return max(0, tags.get(_SAMPLES, 1) - len(image.getbands()))
 
 
 def without_directories(block: bytes) -> tuple[bytes, dict]:
-    """Splits EXIF into the main tags and the directories of camera and place.
+    """Splits EXIF into the main tags and the directories of camera and GPS.
 
     Pillow's compressing encoder refuses the latter, see `with_directories`.
     """

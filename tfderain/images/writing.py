@@ -16,6 +16,9 @@ from tfderain.images import png, tiff
 from tfderain.images.picture import FORMATS, ImageError, Picture
 from tfderain.images.pixels import from_float, to_float, to_uint8
 
+# Of a side, in pixels: those of libjpeg and of the format WebP.
+_LONGEST = {"JPEG": 65500, "WEBP": 16383}
+
 
 def write(
     path: str | os.PathLike,
@@ -24,34 +27,40 @@ def write(
     quality: int = 95,
     lossless: bool = False,
 ) -> tuple[str, ...]:
-    """Writes pixels with the alpha and metadata of the picture that they came from.
+    """Writes pixels with the alpha and metadata of the picture that they come from.
 
     The file appears whole or not at all: it is written under a temporary name in
-    the same folder and then moved into place, over a file that is there already.
+    the same folder and then moved into place, replacing an existing file.
 
     Args:
         path: string or path; the suffix, one of `FORMATS`, chooses the format.
-        picture: `Picture` that gives alpha, EXIF, ICC profile and greyscale.
+        picture: `Picture` from which alpha, EXIF, ICC profile and greyscale are taken.
         derained: array of the height and width of the picture: `uint8`, `uint16`
             or float in [0, 1] (values outside are clipped); for a greyscale picture
             `(height, width)` or three channels, which are averaged. Defaults to
             `picture.pixels`.
         quality: int from 1 to 100, for JPEG (without chroma subsampling) and WebP.
-        lossless: bool. Whether WebP is stored without loss.
+        lossless: bool. Whether WebP is compressed without loss.
 
     Returns:
         Tuple of strings: what this format cannot keep. The notes of the picture
         itself are not repeated.
 
     Raises:
-        ImageError: if the suffix is unknown or the file cannot be written. Nothing
-            is left behind.
+        ImageError: the suffix is unknown or the file cannot be written. Nothing is
+            left behind.
     """
     path = Path(path)
     kind = FORMATS.get(path.suffix.lower())
     if kind is None:
         raise ImageError(
             f"Cannot write {path}: the suffix must be one of {', '.join(FORMATS)}."
+        )
+    height, width = picture.pixels.shape[:2]
+    if max(height, width) > _LONGEST.get(kind, math.inf):
+        raise ImageError(
+            f"Cannot write {path}: {kind} holds at most {_LONGEST[kind]} pixels a "
+            f"side. Received: {height}x{width}."
         )
     notes = []
     picture = _fit_format(_with_pixels(picture, derained), kind, notes)
@@ -70,7 +79,7 @@ def write(
 
 
 def _write_tiff(file, picture, options):
-    """Writes TIFF with EXIF, of which Pillow cannot write all and compress."""
+    """Writes TIFF with EXIF, which Pillow cannot write completely while compressing."""
     main, inner = tiff.without_directories(picture.exif)
     picture, memory = replace(picture, exif=main), io.BytesIO()
     options = options | _metadata(picture, "TIFF")
@@ -83,7 +92,7 @@ def encode(picture: Picture, derained: ArrayLike | None = None) -> bytes:
     """Returns the bytes of a PNG file; see `write`.
 
     Args:
-        picture: `Picture` that gives alpha, EXIF, ICC profile and greyscale.
+        picture: `Picture` from which alpha, EXIF, ICC profile and greyscale are taken.
         derained: array, see `write`.
     """
     picture = _with_pixels(picture, derained)
@@ -116,7 +125,7 @@ def _moved_into_place(path):
 
 
 def _with_pixels(picture, derained):
-    """Gives the picture new pixels, in the kind that its own pixels have."""
+    """Gives the picture new pixels of the same kind as its own."""
     if derained is None:
         return picture
     grey, dtype = picture.pixels.ndim == 2, picture.pixels.dtype
@@ -200,7 +209,7 @@ def compare(picture: Picture, derained: ArrayLike) -> Picture:
     """Returns one picture, twice as wide: rainy on the left, derained on the right.
 
     Args:
-        picture: `Picture`, the rainy one. `Picture(array)` makes one of an array.
+        picture: `Picture`, the rainy one. `Picture(array)` makes one from an array.
         derained: array, see `write`.
     """
     right = _with_pixels(picture, derained)

@@ -32,11 +32,19 @@ Structural Similarity, eq. 13; https://doi.org/10.1109/TIP.2003.819861
 
 from tfderain import lazy
 
-# Scoring files with the functions never imports Keras and its backend.
+# Scoring files with the functions never imports Keras or its backend.
 __getattr__, __dir__, __all__ = lazy.face(
     __name__,
     {
         "classes": ("PSNR", "SSIM"),
-        "functions": ("PROTOCOLS", "PSNR_CAP", "channel", "luma", "psnr", "ssim"),
+        "functions": (
+            "PROTOCOLS",
+            "PSNR_CAP",
+            "channel",
+            "describe",
+            "luma",
+            "psnr",
+            "ssim",
+        ),
     },
 )

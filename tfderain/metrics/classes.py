@@ -20,7 +20,7 @@ class ImageMetric(keras.metrics.Mean):
         self.protocol = protocol
 
     def score(self, derained, clean, protocol):
-        """Returns one value per image, of int32 tensors `(n, h, w, 3)`, 0..255."""
+        """Returns one value per image for int32 tensors `(n, h, w, 3)`, 0..255."""
         raise NotImplementedError
 
     def update_state(self, y_true, y_pred, sample_weight=None):
@@ -34,7 +34,7 @@ class ImageMetric(keras.metrics.Mean):
 
 
 def _rounded(image):
-    """Returns a tensor, uint8 or float on [0, 1], as int32 0..255, halves up."""
+    """Returns a uint8 or float tensor in [0, 1] as int32, 0..255, rounding half up."""
     image = ops.convert_to_tensor(image)
     if keras.backend.standardize_dtype(image.dtype) != "uint8":
         image = ops.clip(ops.cast(image, "float32"), 0.0, 1.0)

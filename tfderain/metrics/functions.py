@@ -20,7 +20,7 @@ _UNIFORM = (1 / 7,) * 7
 
 @dataclass(frozen=True)
 class Protocol:
-    """Luma is `offset + (weights . rgb) / divisor`, all of it exact in integers."""
+    """A protocol; luma is `offset + (weights . rgb) / divisor`, exact in integers."""
 
     channel: str
     weights: tuple = ()  # none: the colour channels themselves
@@ -30,19 +30,40 @@ class Protocol:
     taps: tuple = _GAUSSIAN  # of the separable SSIM window
     sample_covariance: bool = False
     scaled_down: str | None = None  # before SSIM: "filter" or "blocks"
+    origin: str = ""  # whose numbers are computed so
 
 
 _MATLAB_LUMA = {"weights": (65481, 128553, 24966), "divisor": 255_000, "offset": 16}
 _RAINMER_LUMA = {"weights": (256789, 504129, 97906), "divisor": 10**6, "offset": 16}
 _OPENCV_LUMA = {"weights": (4899, 9617, 1868), "divisor": 2**14}  # fixed point, 14 bits
 _PROTOCOLS = {
-    "matlab_y_uint8": Protocol("y", **_MATLAB_LUMA, rounded=True),
-    "matlab_y_float": Protocol("y", **_MATLAB_LUMA, scaled_down="filter"),
-    "rainmer_y_float": Protocol("y", **_RAINMER_LUMA, scaled_down="blocks"),
-    "opencv_y_uniform": Protocol(
-        "y", **_OPENCV_LUMA, rounded=True, taps=_UNIFORM, sample_covariance=True
+    "matlab_y_uint8": Protocol(
+        "y",
+        **_MATLAB_LUMA,
+        rounded=True,
+        origin="MATLAB scripts of Restormer, MPRNet and MSPFN",
     ),
-    "rgb_gaussian": Protocol("rgb"),
+    "matlab_y_float": Protocol(
+        "y",
+        **_MATLAB_LUMA,
+        scaled_down="filter",
+        origin="MATLAB scripts of PReNet and RCDNet",
+    ),
+    "rainmer_y_float": Protocol(
+        "y",
+        **_RAINMER_LUMA,
+        scaled_down="blocks",
+        origin="Python script of Rainmer and CoIC",
+    ),
+    "opencv_y_uniform": Protocol(
+        "y",
+        **_OPENCV_LUMA,
+        rounded=True,
+        taps=_UNIFORM,
+        sample_covariance=True,
+        origin="OpenCV and scikit-image, as for raindrops (AGAN)",
+    ),
+    "rgb_gaussian": Protocol("rgb", origin="scikit-image, as for GT-RAIN"),
 }
 PROTOCOLS = tuple(_PROTOCOLS)
 
@@ -56,6 +77,28 @@ def channel(protocol: str) -> str:
     return find(protocol).channel
 
 
+def describe(protocol: str) -> str:
+    """Returns what a protocol scores, in one sentence for people.
+
+    Raises:
+        ValueError: the protocol is unknown; the message lists the known ones.
+    """
+    found = find(protocol)
+    scored = "R, G and B, 0 to 255"
+    if found.channel == "y":
+        low, high = (16, 235) if found.offset else (0, 255)
+        kind = "rounded to whole levels" if found.rounded else "not rounded"
+        scored = f"luma (Y) from {low} to {high}, {kind}"
+    side = len(found.taps)
+    uniform = found.taps == _UNIFORM
+    window = f"{side}x{side}, " + ("uniform" if uniform else "Gaussian of sigma 1.5")
+    smaller = ", on copies averaged down" if found.scaled_down else ""
+    return (
+        f"{scored}; PSNR with peak 255; SSIM in windows of {window}{smaller} "
+        f"({found.origin})"
+    )
+
+
 def psnr(
     derained: ArrayLike, clean: ArrayLike, protocol: str = "matlab_y_float"
 ) -> float | np.ndarray:
@@ -63,7 +106,7 @@ def psnr(
 
     Args:
         derained: array `(h, w, 3)` or `(n, h, w, 3)`, uint8, or float on [0, 1], which
-            is clipped and rounded to uint8 first because scores are of saved files.
+            is clipped and rounded to uint8 first because scores are about saved files.
         clean: array of the same shape, uint8 or float on [0, 1]: the ground truth.
         protocol: one of `PROTOCOLS`.
 
@@ -72,7 +115,7 @@ def psnr(
 
     Raises:
         ValueError: shapes differ, an image is not RGB, values are not finite, a clean
-            float image leaves [0, 1], or the protocol is unknown.
+            float image goes beyond [0, 1], or the protocol is unknown.
     """
     single, derained, clean = _integers(derained, clean)
     values = psnr_of(np, derained, clean, find(protocol))
@@ -84,8 +127,9 @@ def ssim(
 ) -> float | np.ndarray:
     """Mean structural similarity, at most 1, computed in float64.
 
-    Args, returns and errors are those of `psnr`; there is also a `ValueError` for an
-    image smaller than the window (11 pixels, or 7 for `opencv_y_uniform`).
+    Arguments, return values and errors are those of `psnr`; there is also a
+    `ValueError` for an image smaller than the window (11 pixels, or 7 for
+    `opencv_y_uniform`).
     """
     single, derained, clean = _integers(derained, clean)
     values = ssim_of(np, derained, clean, find(protocol))
@@ -93,7 +137,7 @@ def ssim(
 
 
 def luma(image: ArrayLike, protocol: str = "matlab_y_float") -> np.ndarray:
-    """Luma as whole numbers of equal steps, so that differences compare exactly.
+    """Luma as integers in equal steps, so that differences can be compared exactly.
 
     Args:
         image: array `(h, w, 3)` or `(n, h, w, 3)`, uint8, or float on [0, 1], which is
@@ -119,7 +163,7 @@ def luma(image: ArrayLike, protocol: str = "matlab_y_float") -> np.ndarray:
 
 
 def find(protocol: str) -> Protocol:
-    """Returns what a protocol prescribes, by its name."""
+    """Returns the `Protocol` of this name."""
     if protocol not in _PROTOCOLS:
         raise ValueError(
             f"`protocol` must be one of {', '.join(PROTOCOLS)}. "
@@ -149,7 +193,8 @@ def _integers(derained, clean):
 def _check_values(name, image, low=-np.inf, high=np.inf):
     """Refuses what rounding to uint8 would hide: NaN, and ground truth up to 255.0.
 
-    A network may leave [0, 1] a little, and is clipped; the ground truth cannot.
+    A network's output may go slightly beyond [0, 1] and is clipped; the ground truth
+    may not.
     """
     if image.dtype == np.uint8:
         return
@@ -165,8 +210,8 @@ def _check_values(name, image, low=-np.inf, high=np.inf):
         )
 
 
-# One implementation for both: `xp` is NumPy (float64) or keras.ops (float32), which
-# agree in names, and `derained` and `clean` are int32 RGB `(n, h, w, 3)`.
+# One implementation for both: `xp` is NumPy (float64) or keras.ops (float32), whose
+# names agree, and `derained` and `clean` are int32 RGB `(n, h, w, 3)`.
 
 
 def psnr_of(xp: Any, derained: Any, clean: Any, protocol: Protocol):
@@ -186,7 +231,7 @@ def ssim_of(xp: Any, derained: Any, clean: Any, protocol: Protocol):
         x, y = down(xp, x), down(xp, y)
     if xp is not np:
         return _mean(xp, _similarity(xp, x, y, protocol))
-    # in strips that fit the cache: seen 2 to 4 times faster, with a third of the memory
+    # in strips that fit the cache: measured 2 to 4 times faster, a third of the memory
     last = len(protocol.taps) - 1
     tops = range(0, x.shape[1] - last, 32)
     strips = [slice(top, top + 32 + last) for top in tops]
@@ -197,7 +242,7 @@ def ssim_of(xp: Any, derained: Any, clean: Any, protocol: Protocol):
 def _mean(xp, values):
     """Returns the mean of each image.
 
-    In two steps: one float32 sum over 150,000 pixels was seen to lose 1e-4 of an SSIM.
+    In two steps: a single float32 sum over 150,000 pixels lost 1e-4 of an SSIM.
     """
     return xp.mean(xp.mean(values, axis=(2, 3)), axis=1)
 
@@ -227,7 +272,7 @@ def _luma(rgb, protocol):
 
 def _similarity(xp, x, y, protocol):
     """Returns the SSIM map of float planes, 0..255 less `_CENTRE`."""
-    # side by side, so that XLA compiles one filter and not four
+    # concatenated, so that XLA compiles one filter instead of four
     maps = xp.concatenate([x, y, x * x + y * y, x * y], axis=-1)
     maps = _smooth(maps, protocol.taps)
     mean_x, mean_y, squares, products = xp.split(maps, 4, axis=-1)
@@ -243,7 +288,7 @@ def _similarity(xp, x, y, protocol):
 def _smooth(planes, taps):
     """Filters `(n, h, w, c)` by `taps` along height and width, inside the image only.
 
-    Sums of shifted slices, not a convolution, which a GPU may compute in TF32.
+    It sums shifted slices, since a GPU may compute a convolution in TF32.
     """
     last = len(taps) - 1
     steps = [(tap, slice(i, i - last or None)) for i, tap in enumerate(taps)]
@@ -264,9 +309,9 @@ def _check_window(size, window):
 def _scale_down(xp, planes):
     """Averages blocks of f x f pixels, f = max(1, round(shorter side / 256)).
 
-    As PReNet's `ssim.m` does: MATLAB rounds halves up (640 pixels give 3), its filter
-    mirrors the border with the edge pixel repeated, and an even filter's centre is the
-    upper left of the middle.
+    As in PReNet's `ssim.m`: MATLAB rounds half up (640 pixels give 3), its filter
+    mirrors the border including the edge pixel, and the centre of an even filter is
+    the upper left of the four middle pixels.
     """
     height, width = xp.shape(planes)[1:3]
     if isinstance(height, int) and isinstance(width, int):
@@ -287,8 +332,8 @@ def _scale_down(xp, planes):
 def _pool_down(xp, planes):
     """Averages blocks of f x f pixels as Rainmer's `evaluation.py` does.
 
-    Python rounds halves to the even number (640 pixels give 2), and what is left of
-    the last block is dropped.
+    Python rounds half to even (640 pixels give 2), and an incomplete last block is
+    dropped.
     """
     height, width = xp.shape(planes)[1:3]
     if isinstance(height, int) and isinstance(width, int):

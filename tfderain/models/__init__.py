@@ -5,8 +5,8 @@ model = tfderain.models.load("menet")
 derained = model.derain(rainy)
 ```
 
-`MODELS` names the networks that recipes and presets are made of. Its names can be read
-without Keras, which is loaded with the first class.
+`MODELS` names the networks that recipes and presets use. Its names can be read without
+Keras, which is loaded with the first class.
 """
 
 import sys
@@ -49,5 +49,5 @@ _MODULES = {
 __getattr__, __dir__, __all__ = lazy.face(__name__, _MODULES, ("MODELS", "PRESETS"))
 
 if "keras" in sys.modules:
-    # Who imports this package to load a file with Keras needs the classes registered.
+    # Importing this package must be enough for Keras to load a file with the classes.
     __getattr__("register")()

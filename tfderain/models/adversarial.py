@@ -1,5 +1,6 @@
-"""Adversarial training: the critic, its losses, the pool of generated images."""
+"""Adversarial training: the critic, its losses, and the pool of generated images."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -12,14 +13,15 @@ ADVERSARIES = ("least_squares", "log", "log_saturating")
 
 @keras.saving.register_keras_serializable("tfderain")
 class PatchCritic(keras.layers.Layer):
-    """PatchGAN: says of each 70x70 patch how much it looks like a real example.
+    """PatchGAN: judges how much each 70x70 patch looks like a real example.
 
     Args:
-        filters: int. Channels of the first convolution, then 2, 4 and 8 times that.
+        filters: int. Channels of the first convolution; the next have 2, 4 and 8 times
+            as many.
         **kwargs: `name`, `dtype` and the other `keras.layers.Layer` options.
 
-    Call: `(batch, height, width, 3)`, even sizes of at least 24, to float32 logits
-    `(batch, height / 8 - 2, width / 8 - 2, 1)`, not bounded.
+    Call: `(batch, height, width, 3)`, even sizes of at least 24, to unbounded float32
+    logits `(batch, height / 8 - 2, width / 8 - 2, 1)`.
 
     Reference: Isola et al., 2017, arXiv:1611.07004, section 6.1.2; instance
     normalisation as in CycleGAN.
@@ -38,7 +40,7 @@ class PatchCritic(keras.layers.Layer):
                 width,
                 4,
                 2 if halves else 1,
-                # PyTorch's padding of 1 is "same" for even sizes and stride 2 only.
+                # PyTorch's padding of 1 equals "same" only for even sizes and stride 2.
                 padding="same" if halves else "valid",
                 kernel_initializer=normal(),
                 dtype=self.dtype_policy,
@@ -67,15 +69,15 @@ class PatchCritic(keras.layers.Layer):
 
 
 def adversarial_loss(logits: Any, real: bool, form: str = "least_squares"):
-    """How far a critic's answers are from calling everything real, or generated.
+    """Distance of a critic's answers from calling everything real (or generated).
 
     Args:
         logits: of a `PatchCritic`.
         real: bool. What the answer should be.
         form: `"least_squares"` (Mao et al., 2017, arXiv:1611.04076), `"log"` or
-            `"log_saturating"`: binary cross-entropy on logits; for a generator,
-            `real=True` on what it made is the form that does not saturate (Goodfellow
-            et al., 2014).
+            `"log_saturating"`: binary cross-entropy on logits. For a generator,
+            `real=True` on its own images is the non-saturating form (Goodfellow et al.,
+            2014).
 
     Returns:
         A scalar, the mean over all patches.
@@ -86,13 +88,13 @@ def adversarial_loss(logits: Any, real: bool, form: str = "least_squares"):
 
 
 def generator_loss(logits: Any, form: str = "least_squares"):
-    """What a generator minimises: how well the critic sees through what it made.
+    """Loss of a generator: how well the critic detects its images.
 
     Args:
-        logits: of a `PatchCritic`, on what the generator made.
-        form: see `adversarial_loss`; `"log_saturating"` is `log(1 - D)` as Goodfellow
-            et al. and Eqs. (2)-(4) of JRGR's paper print it. Its gradient vanishes
-            where the critic is sure, so it trains worse.
+        logits: of a `PatchCritic`, on the generator's images.
+        form: see `adversarial_loss`; `"log_saturating"` is `log(1 - D)` as printed by
+            Goodfellow et al. and in Eqs. (2)-(4) of JRGR's paper. Its gradient vanishes
+            where the critic is certain, so it trains less well.
 
     Returns:
         A scalar, the mean over all patches.
@@ -104,12 +106,12 @@ def generator_loss(logits: Any, form: str = "least_squares"):
 
 @keras.saving.register_keras_serializable("tfderain")
 class ImagePool(keras.layers.Layer):
-    """Images made earlier, so that a critic does not see only the newest ones.
+    """Images generated earlier, so that a critic does not see only the newest ones.
 
-    The pool fills first. Then each image is, with probability 1/2, exchanged for a
-    random one of the pool. Its contents are weights: they are saved with the model,
-    live in the graph and run under XLA. Images with values that are not finite stay
-    outside, as do all images where `good` is false.
+    First the pool is filled. Then each image is, with probability 1/2, exchanged for a
+    random one from the pool. Its contents are weights: they are saved with the model,
+    are part of the graph and work under XLA. Images with values that are not finite are
+    not stored, nor are any images if `good` is false.
 
     Args:
         size: int. Number of images.
@@ -117,8 +119,8 @@ class ImagePool(keras.layers.Layer):
         seed: int.
         **kwargs: `name` and the other `keras.layers.Layer` options.
 
-    Call: `(batch, height, width, channels)`, static batch size, and optionally `good`,
-    a scalar bool, to as many images.
+    Call: `(batch, height, width, channels)`, with static batch size, and optionally
+    `good`, a scalar bool, to the same number of images.
 
     Reference: Shrivastava et al., 2017, arXiv:1612.07828, section 2.3.
     """
@@ -171,14 +173,14 @@ class ImagePool(keras.layers.Layer):
         return ops.stack(returned)
 
     def draw(self, number):
-        """Returns `number` random images of the pool, which must not be empty."""
+        """Returns `number` random images from the pool, which must not be empty."""
         places = keras.random.uniform((number,), seed=self.seed_generator)
         places = places * ops.cast(self.count, "float32")
         places = ops.minimum(ops.cast(places, "int32"), self.count - 1)
         return ops.take(self.images, places, axis=0)
 
     def _state(self):
-        """All that a training has to find again. Keras would forget the seed's."""
+        """Everything needed to resume training. Keras would omit the seed's state."""
         seed = self.seed_generator.state
         return {"images": self.images, "count": self.count, "seed": seed}
 
@@ -199,4 +201,30 @@ class ImagePool(keras.layers.Layer):
             "size": self.size,
             "image_shape": self.image_shape,
             "seed": self.seed,
+        }
+
+
+def add_critics(model: Any, critics: Sequence[str], made: Sequence[str]):
+    """Gives a model what only joint training needs: critics, loss means and pools.
+
+    Args:
+        model: a network with `critic_filters`, `loss_names()`, `loss_trackers`,
+            `pool_size` (0 for no pools) and `crop` (the size of the pooled images).
+        critics: names of the critics, which become attributes.
+        made: names of the images that are pooled, the keys of `model.pools`.
+    """
+    # Instance normalisation of a new critic's small features increases gradients
+    # beyond the range of float16.
+    half = model.compute_dtype == "float16"
+    dtype = "float32" if half else model.dtype_policy
+    for name in critics:
+        setattr(model, name, PatchCritic(model.critic_filters, dtype=dtype, name=name))
+    means = {name: keras.metrics.Mean(name=name) for name in model.loss_names()}
+    model.loss_trackers.update(means)
+    if model.pool_size:
+        crop = model.crop
+        shape = (*((crop, crop) if isinstance(crop, int) else crop), 3)
+        model.pools = {
+            name: ImagePool(model.pool_size, shape, seed, name=f"pool_{name}")
+            for seed, name in enumerate(made)
         }

@@ -1,21 +1,21 @@
-"""AirNet: contrastive encoder (Li et al., CVPR 2022), to compare with Rainmer's.
+"""AirNet: contrastive encoder (Li et al., CVPR 2022), for comparison with Rainmer's.
 
 Paper: https://openaccess.thecvf.com/content/CVPR2022/papers/Li_All-in-One_Image_Restoration_for_Unknown_Corruption_CVPR_2022_paper.pdf
 Rewritten from the description of github.com/XLearning-SCU/2022-CVPR-AirNet at
-bedea82f7f7a (PyTorch); equal outputs and one equal step are proven in
-tests/models/test_airnet.py. Only the encoder: AirNet's restoration network needs
-deformable convolutions.
+bedea82f7f7a (PyTorch); tests/models/test_airnet.py proves equal outputs and one equal
+training step. This is only the encoder: AirNet's restoration network needs deformable
+convolutions.
 
-Two crops of a degraded image are near, all images of a queue are far.
+Two crops of a degraded image attract each other; all images in a queue repel them.
 
 ```python
 model = AirNet()
 model.compile(keras.optimizers.Adam(1e-3))
-model.fit(rainy)  # patches (n, height, width, 3) in [0, 1]; pairs serve as well
+model.fit(rainy)  # patches (n, height, width, 3) in [0, 1]; pairs will do as well
 representations = model(rainy)  # (n, 256), length 1
 ```
 
-Difference: the two crops have one position each for the whole batch.
+Difference: each of the two crops has the same position in the whole batch.
 """
 
 import keras
@@ -34,7 +34,7 @@ class NormalizedResidualBlock(keras.layers.Layer):
     """Two 3x3 convolutions and a 1x1 shortcut, each with batch normalisation.
 
     Args:
-        filters: int. Channels made.
+        filters: int. Output channels.
         stride: int. Of the first convolution and the shortcut.
         **kwargs: `name`, `dtype` and the other `keras.layers.Layer` options.
 
@@ -74,7 +74,7 @@ class NormalizedResidualBlock(keras.layers.Layer):
             setattr(self, f"{name}_norm", norm)
 
     def call(self, features, training=False):
-        # One pixel on each side: "same" would pad even sizes on one side only.
+        # One pixel on each side: "same" would pad even sizes only on one side.
         border = ((0, 0), (1, 1), (1, 1), (0, 0))
         change = self.first(ops.pad(features, border))
         change = ops.leaky_relu(self.first_norm(change, training=training), SLOPE)
@@ -98,7 +98,7 @@ class NormalizedResidualBlock(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable("tfderain")
 class AirNetEncoder(keras.layers.Layer):
-    """Three residual blocks, the last two halving, spatial mean, and two dense layers.
+    """Three residual blocks, of which two halve, spatial mean, and two dense layers.
 
     Args:
         filters: three ints. Channels of the blocks.
@@ -148,15 +148,15 @@ class AirNet(keras.Model):
     Args:
         filters: see `AirNetEncoder`.
         crop: float. Side of the two crops, as a share of the patch. Defaults to `0.75`.
-        queue: int. Images in the queue, a multiple of the batch size. Defaults to
-            `1280`, the authors' 256 batches of five.
-        momentum: float. Of the key encoder's moving average; its batch statistics are
-            its own.
+        queue: int. Number of images in the queue, a multiple of the batch size.
+            Defaults to `1280`, the authors' 256 batches of five.
+        momentum: float. Of the key encoder's moving average, which does not include its
+            batch statistics.
         temperature: float. Divides the cosines.
         **kwargs: `name`, `dtype` and the other `keras.Model` options.
 
     Call: `(batch, height, width, 3)` in [0, 1] to `(batch, filters[2])`, float32, of
-    length 1; in training to the similarities `(batch, 1 + queue)`, the positive first.
+    length 1; in training, to the similarities `(batch, 1 + queue)`, the positive first.
     """
 
     def __init__(
@@ -182,8 +182,8 @@ class AirNet(keras.Model):
             return
         self.encoder.build((None, None, None, 3))
         self.key_encoder.build((None, None, None, 3))
-        # A frozen layer frees its weights again while it is built: only now. Its
-        # normalisations are kept in training mode by the argument of their call.
+        # Only now, because building a layer makes its weights trainable again. Its
+        # normalisations stay in training mode through the argument of their call.
         for weight in self.key_encoder.weights:
             weight.trainable = False
         take_over(self.key_encoder.weights, self.encoder.weights)
@@ -200,7 +200,7 @@ class AirNet(keras.Model):
         return self.contrast(self.cut(rainy), self.cut(rainy))
 
     def cut(self, images):
-        """One random crop, the same place in each image."""
+        """A random crop, at the same place in each image."""
         sides = ops.shape(images)[1:3]
         cut = [ops.cast(ops.cast(x, "float32") * self.crop, "int32") for x in sides]
         room = [
@@ -212,7 +212,7 @@ class AirNet(keras.Model):
         return images[:, top : top + cut[0], left : left + cut[1]]
 
     def contrast(self, query, key):
-        """Similarities of two crops and the queue; the queue takes in the second."""
+        """Similarities of two crops and the queue, to which the second is added."""
         query = unit(self.encoder(query, training=True)["embedding"])
         self.follow()
         key = unit(self.key_encoder(key, training=True)["embedding"])
@@ -224,7 +224,7 @@ class AirNet(keras.Model):
         return ops.concatenate([near, far], axis=1)
 
     def follow(self):
-        """Moves the key encoder towards the query encoder; no batch statistics."""
+        """Moves the key encoder towards the query encoder, except batch statistics."""
         for key, query in zip(
             self.key_encoder.weights, self.encoder.weights, strict=True
         ):

@@ -1,4 +1,4 @@
-"""Contract of all de-raining networks (`Derainer`): rainy image in, derained out."""
+"""Contract of all de-raining networks: the base class `Derainer`."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -14,26 +14,26 @@ if TYPE_CHECKING or keras.backend.backend() == "tensorflow":
 else:
 
     class TapeTraining:
-        """Other backends use Keras's own steps, which call `compute_loss`."""
+        """A stand-in: other backends use Keras's own steps, with `compute_loss`."""
 
         def average_losses(self, losses):
-            """Task losses over the whole batch; one device sees all of it."""
+            """Task losses over the whole batch, which is on a single device."""
             return losses
 
 
 class Derainer(TapeTraining, keras.Model):
-    """Base of the networks: padding, task losses and their weights, one train step.
+    """Base of the networks: padding, task losses and their weights, one training step.
 
     A subclass sets `self.network`, the deployable part: a layer that maps
-    `(batch, height, width, 3)` rainy images in [0, 1], sizes multiples of `stride`,
-    to derained images of the same scale, not clipped.
+    `(batch, height, width, 3)` rainy images in [0, 1], with sizes that are multiples of
+    `stride`, to derained images in the same range, not clipped.
 
     Args:
         stride: int. Heights and widths are padded to a multiple of it by mirroring.
         tasks: dict from task name to `keras.losses.Loss` on images in [0, 1].
         weighting: `tfderain.weighting.Weighting`. Defaults to `Fixed()`, a sum.
-        clip_training: bool. Whether losses see images clipped to [0, 1] in training,
-            as MENET's authors do; then clipped pixels pass no gradient.
+        clip_training: bool. Whether losses see images clipped to [0, 1] in training, as
+            those of MENET's authors do; clipped pixels then pass no gradient.
         more_losses: names of losses that a subclass adds in `forward_losses`.
         **kwargs: `name`, `dtype` and the other `keras.Model` options.
 
@@ -41,21 +41,21 @@ class Derainer(TapeTraining, keras.Model):
     images of the same size, float32 in [0, 1].
     """
 
-    # What a network tells those who train, ship and export it; subclasses change it.
+    # What training, shipping and export need to know of a network; set by subclasses.
 
-    # Names of the layers whose kernels Muon leaves to Adam: those at the pixels.
+    # Names of the layers whose kernels Muon leaves to Adam: those next to the pixels.
     outer_layers = ()
 
-    # Constructor arguments that default to the field of `TrainConfig` of that name.
+    # Constructor arguments that default to the `TrainConfig` field of the same name.
     config_arguments = ()
 
-    # Names of the ways to train it stage by stage, see `training_stages`.
+    # Names of the ways to train the network stage by stage, see `training_stages`.
     strategies = ()
 
     # Names of the representations that `represent` returns.
     views = ()
 
-    # Whether the derained pixels depend on all of the image.
+    # Whether a derained pixel depends on the whole image.
     global_operations = False
 
     # Whether `with_mask` also says where drops are, and training takes masks: a fourth
@@ -77,22 +77,22 @@ class Derainer(TapeTraining, keras.Model):
             List of `tfderain.models.stages.Stage`.
 
         Raises:
-            ValueError: when networks of these arguments cannot be trained in this way.
+            ValueError: networks with these arguments cannot be trained in this way.
         """
-        raise NotImplementedError(f"{cls.__name__} is trained in one go.")
+        raise NotImplementedError(f"{cls.__name__} is trained in a single stage.")
 
     @classmethod
     def takes_photos(cls, model_config):
-        """Whether networks of these arguments train with pairs and real photos."""
+        """Whether networks with these arguments train on pairs and real photos."""
         return False
 
     @classmethod
     def shipped(cls, model_config):
-        """The constructor arguments of what is left after training with these."""
+        """Constructor arguments of the shipped network after training with these."""
         return dict(model_config)
 
     def prepare_for_litert(self):
-        """Chooses among equal computations those that LiteRT does faster."""
+        """Chooses among equivalent computations those that LiteRT does faster."""
 
     def __init__(
         self,
@@ -103,8 +103,8 @@ class Derainer(TapeTraining, keras.Model):
         more_losses=(),
         **kwargs,
     ):
-        # Images stay float32 under half precision policies: bfloat16 has fewer
-        # steps in [0.5, 1] than 8-bit images. Layers inside the network cast.
+        # Images stay float32 under half-precision policies: bfloat16 has fewer steps in
+        # [0.5, 1] than 8-bit images. Layers inside the network cast.
         super().__init__(autocast=False, **kwargs)
         self.stride = stride
         self.tasks = {task: keras.losses.get(loss) for task, loss in tasks.items()}
@@ -115,7 +115,7 @@ class Derainer(TapeTraining, keras.Model):
         if self.weighting.needs_gradients:
             names += [f"gradient_norm_{task}" for task in tasks]
         self.loss_trackers = {name: keras.metrics.Mean(name=name) for name in names}
-        # int32 variables of one value: they live in the graph and in the checkpoint.
+        # scalar int32 variables: they are part of the graph and of checkpoints
         self.bad_steps, self.bad_steps_in_a_row = (
             self.add_weight(
                 (),
@@ -131,7 +131,7 @@ class Derainer(TapeTraining, keras.Model):
     @property
     def shared_kernel(self):
         """The variable whose gradients `GradientBalance` compares."""
-        raise NotImplementedError(f"{type(self).__name__} names no shared kernel.")
+        raise NotImplementedError(f"{type(self).__name__} has no shared kernel.")
 
     def build(self, input_shape):
         self.network.build((None, None, None, 3))
@@ -141,7 +141,7 @@ class Derainer(TapeTraining, keras.Model):
         """Freezes what was built after `trainable` had been set to False.
 
         This happens when a frozen network is loaded, alone or inside another model:
-        Keras's setter reaches only what is there already, and skips an equal value.
+        Keras's setter reaches only existing layers, and ignores an unchanged value.
         """
         if not self.trainable:
             self.trainable = True
@@ -163,7 +163,7 @@ class Derainer(TapeTraining, keras.Model):
         return input_shape
 
     def adopt(self, other):
-        """Takes over the weights of a trained network, to go on from there.
+        """Takes over the weights of a trained network, to continue from there.
 
         Args:
             other: built `Derainer` of the same class and shape.
@@ -172,7 +172,7 @@ class Derainer(TapeTraining, keras.Model):
             A line that says what was not taken over as it is, or `None`.
 
         Raises:
-            ValueError: when the two do not have the same weights.
+            ValueError: the weights of the two differ in number or shape.
         """
         take_over(self.network.weights, other.network.weights)
 
@@ -180,7 +180,7 @@ class Derainer(TapeTraining, keras.Model):
         """`{task: scalar loss}`, unweighted means over the batch.
 
         The mean is taken here: a `keras.losses.Loss` that reduces the batch itself
-        also divides by the number of replicas, which must not reach the weighting.
+        also divides by the number of replicas, which must not affect the weighting.
         """
         clean, derained = (ops.cast(x, "float32") for x in (clean, derained))
         return {
@@ -206,8 +206,8 @@ class Derainer(TapeTraining, keras.Model):
     def compute_losses(self, rainy, clean, training):
         """Returns `(derained, losses)`; `losses["loss"]` is minimised.
 
-        `losses` also holds each unweighted task loss by its name, `weight_<task>`,
-        and with `GradientBalance` `gradient_norm_<task>`.
+        `losses` also holds each unweighted task loss under its name, `weight_<task>`,
+        and, with `GradientBalance`, `gradient_norm_<task>`.
         """
         if self.weighting.needs_gradients:
             return self._split(self.weigh_with_gradients(rainy, clean, training))
@@ -218,11 +218,11 @@ class Derainer(TapeTraining, keras.Model):
         return derained, self.weigh(*losses)
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, **kwargs):
-        """Weighted sum of the task losses, what Keras's own train steps minimise."""
+        """Weighted sum of the task losses, minimised by Keras's own training steps."""
         if self.weighting.needs_gradients:
             raise ValueError(
-                "GradientBalance needs tf.GradientTape, so only the TensorFlow "
-                f"backend trains with it. Received: {keras.backend.backend()}."
+                "GradientBalance needs tf.GradientTape, which only the TensorFlow "
+                f"backend has. Received: {keras.backend.backend()}."
             )
         report = self.weigh(self.task_losses(y, y_pred))
         for name, value in report.items():
@@ -230,10 +230,10 @@ class Derainer(TapeTraining, keras.Model):
         return report["loss"]
 
     def track(self, rainy, clean, derained, losses, finite):
-        """Folds the losses of a finite step into means; returns all metrics."""
+        """Adds the losses of a finite step to running means; returns all metrics."""
         weight = ops.cast(finite, "float32")
         for name, value in losses.items():
-            # A NaN times zero is a NaN: replaced before it is weighed out.
+            # NaN times zero is NaN, so it is replaced before it gets the weight zero.
             value = ops.where(finite, ops.cast(value, "float32"), 0.0)
             self.loss_trackers[name].update_state(value, sample_weight=weight)
         results = self.compute_metrics(rainy, clean, ops.clip(derained, 0.0, 1.0))
@@ -241,9 +241,9 @@ class Derainer(TapeTraining, keras.Model):
         return {**results, **means, "bad_steps": ops.cast(self.bad_steps, "float32")}
 
     def derain(self, image):
-        """Derains one image or a batch, returned in the kind it came in.
+        """Derains one image or a batch and returns it in the kind it came in.
 
-        The network sees the scene alone, see `tfderain.images.hidden`.
+        The network sees only the scene, see `tfderain.images.hidden`.
 
         Args:
             image: PIL image, or array `(height, width)`, `(height, width, 3)` or
@@ -290,7 +290,7 @@ def take_over(mine: Any, theirs: Any):
     shapes = [[tuple(weight.shape) for weight in part] for part in (mine, theirs)]
     if shapes[0] != shapes[1]:
         raise ValueError(
-            "Weights can only be taken over from a network of the same shape. "
+            "Weights can be taken over only from a network of the same shape. "
             f"Received: {len(theirs)} weights for {len(mine)}."
         )
     for weight, value in zip(mine, theirs, strict=True):

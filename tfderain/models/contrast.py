@@ -1,4 +1,4 @@
-"""Contrastive learning of representations: what is near, what is far, and the loss.
+"""Contrastive learning of representations: positives, negatives and the loss.
 
 ```python
 contrast = Contrast(encoder)
@@ -10,9 +10,10 @@ contrast.follow(encoder, finite=True)
 ```
 
 Three views of a rainy image (Rainmer, https://doi.org/10.1145/3664647.3681342):
-chromatic (near: the clean image; far: the image in the colours of others), degradation
-(near: itself; far: the clean image under other rain) and detail (near: itself; far:
-the blurred clean image). Images are `(batch, height, width, 3)` in [0, 1].
+chromatic (positive: the clean image; negative: the image in the colours of others),
+degradation (positive: itself; negative: the clean image under other rain) and detail
+(positive: itself; negative: the blurred clean image). Images are
+`(batch, height, width, 3)` in [0, 1].
 """
 
 from typing import Any
@@ -24,7 +25,7 @@ from tfderain.losses import gaussian_band
 from tfderain.models.base import take_over
 from tfderain.models.entanglement import twin
 
-# The views of each contrastive term, those that share a projector of the encoder.
+# The views of each contrastive term, i.e. those that share a projector of the encoder.
 TERMS = {
     "contrast_chromatic": ("chromatic",),
     "contrast_detail": ("detail", "degradation"),
@@ -32,7 +33,7 @@ TERMS = {
 
 
 def unit(vectors: Any, axis: Any = -1):
-    """Vectors along an axis scaled to length 1, in float32; zero stays zero."""
+    """Vectors along an axis, scaled to length 1, in float32; zero stays zero."""
     vectors = ops.cast(vectors, "float32")
     length = ops.sqrt(ops.sum(ops.square(vectors), axis=axis, keepdims=True))
     return vectors / ops.maximum(length, 1e-12)
@@ -56,10 +57,10 @@ def similarities(query: Any, positive: Any, negatives: Any):
 
 
 def cross_entropy(*views, temperature: float = 1.0):
-    """Mean cross-entropy of the positives, scalar.
+    """Mean cross-entropy of the positives, a scalar.
 
     Several views share one cross-entropy: their positives are summed, their negatives
-    stand side by side.
+    concatenated.
 
     Args:
         *views: `(batch, 1 + n)` similarities, the positive first.
@@ -80,7 +81,7 @@ def flip(images: Any, seed: Any):
 
 
 def blur(images: Any, sigma: Any, size: int = 11):
-    """Gaussian blur whose width differs for each image, mirrored at the borders.
+    """Gaussian blur with a width for each image, mirrored at the borders.
 
     Args:
         images: `(batch, height, width, channels)`, sides above `size // 2`.
@@ -112,7 +113,7 @@ def recolour(images: Any, means: Any):
         means: `(batch, n, 3)`.
 
     Returns:
-        `(batch, n, height, width, 3)` in [0, 1]: every channel times a gain.
+        `(batch, n, height, width, 3)` in [0, 1]: every channel multiplied by a gain.
     """
     own = ops.mean(images, axis=(1, 2))[:, None]
     gain = (1e-5 + means) / (1e-5 + own)
@@ -125,7 +126,7 @@ def farthest(entries: Any, archive: Any, known: Any, count: int):
     Args:
         entries: `(batch, ...)`.
         archive: `(size, ...)`.
-        known: int tensor. Only the first `known` are real: the others come last.
+        known: int tensor. Only the first `known` are valid; the others are ranked last.
         count: int.
     """
     axes = tuple(range(2, len(archive.shape) + 1))
@@ -138,26 +139,27 @@ def farthest(entries: Any, archive: Any, known: Any, count: int):
 class Contrast(keras.layers.Layer):
     """Key encoder, archives and losses of the three views.
 
-    The archives hold rain layers `clip(rainy - clean, 0, 1)`, their singular values and
-    the mean colours of the rainy images of the most recent samples. They are variables,
-    saved with the model, as is the state of the random choices. The rain layers are
-    kept in steps of 1/255, a quarter of the memory. Each image is flipped either way
-    with probability 1/2 (what exactly the authors' random flip does is not known).
+    The archives hold the rain layers `clip(rainy - clean, 0, 1)`, their singular values
+    and the mean colours of the rainy images for the most recent samples. They are
+    variables, saved with the model, as is the state of the random choices. The rain
+    layers are stored in steps of 1/255, which takes a quarter of the memory. Each image
+    is flipped in each direction with probability 1/2 (what exactly the authors' random
+    flip does is not known).
 
     Args:
         encoder: the query encoder, a `representation.RepresentationEncoder`. The key
-            encoder is a copy with weights of its own that follow by a moving average.
+            encoder is a copy whose own weights follow it by a moving average.
         num_negatives: int. For each view and image.
         num_archived: int. At least `num_negatives`.
-        momentum: float. Of the moving average, once for each step.
+        momentum: float. Of the moving average, which is updated in each step.
         temperature: float. Divides the cosines.
         seed: int. Of the random choices.
         **kwargs: `name`, `dtype` and the other `keras.layers.Layer` options.
 
     Call: rainy and clean images, both at the size of the encoder, and the encoder's
     output for the rainy ones, to `{"contrast_chromatic": scalar,
-    "contrast_detail": scalar}`, those of the views that the encoder has. `everyone` are
-    the `entries` of the whole batch, where these images are a part of it.
+    "contrast_detail": scalar}`, as far as the encoder has these views. If the images
+    are only a part of the batch, `everyone` is the `entries` of the whole batch.
 
     Raises:
         ValueError: for fewer archived samples than negatives.
@@ -176,7 +178,7 @@ class Contrast(keras.layers.Layer):
         super().__init__(autocast=False, **kwargs)
         if num_archived < num_negatives:
             raise ValueError(
-                "Negatives come from the archive. Received: "
+                "`num_archived` must be at least `num_negatives`. Received: "
                 f"num_negatives={num_negatives}, num_archived={num_archived}."
             )
         self.num_negatives = num_negatives
@@ -190,7 +192,7 @@ class Contrast(keras.layers.Layer):
     def build(self, size):
         """`size`: side of the encoder's images."""
         self.key_encoder.build((None, None, None, 3))
-        # A frozen layer frees its weights again while it is built: only now.
+        # Only now, because building a layer makes its weights trainable again.
         self.key_encoder.trainable = False
         shapes = {
             "rain": ((self.num_archived, size, size, 3), "uint8"),
@@ -205,13 +207,13 @@ class Contrast(keras.layers.Layer):
                 dtype=dtype,
                 trainable=False,
                 name=name,
-                aggregation="only_first_replica",  # all of them remember the same
+                aggregation="only_first_replica",  # all replicas store the same
             )
             for name, (shape, dtype) in shapes.items()
         }
 
     def entries(self, rainy, clean):
-        """What the archive keeps of samples."""
+        """What the archive stores about samples."""
         rain = ops.clip(rainy - clean, 0.0, 1.0)
         return {
             "rain": ops.round(rain * 255.0),
@@ -232,7 +234,7 @@ class Contrast(keras.layers.Layer):
     def negatives(self, rainy, clean, seed, everyone=None):
         """`{view: (batch, num_negatives, height, width, 3)}`, flips included."""
         entries = self.entries(rainy, clean)
-        # With the batch itself the first step has something to choose from.
+        # With the batch itself, the first step has something to choose from.
         archive = self.merged(entries if everyone is None else everyone)
 
         def others(name, what):
@@ -275,7 +277,7 @@ class Contrast(keras.layers.Layer):
             far = ops.reshape(far, (-1, *far.shape[2:]))
             images += [positives[view], far]
             counts += [ops.shape(x)[0] for x in images[-2:]]
-        # One pass of the key encoder for all of them.
+        # A single pass of the key encoder for all of them.
         made = self.key_encoder(ops.concatenate(images), views=views)
         logits, start = {}, 0
         for index, view in enumerate(views):
@@ -289,7 +291,7 @@ class Contrast(keras.layers.Layer):
         return logits
 
     def call(self, rainy, clean, query, everyone=None, training=True):
-        # Evaluation draws the same each time, and leaves training's draws alone.
+        # Evaluation draws the same each time and does not affect training's draws.
         seed = self.random if training else self.seed
         images = (
             self.positives(rainy, clean, seed),
@@ -320,7 +322,7 @@ class Contrast(keras.layers.Layer):
 
     def save_own_variables(self, store):
         super().save_own_variables(store)
-        # Keras leaves the state of seed generators out of its files.
+        # Keras does not save the state of seed generators.
         store["random"] = ops.convert_to_numpy(self.random.state)
 
     def load_own_variables(self, store):

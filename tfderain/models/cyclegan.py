@@ -1,13 +1,13 @@
 """CycleGAN: rain removed and made without pairs (Zhu et al., ICCV 2017).
 
 Paper: https://arxiv.org/abs/1703.10593. The generators and critics are those of
-`translators` and `adversarial`, which equal the authors' networks
-(tests/models/test_translators.py, test_adversarial.py). JRGR's paper compares with it:
-Table 1, and Figure 9, where it translates a whole background into a rainy image.
+`translators` and `adversarial`, which are equal to the authors' networks
+(tests/models/test_translators.py, test_adversarial.py). JRGR's paper compares with it
+in Table 1 and in Figure 9, where it translates a whole background into a rainy image.
 
-Two generators and two critics: one generator takes rain off photos, the other puts it
-on clean images that show something else, and what went through both has to come back.
-Nothing is learnt from pairs.
+There are two generators and two critics: one generator removes rain from photos, the
+other adds it to unrelated clean images, and an image that has passed through both must
+be as it was. Nothing is learned from pairs.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -16,7 +16,7 @@ import keras
 from keras import ops
 
 from tfderain.losses import Reconstruction
-from tfderain.models.adversarial import ImagePool, PatchCritic, adversarial_loss
+from tfderain.models.adversarial import add_critics, adversarial_loss
 from tfderain.models.base import Derainer, take_over
 from tfderain.models.layers import pad_to_multiple
 from tfderain.models.translators import ResNetGenerator
@@ -40,7 +40,7 @@ LOSSES = (
 
 @keras.saving.register_keras_serializable("tfderain")
 class CycleGANNetwork(keras.layers.Layer):
-    """CycleGAN's generator as it is deployed: images in [0, 1] to images like them.
+    """CycleGAN's generator as it is deployed: from images in [0, 1] to such images.
 
     Args:
         filters, num_blocks, normalization: see `ResNetGenerator`.
@@ -78,27 +78,27 @@ class CycleGANNetwork(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable("tfderain")
 class CycleGAN(AdversarialTraining, Derainer):
-    """CycleGAN between rainy photos and clean images that do not match them.
+    """CycleGAN between rainy photos and unrelated clean images.
 
     Args:
         filters: int. Channels of the first convolution of each generator.
         num_blocks: int. Residual blocks of the generators: 9 for crops of 256.
         critic_filters: int. Channels of the first convolution of each critic.
-        normalization: of the generators, see `Translator`. The paper has instance
+        normalization: of the generators, see `Translator`. The paper uses instance
             normalisation.
         cycle: float. Weight of the cycle losses, Eq. (3).
-        identity: float. Weight of the identity losses, section 5.2, as a part of
-            `cycle`: a generator leaves images of its own output's domain as they are.
+        identity: float. Weight of the identity losses, section 5.2, relative to
+            `cycle`: a generator should not change images of its output's domain.
             Defaults to `0.0`, Eq. (3); the authors' code has `0.5`.
         stage: `"joint"`: all networks, trained together; `"deploy"`: the generators
-            alone.
+            only.
         pool_size: int. Images that each critic remembers; 0 for none.
         crop: int or `(height, width)` of the training images, which the pools store.
         **kwargs: `name`, `dtype` and the other `keras.Model` options.
 
-    It is trained by batches `(synthetic, clean, real)` as JRGR is: clean images and
-    real photos train it; the synthetic image of a pair is derained only to say how far
-    training is (`psnr_rgb`).
+    Like JRGR, it is trained on batches `(synthetic, clean, real)`: it learns from clean
+    images and real photos; the synthetic image of a pair is derained only to measure
+    progress (`psnr_rgb`).
 
     Call: rainy `(batch, height, width, 3)` in [0, 1], any size from 1x1, to derained
     images of the same size, float32 in [0, 1].
@@ -140,7 +140,7 @@ class CycleGAN(AdversarialTraining, Derainer):
             )
         super().__init__(
             stride=8,
-            # of validation pairs alone
+            # for validation pairs only
             tasks=tasks or {"reconstruction": Reconstruction("l1", 1.0)},
             **{"clip_training": False, **kwargs},
         )
@@ -154,26 +154,7 @@ class CycleGAN(AdversarialTraining, Derainer):
         )
         self.pools = {}
         if stage == "joint":
-            self.add_critics()
-
-    def add_critics(self):
-        """What training alone needs: critics, pools, means of the losses."""
-        # see `JRGR.add_critics`
-        half = self.compute_dtype == "float16"
-        dtype = "float32" if half else self.dtype_policy
-        for name in CRITICS:
-            critic = PatchCritic(self.critic_filters, dtype=dtype, name=name)
-            setattr(self, name, critic)
-        self.loss_trackers.update(
-            {name: keras.metrics.Mean(name=name) for name in self.loss_names()}
-        )
-        if self.pool_size:
-            side = self.crop
-            shape = (*((side, side) if isinstance(side, int) else side), 3)
-            self.pools = {
-                name: ImagePool(self.pool_size, shape, seed, name=f"pool_{name}")
-                for seed, name in enumerate(("derained", "made_rainy"))
-            }
+            add_critics(self, CRITICS, ("derained", "made_rainy"))
 
     def loss_names(self):
         """Names of the losses of joint training."""
@@ -208,11 +189,11 @@ class CycleGAN(AdversarialTraining, Derainer):
 
         Args:
             synthetic, clean, real: `(batch, crop, crop, 3)` in [0, 1]; `synthetic` is
-                derained and returned, and nothing is learnt from it.
+                derained and returned, but nothing is learned from it.
 
         Returns:
-            `(derained, losses)`: the synthetic images derained, all of `loss_names()`.
-            `generators` is minimised by the generators, `critics` by the critics.
+            `(derained, losses)`: the derained synthetic images, and all of
+            `loss_names()`. The generators minimise `generators`, the critics `critics`.
         """
         synthetic, clean, real = (
             ops.cast(image, "float32") for image in (synthetic, clean, real)
@@ -225,7 +206,7 @@ class CycleGAN(AdversarialTraining, Derainer):
         return derained, {"loss": losses["generators"], **losses}
 
     def translate(self, clean: Any, real: Any, training: bool = False):
-        """Both ways round: `derained`, `rainy_cycled`, `made_rainy`, `clean_cycled`.
+        """Both cycles: `derained`, `rainy_cycled`, `made_rainy`, `clean_cycled`.
 
         Args:
             clean, real: `(batch, height, width, 3)` in [0, 1], multiples of the stride.
@@ -241,7 +222,7 @@ class CycleGAN(AdversarialTraining, Derainer):
         }
 
     def generator_losses(self, made: Any, clean: Any, real: Any):
-        """What the generators minimise; distances are those of images in [-1, 1]."""
+        """Losses of the generators; distances are those of images in [-1, 1]."""
 
         def distance(left, right):
             return 2 * ops.mean(ops.abs(left - right))
@@ -264,7 +245,7 @@ class CycleGAN(AdversarialTraining, Derainer):
         return {"generators": total, **losses}
 
     def critic_losses(self, made: Any, clean: Any, real: Any, good: Any = True):
-        """Halved sums of "real is real" and "made is made", the made ones pooled."""
+        """Halved sums of "real is real" and "made is made", the latter from pools."""
         losses = {}
         for name, example, key in (
             ("critic_clean", clean, "derained"),
@@ -278,14 +259,14 @@ class CycleGAN(AdversarialTraining, Derainer):
         return {"critics": sum(losses.values()), **losses}
 
     def pictures(self, synthetic, real):
-        """What JRGR's `pictures` has in common with this: for Figure 9 of its paper.
+        """Those of JRGR's `pictures` that this has as well, for Figure 9 of its paper.
 
         Args:
             synthetic, real: rainy images `(batch, height, width, 3)` in [0, 1].
 
         Returns:
             `real_derained`, `synthetic_derained`, and `made_real_rainy`: the derained
-            synthetic image, rained on; images in [0, 1].
+            synthetic image made rainy again; images in [0, 1].
         """
         derained = self(synthetic)
         return {
@@ -324,5 +305,5 @@ class CycleGAN(AdversarialTraining, Derainer):
 
 
 def judged(critic: Any, images: Any, real: bool):
-    """How far a critic is from calling images in [0, 1] real, or made."""
+    """Distance of a critic's answers from calling images in [0, 1] real (or made)."""
     return adversarial_loss(critic(2 * images - 1), real)

@@ -1,8 +1,8 @@
 """DRSformer: sparse transformer for de-raining (Chen et al., CVPR 2023).
 
 Paper: https://arxiv.org/abs/2303.11950. Rewritten from the description of
-github.com/cschenxiang/DRSformer at e77bbb4ecc59 (PyTorch); equal outputs are proven in
-tests/models/test_drsformer.py. The blocks are in `sparse`.
+github.com/cschenxiang/DRSformer at e77bbb4ecc59 (PyTorch); tests/models/
+test_drsformer.py proves equal outputs. The blocks are in `sparse`.
 
 Differences: `patch` can merge pixels before the network (ours, for CPUs); the last
 convolution starts near zero, so that training starts from the rainy image.
@@ -22,7 +22,7 @@ from tfderain.models.sparse import SparseBlock, convolution, pointwise
 
 
 def grouped(blocks: Iterable[Any], counts: Iterable[int]):
-    """Lists of so many blocks each, in order."""
+    """Divides blocks into lists of the given lengths, in order."""
     blocks = iter(blocks)
     return [list(itertools.islice(blocks, count)) for count in counts]
 
@@ -37,11 +37,11 @@ class DRSformerNetwork(keras.layers.Layer):
         num_heads: four ints.
         expansion: see `MixedScaleFeedForward`.
         num_stages, variant: see `MixtureOfExperts`. With `num_stages=0` there are no
-            mixtures, as the authors have it for Rain200L and SPA-Data.
+            mixtures, as in the authors' models for Rain200L and SPA-Data.
         cumulative: see `SparseChannelAttention`.
         patch: int. Squares of `patch**2` pixels become channels before the first
-            convolution and pixels again after the last (ours): the whole network
-            works on fewer pixels. Defaults to `1`, the authors'.
+            convolution and pixels again after the last (ours), so that the whole
+            network works on fewer pixels. Defaults to `1`, as in the authors' code.
         **kwargs: `name`, `dtype` and the other `keras.layers.Layer` options.
 
     Call: `(batch, height, width, 3)` in [0, 1] to the same shape, float32, not
@@ -83,7 +83,7 @@ class DRSformerNetwork(keras.layers.Layer):
         colors = 3 * self.patch**2
         self.embed = built(convolution(dim, "embed", dtype), colors)
         self.compensate = self.mixture("compensate", dim)
-        # Flat lists: in files of trained weights the blocks have their number in them.
+        # Flat lists, because files of trained weights name blocks by their number.
         self.encoder_blocks = [
             block
             for level in range(4)
@@ -102,7 +102,7 @@ class DRSformerNetwork(keras.layers.Layer):
             built(convolution(dim * 2**i * 4, f"up_{i}", dtype), dim * 2 ** (i + 1))
             for i in (2, 1, 0)
         ]
-        # At the first size nothing reduces the concatenation.
+        # At the first size, nothing reduces the concatenation.
         self.reductions = [
             built(pointwise(dim * 2**i, f"reduce_{i}", dtype), dim * 2 ** (i + 1))
             for i in (2, 1)
@@ -113,7 +113,7 @@ class DRSformerNetwork(keras.layers.Layer):
         )
 
     def mixture(self, name, channels) -> Any:
-        """A mixture of experts, or `None` where there are none."""
+        """A mixture of experts, or `None` if there are none."""
         if not self.experts["num_stages"]:
             return None
         experts = MixtureOfExperts(**self.experts, dtype=self.dtype_policy, name=name)
@@ -137,7 +137,7 @@ class DRSformerNetwork(keras.layers.Layer):
         return self.restore(rainy)
 
     def restore(self, rainy, prompts=()):
-        """Derains; any prompts are handed to each block of the decoder."""
+        """Derains; any prompts are passed to each block of the decoder."""
         rainy = ops.cast(rainy, "float32")
         features = self.shallow(rainy)
         skips = []
@@ -181,7 +181,7 @@ class DRSformerNetwork(keras.layers.Layer):
 
 
 class SparseTransformer(Derainer):
-    """What DRSformer and Rainmer have in common beside their blocks.
+    """What DRSformer and Rainmer have in common besides their blocks.
 
     Args:
         patch: int, see `DRSformerNetwork`.
@@ -190,8 +190,8 @@ class SparseTransformer(Derainer):
 
     outer_layers = ("embed", "output")
     global_operations = True  # spatial means and norms
-    # What is neither a convolution nor a copy: lengths, variances and exponentials span
-    # more than 256 steps, and int8 made divisors of them zero.
+    # All but convolutions and copies: lengths, variances and exponentials span more
+    # than 256 steps, and int8 turned some divisors into zero.
     float_operations = (
         *("ADD", "SUB", "MUL", "DIV", "SUM", "MEAN", "MAXIMUM", "SQUARE", "SQRT"),
         *("SQUARED_DIFFERENCE", "RSQRT", "EXP", "NEG", "SOFTMAX", "BATCH_MATMUL"),
@@ -226,7 +226,7 @@ class DRSformer(SparseTransformer):
             see `DRSformerNetwork`.
         tasks: dict from task name to loss. Defaults to the l1 distance.
         weighting: `tfderain.weighting.Weighting`. Defaults to a plain sum.
-        clip_training: bool. See `Derainer`. Defaults to `False` as the authors.
+        clip_training: bool. See `Derainer`. Defaults to `False`, like the authors.
         **kwargs: `name`, `dtype` and the other `keras.Model` options.
 
     Reference: Chen et al., 2023, https://arxiv.org/abs/2303.11950

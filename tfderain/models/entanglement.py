@@ -1,15 +1,15 @@
 """Representation entanglement for any encoder-decoder (ERL-Net, Wang et al., 2019).
 
 A second encoder adds residuals to the features of a trained one, so that they come
-near the features of a clean image: `Phi(x_r) + R(x_r) ~ Phi(x_c)` (Eq. 2). Sums leave
-the shapes as they are, so every encoder-decoder can be given one. Paper:
+close to the features of a clean image: `Phi(x_r) + R(x_r) ~ Phi(x_c)` (Eq. 2). Sums
+do not change shapes, so this works for every encoder-decoder. Paper:
 https://openaccess.thecvf.com/content_ICCV_2019/papers/Wang_ERL-Net_Entangled_Representation_Learning_for_Single_Image_De-Raining_ICCV_2019_paper.pdf
 
 ```python
 # encoder: images -> [skip, ..., middle]; decoder: these features -> images
 model = Entangled(encoder, decoder, "mlgd", stage="residual", stride=8)
 model.adopt(trained)  # main encoder and decoder of a trained `Entangled`
-model.learn_from(clean_to_clean)  # the same network, trained with clean images
+model.learn_from(clean_to_clean)  # the same network, trained on clean images
 model.compile("adam")
 model.fit(batches)
 ```
@@ -47,7 +47,7 @@ ENTANGLEMENTS = (None, "clgd", "mlgd")
 
 
 def twin(encoder: Any, name: str):
-    """An encoder of the same structure with weights of its own."""
+    """An encoder of the same structure with its own weights."""
     return type(encoder).from_config({**encoder.get_config(), "name": name})
 
 
@@ -100,8 +100,8 @@ class EntangledNetwork(keras.layers.Layer):
     def branches(self, rainy, training=False):
         """`{"main": [...], "residual": [...], "entangled": [...]}` (Eq. 2).
 
-        The residuals of features that are not entangled are `None`; without a residual
-        encoder all are.
+        Residuals of features that are not entangled are `None`, as are all residuals
+        without a residual encoder.
         """
         main = list(self.main_encoder(rainy, training=training))
         residual = [None] * len(main)
@@ -115,7 +115,7 @@ class EntangledNetwork(keras.layers.Layer):
         return {"main": main, "residual": residual, "entangled": entangled}
 
     def decode(self, features, rainy, training=False):
-        """Derained images of features; the rainy ones serve the global skip alone."""
+        """Derained images from features; only the global skip uses the rainy ones."""
         derained = ops.cast(self.decoder(features, training=training), "float32")
         return rainy + derained if self.global_skip else derained
 
@@ -151,19 +151,19 @@ class Entangled(Derainer):
 
     Args:
         encoder, decoder, entanglement, global_skip: see `EntangledNetwork`.
-        stage: what is trained, and with which loss: a name in `STAGES`, or `None`:
-            everything with the pixel loss. Only in a stage with the feature loss the
-            model has a `teacher`; it is never part of `network`.
-        stride: int. Sizes that encoder and decoder can work with are multiples of it.
+        stage: what is trained, and with which loss: a name in `STAGES`, or `None` for
+            everything with the pixel loss. Only in a stage with the feature loss does
+            the model have a `teacher`, which is never part of `network`.
+        stride: int. Sizes for the encoder and decoder must be multiples of it.
         feature_weight: float. lambda of Eq. (5). Defaults to `0.01`.
         tasks: dict from task name to loss on the image. Defaults to the l1 distance to
-            the clean image. (Eq. 3 as printed names the rainy image: a slip.)
+            the clean image. (Eq. 3 as printed has the rainy image, a misprint.)
         weighting: `tfderain.weighting.Weighting`. Defaults to Eq. (5).
         **kwargs: `clip_training`, `name`, `dtype` and the other `keras.Model` options.
 
     Raises:
-        ValueError: for an unknown stage, or one that trains a residual encoder when
-            there is none.
+        ValueError: for an unknown stage, or one that trains a residual encoder if there
+            is none.
     """
 
     strategies = tuple(STRATEGIES)
@@ -241,7 +241,7 @@ class Entangled(Derainer):
         super().build(input_shape)
         if self.teacher is not None and not self.teacher.built:
             self.teacher.build((None, None, None, 3))
-        # A frozen layer frees its weights again while it is built: only now.
+        # Only now, because building a layer makes its weights trainable again.
         for name, part in self.parts.items():
             part.trainable = name in self.trained_parts
         if self.teacher is not None:
@@ -250,22 +250,22 @@ class Entangled(Derainer):
 
     @property
     def parts(self):
-        """The deployable parts by name; without entanglement no residual encoder."""
+        """The deployable parts by name; a residual encoder only with entanglement."""
         names = ("main_encoder", "residual_encoder", "decoder")
         parts = {name: getattr(self.network, name) for name in names}
         return {name: part for name, part in parts.items() if part is not None}
 
     def adopt(self, other):
-        """Takes over main encoder, decoder and, where both have one, residual encoder.
+        """Takes over main encoder, decoder and, if both have one, residual encoder.
 
-        So a stage goes on from the one before it. A residual encoder that `other` does
-        not have keeps its initial weights.
+        This is how a stage continues from the one before it. If `other` has no residual
+        encoder, this one's keeps its initial weights.
 
         Args:
             other: built `Entangled` of the same structure.
 
         Raises:
-            ValueError: when the shapes of the weights differ.
+            ValueError: the shapes of the weights differ.
         """
         theirs = getattr(other, "parts", {})
         for name, part in self.parts.items():
@@ -273,14 +273,14 @@ class Entangled(Derainer):
                 take_over(part.weights, theirs[name].weights if theirs else [])
 
     def learn_from(self, clean_to_clean):
-        """Takes the encoder of a network trained on clean images as teacher, Phi(x_c).
+        """Uses the encoder of a network trained on clean images as teacher, Phi(x_c).
 
         Args:
             clean_to_clean: built `Entangled` of the same structure, without
-                entanglement, trained with the clean image as input and target.
+                entanglement, trained with the clean image as both input and target.
 
         Raises:
-            ValueError: when this stage has no feature loss, or shapes differ.
+            ValueError: this stage has no feature loss, or shapes differ.
         """
         if self.teacher is None:
             raise ValueError(
@@ -325,7 +325,7 @@ class Entangled(Derainer):
         )
 
     def middle_features(self, rainy):
-        """The middle layer of each branch, for pictures as Figure R1 of the rebuttal.
+        """The middle layer of each branch, for pictures like the rebuttal's Figure R1.
 
         Args:
             rainy: `(batch, height, width, 3)` in [0, 1].

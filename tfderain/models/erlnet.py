@@ -1,10 +1,11 @@
 """ERL-Net: entangled representation learning (Wang, Sun and Sowmya, ICCV 2019).
 
-The authors never published code. The paper fixes: dense blocks in a U-Net, three 2x
-average-pool steps, transposed convolutions up, skips by concatenation followed by a
-fusion layer, a residual encoder like the main one, features summed before activation.
-What it leaves out is our choice and said where it is made. No normalisation: batches
-hold one image, and the authors' sibling code (AFR-Net) has none either.
+The authors never published code. The paper specifies dense blocks in a U-Net, three 2x
+average-pooling steps, transposed convolutions for upsampling, skips by concatenation
+followed by a fusion layer, a residual encoder like the main one, and features summed
+before activation. What it leaves open is our choice, as stated at each place. There is
+no normalisation: batches hold one image, and the authors' related code (AFR-Net) has
+none either.
 """
 
 from typing import Any
@@ -15,15 +16,15 @@ from keras import ops
 from tfderain.models.entanglement import Entangled
 from tfderain.models.layers import SqueezeExcitation
 
-# What the published plots of the middle layer's 225 feature maps tell: growth 16, seven
+# The published plots of the middle layer's 225 feature maps show growth 16, seven
 # layers, and 113 channels before them. With a transition that halves the channels
-# before each 2x step, a stem of 120 to 127 channels makes exactly these.
+# before each 2x step, a stem of 120 to 127 channels gives exactly these.
 PUBLISHED_WIDTHS = {"stem": 120, "growth": 16, "num_layers": 7, "compression": 0.5}
 SLOPE = 0.1  # of the leaky ReLUs, as in AFR-Net
 
 
 def convolution(filters: int, name: str, kernel_size: int = 3, dtype: Any = None):
-    """A padded convolution with biases and without activation."""
+    """A padded convolution with bias and without activation."""
     return keras.layers.Conv2D(
         filters, kernel_size, padding="same", dtype=dtype, name=name
     )
@@ -31,7 +32,7 @@ def convolution(filters: int, name: str, kernel_size: int = 3, dtype: Any = None
 
 @keras.saving.register_keras_serializable("tfderain")
 class DenseBlock(keras.layers.Layer):
-    """Leaky ReLU and 3x3 convolution, each seeing all maps before it.
+    """Leaky ReLUs and 3x3 convolutions, each of which sees all previous maps.
 
     Args:
         num_layers: int.
@@ -62,8 +63,8 @@ class DenseBlock(keras.layers.Layer):
         return ops.concatenate(maps, axis=-1)
 
     def _infer(self, features):
-        # Activated one by one, before they are concatenated: what is concatenated
-        # shares a range in int8 files, and those of maps not activated differ widely.
+        # Activated one by one before concatenation: concatenated maps share a range in
+        # int8 files, and the ranges of maps before activation differ widely.
         maps, activated = [features], [ops.leaky_relu(features, SLOPE)]
         for layer in self.convolutions:
             maps.append(layer(ops.concatenate(activated, axis=-1)))
@@ -72,8 +73,8 @@ class DenseBlock(keras.layers.Layer):
 
     def _train(self, features):
         # A convolution of concatenated maps is the sum of convolutions of the maps. So
-        # each map is taken once, for all layers after it: fewer and wider convolutions,
-        # a step of training takes 0.8 times as long.
+        # each map is convolved once for all layers after it: there are fewer and wider
+        # convolutions, and a training step takes 0.8 times as long.
         kernels = [ops.cast(c.kernel, self.compute_dtype) for c in self.convolutions]
         maps, sums, start = [features], 0, 0
         for index, layer in enumerate(self.convolutions):
@@ -102,7 +103,7 @@ def _halve(features, training):
     """Means of 2x2 pixels."""
     if training:
         return ops.average_pool(features, 2, strides=2)
-    # In int8 files a pool's output has the range of its input, and so on through all
+    # In int8 files, a pool's output has the range of its input, and so on through all
     # levels; a convolution has its own.
     kernel = ops.full((2, 2, features.shape[-1], 1), 0.25, features.dtype)
     return ops.depthwise_conv(features, kernel, strides=2)
@@ -112,13 +113,13 @@ def _halve(features, training):
 class FeatureFusion(keras.layers.Layer):
     """FUS: recalibrates a skip concatenation, then combines it guided by a residual.
 
-    Nothing but this and Fig. 2(c) is known of it. Here: squeeze and excitation over the
-    concatenated channels, a 1x1 convolution `u` to `filters` channels, and
+    Only this and Fig. 2(c) are known about it. Here it is squeeze-and-excitation over
+    the concatenated channels, a 1x1 convolution `u` to `filters` channels, and
     `u + conv(act(conv(act(u))))`.
 
     Args:
-        filters: int. Channels made.
-        ratio: int. Squeeze of the recalibration.
+        filters: int. Output channels.
+        ratio: int. Squeeze ratio of the recalibration.
         **kwargs: `name`, `dtype` and the other `keras.layers.Layer` options.
 
     Call: `(batch, height, width, channels)` to `(batch, height, width, filters)`.
@@ -132,7 +133,7 @@ class FeatureFusion(keras.layers.Layer):
     def build(self, input_shape):
         dtype = self.dtype_policy
         made = (None, None, None, self.filters)
-        # Leaky: in narrow networks one ReLU that is dead shuts the whole gate off.
+        # Leaky: in narrow networks a single dead ReLU shuts off the whole gate.
         self.recalibrate = SqueezeExcitation(
             self.ratio, "leaky_relu", name="recalibrate", dtype=dtype
         )
@@ -161,9 +162,9 @@ class DenseEncoder(keras.layers.Layer):
     """MEN and REN: a stem, then a dense block at each of four sizes.
 
     A stem of 32 channels and three layers of growth 16 per level, without compression,
-    make 80, 128, 176 and 224 channels: next to the 225 that the published feature maps
-    of the middle layer show (all from growth 16, three 2x steps). `PUBLISHED_WIDTHS`
-    makes exactly 225 in the way that those maps suggest, with transitions.
+    give 80, 128, 176 and 224 channels: close to the 225 of the published feature maps
+    of the middle layer (all from growth 16, three 2x steps). `PUBLISHED_WIDTHS` gives
+    exactly 225, with transitions, as those maps suggest.
 
     Args:
         stem: int. Channels of the first convolution.
@@ -193,7 +194,7 @@ class DenseEncoder(keras.layers.Layer):
         self.levels = levels
 
     def channels(self, level):
-        """Of the feature map of a level, counted from 0."""
+        """Channels of the feature map of a level, counted from 0."""
         return self.entering(level) + self.num_layers * self.growth
 
     def entering(self, level):
@@ -261,22 +262,22 @@ class DenseDecoder(keras.layers.Layer):
     Args:
         growth, num_layers: see `DenseBlock`.
         skip: bool. Whether the encoder's features are concatenated (MEMD-, MEMD).
-        fusion: bool. Whether `FeatureFusion` follows (MEMD). Without it the dense block
-            takes the concatenation as it is.
+        fusion: bool. Whether `FeatureFusion` follows (MEMD). Without it, the dense
+            block takes the plain concatenation.
         **kwargs: `name`, `dtype` and the other `keras.layers.Layer` options.
 
     Call: a list of feature maps, as from `DenseEncoder`, to `(batch, height, width,
-    3)`, linear. The transposed convolutions make half as many channels as the skip has.
+    3)`, linear. Transposed convolutions have half as many output channels as the skip.
 
     Raises:
-        ValueError: for a fusion without skips.
+        ValueError: for fusion without skips.
     """
 
     def __init__(self, growth=16, num_layers=3, skip=True, fusion=True, **kwargs):
         super().__init__(**kwargs)
         if fusion and not skip:
             raise ValueError(
-                "There is nothing to fuse without skip connections. "
+                "`fusion` needs skip connections. "
                 f"Received: skip={skip}, fusion={fusion}."
             )
         self.growth = growth
@@ -336,11 +337,11 @@ class DenseDecoder(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable("tfderain")
 class ERLNet(Entangled):
-    """ERL-Net, and with `entanglement=None` its base network MEMD.
+    """ERL-Net, or, with `entanglement=None`, its base network MEMD.
 
     Args:
-        stem, growth, num_layers, levels, compression: see `DenseEncoder`; together
-            `PUBLISHED_WIDTHS` makes what the published feature maps show.
+        stem, growth, num_layers, levels, compression: see `DenseEncoder`; those of
+            `PUBLISHED_WIDTHS` match the published feature maps.
         skip, fusion: see `DenseDecoder`: MEMD-- (neither), MEMD- (skips), MEMD (both).
         entanglement: `None`, `"clgd"` or `"mlgd"`, see `EntangledNetwork`.
         stage, feature_weight, tasks, weighting: see `Entangled`.
@@ -366,7 +367,7 @@ class ERLNet(Entangled):
     ):
         if entanglement == "mlgd" and not skip:
             raise ValueError(
-                '"mlgd" entangles the skip connections. '
+                '`entanglement="mlgd"` needs skip connections. '
                 f"Received: skip={skip}, entanglement={entanglement!r}."
             )
         dtype = keras.dtype_policies.get(kwargs.pop("dtype", None))
@@ -400,7 +401,7 @@ class ERLNet(Entangled):
 
     @property
     def global_operations(self):
-        """Whether the derained pixels depend on all of the image (recalibration)."""
+        """Whether a derained pixel depends on the whole image (recalibration)."""
         return self.network.decoder.fusion
 
     def get_config(self):

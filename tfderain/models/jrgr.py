@@ -1,12 +1,12 @@
-"""JRGR: joint rain generation and removal, the loop closed on real photos.
+"""JRGR: joint rain generation and removal, closing the loop on real photos.
 
 Paper: Ye et al., CVPR 2021, "Closing the Loop: Joint Rain Generation and Removal via
-Disentangled Image Translation". Networks and one whole step equal those of
-github.com/guyii54/JRGR at 2be5a1061582 (tests/models/test_jrgr.py).
+Disentangled Image Translation". The networks and one whole training step are equal to
+those of github.com/guyii54/JRGR at 2be5a1061582 (tests/models/test_jrgr.py).
 
-Two networks remove rain, from synthetic and from real photos; two others translate the
-rain that was removed into the rain of the other domain, which is put on the removed
-background. Both ways round, every image has to come back as it was:
+Two networks remove rain, one from synthetic images, one from real photos; two others
+translate the removed rain into the rain of the other domain, which is added to the
+background again. In both directions, every image has to come back as it was:
 
 ```
 synthetic -> derained + rain -> rain made real      -> derained, and back again
@@ -21,7 +21,7 @@ import keras
 from keras import ops
 
 from tfderain.losses import Reconstruction
-from tfderain.models.adversarial import ADVERSARIES, ImagePool, PatchCritic
+from tfderain.models.adversarial import ADVERSARIES, add_critics
 from tfderain.models.base import Derainer, take_over
 from tfderain.models.jrgr_losses import BACKGROUNDS, CRITICS, LAMBDAS, JointLosses
 from tfderain.models.layers import pad_to_multiple
@@ -38,12 +38,12 @@ if TYPE_CHECKING or keras.backend.backend() == "tensorflow":
 else:
 
     class AdversarialTraining:
-        """Only TensorFlow trains the networks together."""
+        """A stand-in: only TensorFlow trains the networks together."""
 
 
 STAGES = ("pretrain", "joint", "deploy")
-# Which removal networks start from the pre-trained one, and what part of the learning
-# rate each network has in joint training (section 3.3 and 4.4 of the paper).
+# Which removal networks start from the pre-trained one, and the share of the learning
+# rate for each network in joint training (sections 3.3 and 4.4 of the paper).
 STRATEGIES = {
     "proposed": {"derain_synthetic": 0.01, "derain_real": 0.1},
     "Init-2": {"derain_synthetic": 0.01},
@@ -66,20 +66,20 @@ class JRGR(JointLosses, AdversarialTraining, Derainer):
         num_blocks: int. Residual blocks of the ResNet generators.
         critic_filters: int. Channels of the first convolution of each critic.
         normalization, statistics, residual: of all four networks, see
-            `tfderain.models.translators.Translator`. The paper has batch
+            `tfderain.models.translators.Translator`. The paper uses batch
             normalisation and no residual.
-        stage: which networks there are, and what `train_step` does. `"pretrain"`:
-            `derain_real` alone, trained on pairs by `tasks`; `"joint"`: all, trained
+        stage: which networks exist, and what `train_step` does. `"pretrain"`: only
+            `derain_real`, trained on pairs by `tasks`; `"joint"`: all, trained
             together; `"deploy"`: the four networks without critics and pools.
         start: names of the removal networks that `adopt` gives pre-trained weights;
             both in the paper, `("derain_synthetic",)` for its Init-2, none for Init-1.
         lambdas: dict of loss weights, see `LAMBDAS`: Eq. (8), where the adversarial
-            term of the backgrounds stands apart from those of the rainy images, so
-            that either can be left out (Table 2).
-        alpha: float. How often the clean images count in the loss of their critic,
-            Eq. (4); its other term is a sum over four estimates.
+            term of the backgrounds is separate from those of the rainy images, so that
+            either can be left out (Table 2).
+        alpha: float. Weight of the clean images in the loss of their critic, Eq. (4);
+            its other term is a sum over four estimates.
         adversary: `"least_squares"` (code), `"log_saturating"` (Eqs. (2)-(4) of the
-            paper) or `"log"`, its form that does not saturate.
+            paper) or `"log"`, its non-saturating form.
         pool_size: int. Images that each critic remembers; 0 for none.
         crop: int or `(height, width)` of the training images, which the pools store.
         tasks, weighting, clip_training: of stage `"pretrain"`, see `Derainer`.
@@ -100,7 +100,7 @@ class JRGR(JointLosses, AdversarialTraining, Derainer):
 
     @classmethod
     def training_stages(cls, strategy, model_config):
-        """Pre-training of the removal network, unless nothing starts from it; then all.
+        """Pre-training of the removal network, if one starts from it; joint training.
 
         See `Derainer.training_stages`.
         """
@@ -112,7 +112,7 @@ class JRGR(JointLosses, AdversarialTraining, Derainer):
         joint = Stage(folder, "joint", arguments, {"rates": {**rates} or None})
         if not rates:
             return [joint]
-        alike = {  # for all ways to go on
+        alike = {  # for all ways to continue
             name: value for name, value in model_config.items() if name != "lambdas"
         }
         pretrain = Stage("pretrained", "pretrain", {**alike, "stage": "pretrain"})
@@ -154,7 +154,7 @@ class JRGR(JointLosses, AdversarialTraining, Derainer):
         if tasks is None:
             tasks = {"reconstruction": Reconstruction("l2", value_range=2.0)}
         super().__init__(
-            # The mirrored border of a ResNet generator needs two pixels of a quarter.
+            # A ResNet generator mirrors borders at a quarter of the size: two pixels.
             stride=max(2**num_levels, 8),
             tasks=tasks,
             weighting=weighting,
@@ -175,7 +175,8 @@ class JRGR(JointLosses, AdversarialTraining, Derainer):
         )
         self.pools = {}
         if stage == "joint":
-            self.add_critics()
+            made = (*BACKGROUNDS, "made_real_rainy", "made_synthetic_rainy", "clean")
+            add_critics(self, CRITICS, made)
 
     def add_networks(self, filters, num_levels, **options):
         """The networks of the stage, not yet built."""
@@ -193,28 +194,6 @@ class JRGR(JointLosses, AdversarialTraining, Derainer):
             )
             for name in GENERATION:
                 setattr(self, name, generation(name))
-
-    def add_critics(self):
-        """What joint training alone needs: critics, pools, means of the losses."""
-        # Instance normalisation of a new critic's small features multiplies gradients
-        # beyond what float16 holds.
-        half = self.compute_dtype == "float16"
-        dtype = "float32" if half else self.dtype_policy
-        for name in CRITICS:
-            setattr(
-                self, name, PatchCritic(self.critic_filters, dtype=dtype, name=name)
-            )
-        self.loss_trackers.update(
-            {name: keras.metrics.Mean(name=name) for name in self.loss_names()}
-        )
-        if self.pool_size:
-            crop = self.crop
-            shape = (*((crop, crop) if isinstance(crop, int) else crop), 3)
-            made = (*BACKGROUNDS, "made_real_rainy", "made_synthetic_rainy", "clean")
-            self.pools = {
-                name: ImagePool(self.pool_size, shape, seed, name=f"pool_{name}")
-                for seed, name in enumerate(made)
-            }
 
     @property
     def derain_real(self):
@@ -240,14 +219,14 @@ class JRGR(JointLosses, AdversarialTraining, Derainer):
         self.stay_frozen()
 
     def adopt(self, other):
-        """Takes over weights: of the same networks, or those of the pre-training.
+        """Takes over weights, those of the same networks or those of the pre-training.
 
         Args:
             other: built `JRGR`. If it was only pre-trained and this one trains
-                jointly, its network starts the ones named in `start`.
+                jointly, the networks named in `start` start from its weights.
 
         Raises:
-            ValueError: when the shapes differ.
+            ValueError: the shapes differ.
         """
         theirs = other.networks()
         if other.stage == "pretrain" and self.stage != "pretrain":
@@ -267,9 +246,9 @@ class JRGR(JointLosses, AdversarialTraining, Derainer):
             training: bool.
 
         Returns:
-            Dict of tensors like the images, not clipped. Of the synthetic image:
+            Dict of tensors like the images, not clipped. From the synthetic image:
             `synthetic_derained`, `made_real_rainy`, `made_real_derained`,
-            `synthetic_cycled`; of the real one: `real_derained`,
+            `synthetic_cycled`; from the real one: `real_derained`,
             `made_synthetic_rainy`, `made_synthetic_derained`, `real_cycled`. Rain:
             `synthetic_rain`, `made_real_rain`, `real_rain`, `made_synthetic_rain`.
         """
@@ -296,18 +275,18 @@ class JRGR(JointLosses, AdversarialTraining, Derainer):
         return images
 
     def _put_rain(self, translate, clean, rain, training=False):
-        """Clean images with rain of the other domain; all in [-1, 1]."""
+        """Clean images with rain from the other domain; all in [-1, 1]."""
         return clean + translate(rain, training=training)
 
     def pictures(self, synthetic, real):
-        """What `translate` returns of two images of any size, as images in [0, 1].
+        """What `translate` returns for two images of any size, as images in [0, 1].
 
         Args:
-            synthetic, real: rainy images `(batch, height, width, 3)` in [0, 1]. Both
-                of one size.
+            synthetic, real: rainy images `(batch, height, width, 3)` in [0, 1], of the
+                same size.
 
         Returns:
-            See `translate`; images clipped to [0, 1], layers of rain signed.
+            See `translate`; images are clipped to [0, 1], layers of rain are signed.
         """
         size = synthetic.shape[1:3]
         padded = [
@@ -323,7 +302,7 @@ class JRGR(JointLosses, AdversarialTraining, Derainer):
         }
 
     def make_real(self, clean, rain):
-        """Puts rain on clean images, translated into real rain by `make_rain_real`.
+        """Adds synthetic rain, translated by `make_rain_real`, to clean images.
 
         Args:
             clean: `(batch, height, width, 3)` in [0, 1], any size from 1x1.
@@ -341,13 +320,13 @@ class JRGR(JointLosses, AdversarialTraining, Derainer):
         return ops.clip((made[:, :height, :width] + 1) / 2, 0, 1)
 
     def rain_generator(self):
-        """The S2R half as a model of its own, for export: synthetic rain made real.
+        """The S2R half as a separate model, for export: synthetic rain made real.
 
         Returns:
             Built `RainGenerator`: copies of `derain_synthetic` and `make_rain_real`.
 
         Raises:
-            ValueError: for another stage than `"joint"` and `"deploy"`.
+            ValueError: for stages other than `"joint"` and `"deploy"`.
         """
         if self.stage == "pretrain":
             raise ValueError(
@@ -391,7 +370,7 @@ class JRGR(JointLosses, AdversarialTraining, Derainer):
 
     @classmethod
     def from_config(cls, config):
-        # Files from before `CycleGAN` was a network of its own have the entry.
+        # Files from before `CycleGAN` was a separate network have this entry.
         config = {n: v for n, v in config.items() if (n, v) != ("translation", "rain")}
         return super().from_config(config)
 

@@ -1,4 +1,4 @@
-"""JRGR's losses of joint training: of the four networks, and of the three critics."""
+"""JRGR's losses in joint training: of the four networks and of the three critics."""
 
 from collections.abc import Callable
 from typing import Any
@@ -7,8 +7,8 @@ from keras import ops
 
 from tfderain.models.adversarial import adversarial_loss, generator_loss
 
-# Of the code as the authors ran it (train_list.py): mse 40, adv 4, cyc 40. The paper
-# prints adv 10, cyc 1, mse 10, which is the same ratio with two of them exchanged.
+# As in the code that the authors ran (train_list.py): mse 40, adv 4, cyc 40. The paper
+# prints adv 10, cyc 1, mse 10, which is the same ratio with two of them swapped.
 LAMBDAS = {
     "adversarial_clean": 4.0,
     "adversarial_rainy": 4.0,
@@ -60,17 +60,17 @@ class JointLosses:
                 and real rainy images, unpaired.
 
         Returns:
-            `(derained, losses)`: the synthetic images derained, all of `loss_names()`.
-            `generators` is minimised by the four networks, `critics` by the critics.
-            `<critic>_gap` is the mean answer to real examples minus that to made ones:
-            near 0 the critic is beaten, near 1 it beats the generators.
+            `(derained, losses)`: the derained synthetic images, and all of
+            `loss_names()`. The four networks minimise `generators`, the critics
+            `critics`. `<critic>_gap` is the mean answer to real examples minus that to
+            generated ones: near 0 the critic is beaten, near 1 it beats the generators.
         """
         synthetic, clean, real = (
             2 * ops.cast(image, "float32") - 1 for image in (synthetic, clean, real)
         )
         made = self.translate(synthetic, real, training=True)
         losses = self.generator_losses(made, synthetic, clean, real)
-        # The images do not tell: oneDNN's convolution with ReLU makes 0 of NaN.
+        # The images do not show it: oneDNN's convolution with ReLU turns NaN into 0.
         good = ops.isfinite(losses["generators"])
         losses |= self.critic_losses(made, synthetic, clean, real, good)
         return (made["synthetic_derained"] + 1) / 2, {
@@ -98,7 +98,7 @@ class JointLosses:
             )
         }
         backgrounds = [f"adversarial_{name}" for name in BACKGROUNDS]
-        # The authors let both sides of the background terms learn.
+        # As in the authors' code, both sides of the background terms learn.
         cycles = {
             "cycle_synthetic_rainy": distance(synthetic, made["synthetic_cycled"]),
             "cycle_real_rainy": distance(real, made["real_cycled"]),
@@ -123,7 +123,7 @@ class JointLosses:
         return {"generators": total, **losses}
 
     def _ask(self, critic, images):
-        """A critic's answers to several batches, in one call: it judges each alone."""
+        """A critic's answers to several batches, each judged alone, in one call."""
         answers = getattr(self, critic)(ops.concatenate(images, axis=0))
         return ops.split(answers, len(images), axis=0)
 
@@ -132,14 +132,14 @@ class JointLosses:
     ):
         """Halved sums of "real is real" and "made is made", Eqs. (2)-(4).
 
-        `good`, a scalar bool: whether the pools take the images.
+        `good`, a scalar bool, says whether the pools may store the images.
         """
         made = {name: ops.stop_gradient(image) for name, image in made.items()}
         if self.pools:
             kept = (*BACKGROUNDS, "made_real_rainy", "made_synthetic_rainy")
             made = {name: self.pools[name](made[name], good=good) for name in kept}
             self.pools["clean"](clean, good=good)
-            # Each estimate stands against clean images of its own.
+            # Each estimate is set against its own clean images.
             batch, groups = clean.shape[0], len(BACKGROUNDS)
             examples = ops.split(self.pools["clean"].draw(groups * batch), groups)
         else:
@@ -153,7 +153,7 @@ class JointLosses:
         for name, (right, wrong) in given.items():
             count = len(right)
             answers = self._ask(name, [*right, *wrong])
-            # alpha counts the clean images against the four estimates together
+            # alpha weights the clean images against the four estimates together
             share = self.alpha / len(BACKGROUNDS) if name == "critic_clean" else 1.0
             # Means over groups of equal size: their sum is `count` times the mean.
             right, wrong = (

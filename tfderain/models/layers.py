@@ -9,7 +9,7 @@ from tfderain.models import winograd
 
 
 def built(layer: Any, channels: int):
-    """Builds a layer for images of so many channels, and returns it."""
+    """Builds a layer for images with this many channels, and returns it."""
     layer.build((None, None, None, channels))
     return layer
 
@@ -24,8 +24,8 @@ def convolution(filters: int, kernel_size: int, name: str, dtype: Any):
 def mirror_indices(size: Any, padded: Any):
     """Indices that extend an axis by mirroring it without repeating its edge.
 
-    Unlike reflect padding of the usual kind it takes any `padded`, also when the
-    axis is shorter than the padding: the mirrored axis repeats with a period of
+    Unlike ordinary reflect padding it works for any `padded`, even if the axis is
+    shorter than the padding: the mirrored axis repeats with a period of
     `2 * (size - 1)`; an axis of one pixel repeats that pixel.
 
     Args:
@@ -55,14 +55,14 @@ def pad_to_multiple(images: Any, multiple: int):
         return images
     for axis in (1, 2):
         size = ops.shape(images)[axis]
-        # No negative numbers: in ONNX integer division rounds them towards zero.
+        # No negative numbers: integer division rounds them towards zero in ONNX.
         padded = (size + multiple - 1) // multiple * multiple
         images = ops.take(images, mirror_indices(size, padded), axis=axis)
     return images
 
 
 class Convolution(keras.layers.Conv2D):
-    """`keras.layers.Conv2D` that `winograd` may compute."""
+    """`keras.layers.Conv2D` that may be computed by `winograd`."""
 
     def convolution_op(self, inputs, kernel):
         if winograd.suits(inputs, kernel):
@@ -72,11 +72,11 @@ class Convolution(keras.layers.Conv2D):
 
 @keras.saving.register_keras_serializable("tfderain")
 class UnbiasedBatchNormalization(keras.layers.BatchNormalization):
-    """Batch normalisation whose moving variance is the unbiased one.
+    """Batch normalisation whose moving variance is unbiased.
 
-    TensorFlow 1 and PyTorch put N / (N - 1) times the variance of the N pixels of a
-    batch into the moving variance; Keras 3 puts the variance itself. All of them
-    normalise with the latter in training.
+    TensorFlow 1 and PyTorch update the moving variance with N / (N - 1) times the
+    variance of the N pixels of a batch; Keras 3 uses the variance itself, as all of
+    them do to normalise in training.
 
     Args:
         **kwargs: see `keras.layers.BatchNormalization`.
@@ -110,7 +110,7 @@ class ConvNorm(keras.layers.Layer):
     """A convolution without bias and batch normalisation, or one with bias.
 
     Args:
-        filters: int. Channels made.
+        filters: int. Output channels.
         kernel_size: int. Side of the kernel. Defaults to `3`.
         normalization: `"batch"` (batch normalisation with TensorFlow 1's defaults:
             momentum 0.99, epsilon 1e-3; synchronised over replicas),
@@ -160,7 +160,7 @@ class ConvNorm(keras.layers.Layer):
                 else keras.layers.BatchNormalization
             )
             self.norm = kind(
-                # Elsewhere Keras refuses the argument; one device needs no sync.
+                # Keras refuses the argument elsewhere; one device needs no sync.
                 synchronized=keras.backend.backend() == "tensorflow",
                 dtype=self.dtype_policy,
                 name="norm",
@@ -188,12 +188,12 @@ class ConvNorm(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable("tfderain")
 class SqueezeExcitation(keras.layers.Layer):
-    """Weighs each channel by a gate in (0, 1) that sees only the spatial means.
+    """Scales each channel by a gate in (0, 1) that sees only the spatial means.
 
-    A global operation: tiles of an image give slightly other gates than the whole.
+    A global operation: the gates of a tile differ slightly from those of the image.
 
     Args:
-        ratio: int. The gate squeezes to `channels // ratio` values, at least 1.
+        ratio: int. The gate squeezes to `channels // ratio` values, but at least 1.
         activation: name in `keras.activations`, of the squeezed values.
         use_bias: bool. Whether both steps of the gate have biases.
         **kwargs: `name`, `dtype` and the other `keras.layers.Layer` options.
@@ -238,8 +238,8 @@ class SqueezeExcitation(keras.layers.Layer):
 def depthwise_initializer(kernel_size: int):
     """Uniform with variance `1 / (3 * kernel_size**2)`, PyTorch's default.
 
-    Keras counts the channels into the fan-in of a depthwise kernel, though it does not
-    sum over them, and so starts wide layers near zero.
+    Keras includes the channels in the fan-in of a depthwise kernel, although it does
+    not sum over them, and so initialises wide layers near zero.
     """
     return keras.initializers.RandomUniform(-1 / kernel_size, 1 / kernel_size)
 
@@ -247,7 +247,7 @@ def depthwise_initializer(kernel_size: int):
 def separable(
     channels: int, kernel_size: int, name: str, dilation: int = 1, dtype: Any = None
 ):
-    """Depthwise convolution and a pointwise one, both without bias."""
+    """A depthwise and a pointwise convolution, both without bias."""
     return keras.layers.SeparableConv2D(
         channels,
         kernel_size,
@@ -261,10 +261,10 @@ def separable(
 
 
 def in_few_taps(layer: Any, features: Any):
-    """`layer(features)` of a separable convolution, its kernel in four parts.
+    """`layer(features)` of a separable convolution, with its kernel in four parts.
 
-    Every second row and column of the kernel makes a dilated one of at most 16 taps for
-    7x7; together they are the same sum.
+    Every second row and column of the kernel forms a dilated one, with at most 16 taps
+    for 7x7; the four add up to the same sum.
     """
     total = 0.0
     for row in range(2):
@@ -280,18 +280,18 @@ def in_few_taps(layer: Any, features: Any):
 
 @keras.saving.register_keras_serializable("tfderain")
 class ExpertStage(keras.layers.Layer):
-    """Eight experts on the same features, weighed, and mixed by a 1x1 convolution.
+    """Eight experts on the same features, weighted, and mixed by a 1x1 convolution.
 
-    In this order: separable convolutions of 1, 3, 5 and 7 pixels, each twice with a
-    ReLU between; depthwise ones of 3, 5 and 7 pixels with dilation 2 and a pointwise
-    one; an average over 3x3 pixels that does not count the padding.
+    In this order: separable convolutions of 1, 3, 5 and 7 pixels, each applied twice
+    with a ReLU in between; depthwise ones of 3, 5 and 7 pixels with dilation 2, each
+    followed by a pointwise one; an average over 3x3 pixels that ignores the padding.
 
     Args:
         variant: see `MixtureOfExperts`.
         **kwargs: `name`, `dtype` and the other `keras.layers.Layer` options.
 
     Call: features `(batch, height, width, channels)` and weights `(batch, 8)` to
-    features of the same shape, not negative.
+    non-negative features of the same shape.
     """
 
     num_experts = 8
@@ -300,7 +300,7 @@ class ExpertStage(keras.layers.Layer):
         super().__init__(**kwargs)
         self.variant = variant
         # Set for LiteRT files: XNNPACK has fast depthwise kernels of up to 25 taps, and
-        # took 6 times as long for 49 as for four parts of them.
+        # took 6 times as long for 49 taps as for four parts of them.
         self.few_taps = False
 
     def build(self, input_shape):
@@ -339,7 +339,7 @@ class ExpertStage(keras.layers.Layer):
         return ops.relu(mixed + features)
 
     def convolve(self, layer, features):
-        """A depthwise convolution, by few taps where that is asked for and faster."""
+        """A depthwise convolution, in few taps if that is wanted and faster."""
         if self.few_taps and layer.kernel_size[0] == 7:
             return in_few_taps(layer, features)
         return layer(features)
@@ -355,18 +355,18 @@ class ExpertStage(keras.layers.Layer):
 class MixtureOfExperts(keras.layers.Layer):
     """Stages of eight experts whose weights depend on the image (MEFC, MoEs).
 
-    The weights see the spatial means only: a global operation, any image size.
+    The weights depend only on the spatial means: a global operation, any image size.
 
     Args:
         num_stages: int. Defaults to `4`.
         variant: `"code"` (the authors') or `"supplement"`, Rainmer's Eq. (1)-(4) as
-            printed. There the weights come from F^spa, here the features after the
-            first 1x1 convolution, instead of the input; they pass no softmax; each
-            stage adds its input to every expert, in front of the 1x1 convolution,
-            instead of after it; and F^1 = F^spa, so that one stage less is computed.
+            printed. In the latter, the weights come from F^spa (the features after the
+            first 1x1 convolution) instead of the input, without a softmax; each stage
+            adds its input to every expert before the 1x1 convolution instead of after
+            it; and F^1 = F^spa, so that one stage less is computed.
         **kwargs: `name`, `dtype` and the other `keras.layers.Layer` options.
 
-    Call: `(batch, height, width, channels)` to the same shape, not negative.
+    Call: `(batch, height, width, channels)` to the same shape, non-negative.
 
     Raises:
         ValueError: for another `variant`, or too few stages for it.
@@ -410,7 +410,7 @@ class MixtureOfExperts(keras.layers.Layer):
             self.stages.append(stage)
 
     def weigh(self, features):
-        """Weights of the experts `(batch, stages that mix, 8)` from features."""
+        """Weights of the experts `(batch, mixing stages, 8)` from features."""
         scores = self.scores(self.hidden(ops.mean(features, axis=(1, 2))))
         scores = ops.reshape(scores, (-1, self.num_mixed, ExpertStage.num_experts))
         return ops.softmax(scores) if self.variant == "code" else scores

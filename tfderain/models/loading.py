@@ -1,4 +1,4 @@
-"""Loading of trained networks by a preset's name or a path."""
+"""Loading of trained networks by the name of a preset or a path."""
 
 import os
 
@@ -8,9 +8,9 @@ from tfderain import files, metrics, models, optimizers, presets
 
 
 def register():
-    """Makes all classes of a saved model known to Keras, and returns them.
+    """Registers all classes of a saved model with Keras, and returns them.
 
-    `import tfderain.models` does it where Keras was imported before; `load` always.
+    `import tfderain.models` does so if Keras was imported before; `load` always does.
     """
     return (
         *models.MODELS.values(),
@@ -25,25 +25,25 @@ def load(name_or_path: str | os.PathLike):
     """Loads a trained network; nothing is downloaded.
 
     Args:
-        name_or_path: name of a shipped preset (`"menet"`), path of a `.keras` file,
-            of a run folder (its best weights), or of a preset's folder.
+        name_or_path: name of a shipped preset (`"menet"`), or path of a `.keras` file,
+            a run folder (its best weights) or a preset's folder.
 
     Returns:
-        A compiled or uncompiled `Derainer`, as it was saved.
+        A `Derainer`, compiled or not, as it was saved.
 
     Raises:
-        ValueError: for an unknown name, listing the known ones, or a damaged file.
+        ValueError: for an unknown name (lists the known ones) or a damaged file.
     """
     register()
     path = presets.locate(name_or_path).keras
     if path is None:
         raise ValueError(
-            "A Keras model is a preset's name, a .keras file, a run folder or a "
+            "A Keras model must be a preset's name, a .keras file, a run folder or a "
             f"preset's folder. Received: {name_or_path}."
         )
     if reason := files.damage(path):
         raise ValueError(
-            "A trained network must be a whole .keras file. "
+            "A trained network must be a complete .keras file. "
             f"Received: {path} ({reason})."
         )
     return keras.saving.load_model(path)

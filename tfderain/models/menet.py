@@ -1,13 +1,13 @@
 """MENET: multi-task learning enhanced single image de-raining (Fan et al., 2020).
 
 Paper: https://arxiv.org/abs/2003.09689. Rewritten from the description of
-github.com/SumiHui/MENET at 2896de966a80 (TensorFlow 1, Apache-2.0); equal outputs,
-losses and balancing weights are proven in tests/models/test_menet.py.
+github.com/SumiHui/MENET at 2896de966a80 (TensorFlow 1, Apache-2.0);
+tests/models/test_menet.py proves equal outputs, losses and balancing weights.
 
-Differences: `heavy/` and `light/` were the same code, so one class serves both;
-images of any size are padded by mirroring where the authors resize; normalisation
-can be left out (then convolutions have a bias), which trains 1.5 times faster on
-CPUs and needs no batch statistics.
+Differences: `heavy/` and `light/` were the same code, so one class serves both; images
+of any size are padded by mirroring, whereas the authors resize them; normalisation can
+be left out (then convolutions have a bias), which makes training on CPUs 1.5 times as
+fast and needs no batch statistics.
 """
 
 import keras
@@ -25,7 +25,7 @@ class ResidualBlock(keras.layers.Layer):
     Args:
         filters: int. Channels of input and output.
         normalization: see `ConvNorm`.
-        activate: bool. Whether the sum passes a ReLU. Defaults to `True`.
+        activate: bool. Whether a ReLU follows the sum. Defaults to `True`.
         gain: float. Initialisation scale of the second convolution.
         **kwargs: `name`, `dtype` and the other `keras.layers.Layer` options.
 
@@ -66,8 +66,8 @@ class ResidualBlock(keras.layers.Layer):
 class MENETChannelAttention(keras.layers.Layer):
     """Adds to each channel a share of itself: `x + x * a`, a in (0, 1).
 
-    The gate `a` sees the features at a quarter of their size (two desubpixel steps)
-    and then only the spatial mean: a global operation.
+    The gate `a` sees the features at a quarter of their size (two desubpixel steps) and
+    of those only the spatial mean: a global operation.
 
     Args:
         filters: int. Channels of input and output.
@@ -125,7 +125,7 @@ class MENETChannelAttention(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable("tfderain")
 class MENETNetwork(keras.layers.Layer):
-    """MENET's de-raining network (Fig. 3): a U-Net on desubpixel steps.
+    """MENET's de-raining network (Fig. 3): a U-Net with desubpixel steps.
 
     Args:
         num_blocks: int. Residual blocks at a quarter of the size.
@@ -140,7 +140,7 @@ class MENETNetwork(keras.layers.Layer):
     clipped; height and width must be multiples of 4, or 16 with channel attention.
 
     Raises:
-        ValueError: when `filters` is not a multiple of 4.
+        ValueError: `filters` is not a multiple of 4.
     """
 
     def __init__(
@@ -168,7 +168,7 @@ class MENETNetwork(keras.layers.Layer):
         self.build_decoder()
 
     def build_encoder(self):
-        """Makes and builds the layers between the image and the decoder."""
+        """Creates and builds the layers between the image and the decoder."""
         options = {"normalization": self.normalization, "dtype": self.dtype_policy}
         half, quarter = self.filters // 4, self.filters
         self.encode_half = built(ConvNorm(half, name="encode_half", **options), 12)
@@ -180,7 +180,7 @@ class MENETNetwork(keras.layers.Layer):
             self.attention = built(
                 MENETChannelAttention(quarter, name="attention", **options), quarter
             )
-        # Without normalisation a sum of num_blocks residuals would grow with depth.
+        # Without normalisation, a sum of num_blocks residuals would grow with depth.
         gain = 1.0 if self.normalization else 1.0 / self.num_blocks
         self.blocks = [
             built(
@@ -198,7 +198,7 @@ class MENETNetwork(keras.layers.Layer):
         ]
 
     def build_decoder(self):
-        """Makes and builds the layers between the features and the image."""
+        """Creates and builds the layers between the features and the image."""
         options = {"normalization": self.normalization, "dtype": self.dtype_policy}
         half, quarter = self.filters // 4, self.filters
         self.decode_quarter = built(
@@ -210,7 +210,7 @@ class MENETNetwork(keras.layers.Layer):
             3,
             padding="same",
             use_bias=self.normalization is None,
-            # With normalisation the authors' initialisation; without it the first
+            # With normalisation, the authors' initialisation; without it, the first
             # derained image is the rainy one, and training starts from there.
             kernel_initializer=keras.initializers.VarianceScaling(
                 1.0 if self.normalization else 1e-2, "fan_in"
@@ -243,7 +243,7 @@ class MENETNetwork(keras.layers.Layer):
         return [half, quarter, features]
 
     def decode(self, features, training=False):
-        """Minus the rain layer, in the range of values inside the network."""
+        """The negative of the rain layer, in the network's range of values."""
         half, quarter, features = features
         features = self.decode_quarter(features + quarter, training=training)
         features = ops.depth_to_space(features, 2)  # (n, h/2, w/2, filters/4)
@@ -251,7 +251,7 @@ class MENETNetwork(keras.layers.Layer):
         return ops.cast(ops.depth_to_space(self.residual(features), 2), "float32")
 
     def ordered_weights(self, blocks):
-        """The weights in the order of the call, of `blocks` instead of all blocks."""
+        """The weights in the order of the call, with `blocks` for all blocks."""
         layers = [self.encode_half, self.encode_quarter]
         layers += [self.attention] if self.attention is not None else []
         layers += [*blocks, self.decode_quarter, self.decode_half, self.residual]
@@ -277,16 +277,16 @@ class MENET(Derainer):
 
     Args:
         num_blocks: int. 8 (MENET) or 16 (MENET deep). Defaults to `8`.
-        channel_attention: bool. Defaults to `False`. The gate is a mean over the
-            image, so tiles give slightly other results than the whole.
+        channel_attention: bool. Defaults to `False`. The gate is a mean over the image,
+            so the results of tiles differ slightly from those of the whole image.
         filters: int. Channels at a quarter of the size. Defaults to `64`.
-        normalization: `"batch"` as the authors, also `"batch_unbiased"`, or `None`, see
-            `ConvNorm`. Defaults to `"batch"`.
-        value_range: float. Scale of the images inside the network: `255.0` as the
-            authors (without scaling of 8-bit images), or `1.0`. Defaults to `255.0`.
+        normalization: `"batch"` (the authors' choice), `"batch_unbiased"` or `None`,
+            see `ConvNorm`. Defaults to `"batch"`.
+        value_range: float. Scale of the images inside the network: `255.0` (the
+            authors', who do not scale 8-bit images) or `1.0`. Defaults to `255.0`.
         tasks: dict from task name to loss. Defaults to the reconstruction loss L_p.
         weighting: `tfderain.weighting.Weighting`. Defaults to a plain sum.
-        clip_training: bool. See `Derainer`. Defaults to `True` as the authors.
+        clip_training: bool. See `Derainer`. Defaults to `True`, like the authors.
         **kwargs: `name`, `dtype` and the other `keras.Model` options.
 
     Reference: Fan et al., 2020, arXiv:2003.09689.
@@ -329,17 +329,17 @@ class MENET(Derainer):
         return self.network.residual.kernel
 
     def adopt(self, other):
-        """Takes over weights, also those of a MENET with fewer residual blocks.
+        """Takes over weights, even those of a MENET with fewer residual blocks.
 
-        Without normalisation each new block starts as the identity (its second
-        convolution is zero, its input not negative), so the deeper network starts
-        with the output of the other.
+        Without normalisation, each new block starts as the identity (its second
+        convolution is zero and its input non-negative), so that the deeper network
+        starts with the output of the other.
         """
         mine, theirs = self.network, other.network
         count, trained = mine.num_blocks, getattr(theirs, "num_blocks", 0)
         if not 0 < trained < count or mine.normalization is not None:
             return super().adopt(other)
-        # Spread evenly; the last block has no ReLU and stays the last.
+        # Spread evenly; the last block has no ReLU and remains the last.
         places = [i * count // trained for i in range(trained - 1)] + [count - 1]
         for block in mine.blocks:
             block.second.set_weights([0 * w for w in block.second.get_weights()])
@@ -350,7 +350,7 @@ class MENET(Derainer):
 
     @property
     def global_operations(self):
-        """Whether the derained pixels depend on all of the image."""
+        """Whether a derained pixel depends on the whole image."""
         return self.network.channel_attention
 
     def get_config(self):

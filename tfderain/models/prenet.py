@@ -1,16 +1,16 @@
-"""PReNet: a small residual network that derains an image again and again.
+"""PReNet: a small residual network that derains an image repeatedly.
 
 Progressive Image Deraining Networks: A Better and Simpler Baseline (Ren et al., CVPR
 2019, https://arxiv.org/abs/1901.09221). Written from the paper and checked against
 `PReNet` of github.com/csdwren/PReNet at 6d908d1e3c7f (PyTorch, no licence stated).
 
-Each stage sees the rainy image beside the image derained so far, and a convolutional
-LSTM hands on what the stages before it saw. All stages share one set of weights. The
-authors train with the negative SSIM of the last stage's image, which is
-`losses.StructuralDissimilarity` less one.
+Each stage sees the rainy image and the image derained so far, and a convolutional LSTM
+passes on what earlier stages saw. All stages share one set of weights. The authors
+train with the negative SSIM of the last stage's image, which is
+`losses.StructuralDissimilarity` minus one.
 
-Differences: the four gates of the LSTM are one convolution; a network in training
-starts from Keras's random numbers, drawn from PyTorch's distribution.
+Differences: the four gates of the LSTM are one convolution; training starts from
+Keras's random numbers, drawn from PyTorch's distribution.
 """
 
 from typing import Any
@@ -24,10 +24,10 @@ from tfderain.models.layers import Convolution
 
 
 def convolution(filters: int, channels: int, name: str, dtype: Any = None):
-    """A built 3x3 convolution with bias that starts as PyTorch's do.
+    """A built 3x3 convolution with bias, initialised as in PyTorch.
 
     Args:
-        filters, channels: int. Channels made and seen.
+        filters, channels: int. Output and input channels.
         name, dtype: as for `keras.layers.Layer`.
     """
     bound = (9 * channels) ** -0.5
@@ -48,7 +48,7 @@ def convolution(filters: int, channels: int, name: str, dtype: Any = None):
 class PReNetNetwork(keras.layers.Layer):
     """The de-raining network of `PReNet`.
 
-    Args: as `PReNet`.
+    Args: as for `PReNet`.
 
     Call: `(batch, height, width, 3)` in [0, 1], any size, to the same shape, float32,
     not clipped.
@@ -83,7 +83,7 @@ class PReNetNetwork(keras.layers.Layer):
         return self.progress(rainy)[-1]
 
     def progress(self, rainy):
-        """Derained images `(batch, height, width, 3)` of all stages, a list."""
+        """Derained images of all stages, a list of `(batch, height, width, 3)`."""
         rainy = ops.cast(rainy, "float32")
         derained, state, images = rainy, None, []
         for _ in range(self.stages):
@@ -126,10 +126,10 @@ class PReNetNetwork(keras.layers.Layer):
 class PReNet(Derainer):
     """Progressive recurrent network: residual blocks and an LSTM, repeated in stages.
 
-    168,963 weights and 1.0 million multiply-adds for each pixel with the defaults.
+    168,963 weights and 1.0 million multiply-adds per pixel with the defaults.
 
     Args:
-        stages: int. How often the network runs, always with the same weights; the
+        stages: int. Number of times the network runs, always with the same weights; the
             paper's T. Defaults to `6`.
         filters: int. Channels of all features. Defaults to `32`.
         num_blocks: int. Residual blocks of two convolutions. Defaults to `5`.
@@ -140,7 +140,7 @@ class PReNet(Derainer):
             `dtype` and the other `keras.Model` options.
     """
 
-    # What Muon leaves to Adam beside the biases: kernels that see or make pixels.
+    # What Muon leaves to Adam besides the biases: kernels that see or make pixels.
     outer_layers = ("enter", "leave")
 
     def __init__(

@@ -9,7 +9,7 @@ from tfderain.models.translators import UNet
 
 @keras.saving.register_keras_serializable("tfderain")
 class JRGRNetwork(keras.layers.Layer):
-    """The removal network as it is deployed: images in [0, 1] to images like them.
+    """The removal network as it is deployed: from images in [0, 1] to such images.
 
     Args:
         filters, num_levels, normalization, statistics, residual: see
@@ -59,7 +59,7 @@ class JRGRNetwork(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable("tfderain")
 class RainGeneratorNetwork(keras.layers.Layer):
-    """Synthetic rain in a picture made real: derain, translate the rain, put it back.
+    """Synthetic rain in a picture made real: derain, translate the rain, add it again.
 
     Args:
         removal: `JRGRNetwork`, `derain_synthetic`.

@@ -1,17 +1,18 @@
 """Rainmer: multi-view representations for image de-raining (ACM MM 2024).
 
 Paper: https://doi.org/10.1145/3664647.3681342. Rewritten from the description of
-github.com/Schizophreni/Rainmer at 9db7c6b7eb15 (PyTorch, MIT); equal outputs and
-contrastive losses are proven in tests/models/test_rainmer.py.
+github.com/Schizophreni/Rainmer at 9db7c6b7eb15 (PyTorch, MIT);
+tests/models/test_rainmer.py proves equal outputs and contrastive losses.
 
-An encoder, trained by contrast, places each image on two unit spheres: its colours and
-its details with their degradation. Both prompt the decoder of a sparse transformer.
+A contrastively trained encoder places each image on two unit spheres: one for its
+colours, one for its details and their degradation. Both prompt the decoder of a sparse
+transformer.
 
 Differences: independent top-k masks as in DRSformer (the published loop depends on the
-order of ties) unless `cumulative`; the encoder sees the padded image, in training the
-patch, or with batches `((rainy, whole rainy), (clean, whole clean))` the whole image as
-the authors have it; mirror padding; smaller forms for CPUs (`patch`, `encoder_size`).
-Several replicas share archives and key encoder (`tests/models/test_rainmer.py`).
+order of ties) unless `cumulative`; the encoder sees the padded image, and in training
+the patch or, with batches `((rainy, whole rainy), (clean, whole clean))`, the whole
+image as in the authors' code; mirror padding; smaller forms for CPUs (`patch`,
+`encoder_size`). Replicas share archives and key encoder (tests/models/test_rainmer.py).
 """
 
 import math
@@ -64,7 +65,7 @@ class SpatialChannelInteraction(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable("tfderain")
 class Prompt(keras.layers.Layer):
-    """Turns a representation into features, as strong as a gate says at each pixel.
+    """Turns a representation into features, scaled by a gate at each pixel.
 
     Args:
         **kwargs: `name`, `dtype` and the other `keras.layers.Layer` options.
@@ -85,11 +86,11 @@ class Prompt(keras.layers.Layer):
 
     def call(self, features, vector):
         gate = self.gate_first(features)
-        # Keras's own GELU is of erfc in TensorFlow, which ONNX does not have.
+        # Keras's own GELU uses erfc in TensorFlow, which ONNX does not have.
         gate = 0.5 * gate * (1 + ops.erf(gate * math.sqrt(0.5)))
         gate = ops.sigmoid(self.gate_second(gate))  # (n, h, w, 1)
-        # The authors transform gate * vector at each pixel; the gate is one number
-        # there, so the vector is transformed once.
+        # The authors transform gate * vector at each pixel; since the gate is a single
+        # number there, the vector can be transformed once.
         transformed = ops.cast(self.transform(vector), gate.dtype)[:, None, None]
         return ops.silu(gate * transformed + ops.cast(self.bias, gate.dtype))
 
@@ -108,8 +109,8 @@ class PromptedBlock(SparseBlock):
         num_heads, expansion, cumulative: see `SparseBlock`.
         filters: int. Length of the representations.
         views: names of the representations, in the order of the call.
-        mixing: of two views, `"alpha"` (weights `a` and `1 - a`, `a = (1 + cosine) / 2`
-            of the first with a learned vector) or `"sum"`.
+        mixing: how two views are mixed: `"alpha"` (weights `a` and `1 - a`, with
+            `a = (1 + cosine) / 2` of the first with a learned vector) or `"sum"`.
         **kwargs: `name`, `dtype` and the other `keras.layers.Layer` options.
 
     Call: features `(batch, height, width, channels)` and a list of representations
@@ -157,7 +158,7 @@ class PromptedBlock(SparseBlock):
         return features + self.feed(self.feed_norm(features))
 
     def share(self, vector: Any):
-        """`a` of the mixing, `(batch, 1, 1, 1)` in [0, 1], float32."""
+        """The `a` of the mixing, `(batch, 1, 1, 1)` in [0, 1], float32."""
         vector = ops.stop_gradient(ops.cast(vector, "float32"))
         cosine = ops.sum(unit(self.direction) * vector, axis=-1, keepdims=True)
         return (1.0 + cosine)[:, None, None] / 2.0
@@ -183,7 +184,7 @@ class RainmerNetwork(DRSformerNetwork):
         encoder_size, gate_ratio: see `RepresentationEncoder`.
         chromatic, degradation: bool. Whether these representations exist.
         interaction: bool. Whether the encoder's features of the whole image are fused
-            with the first ones of the network.
+            with the network's first features.
         mixing: see `PromptedBlock`.
         **kwargs: see `DRSformerNetwork`.
 
@@ -191,7 +192,7 @@ class RainmerNetwork(DRSformerNetwork):
     clipped; height and width must be multiples of `8 * patch`.
 
     Raises:
-        ValueError: for another `mixing`, or an `encoder_size` that is no multiple of
+        ValueError: for another `mixing`, or an `encoder_size` that is not a multiple of
             `8 * patch`.
     """
 
@@ -256,7 +257,7 @@ class RainmerNetwork(DRSformerNetwork):
             built(self.interaction, self.dim)
 
     def make_decoder_block(self, num_heads, name):
-        """A new transformer block of the decoder, prompted where there are views."""
+        """A new transformer block of the decoder, with prompts if there are views."""
         if not self.views:
             return self.make_block(num_heads, name)
         return PromptedBlock(
@@ -286,12 +287,12 @@ class RainmerNetwork(DRSformerNetwork):
 
 
 def with_whole(images: Any):
-    """`(patches, whole images)` of a batch, which may be of patches alone."""
+    """`(patches, whole images)` of a batch, which may consist only of patches."""
     return images if isinstance(images, (tuple, list)) else (images, images)
 
 
 def contrastive_terms(chromatic: bool, degradation: bool):
-    """Names of the losses of the views that there are."""
+    """Names of the losses of the existing views."""
     terms = {"contrast_chromatic": chromatic, "contrast_detail": degradation}
     return [term for term, has_view in terms.items() if has_view]
 
@@ -309,26 +310,26 @@ def weighed(tasks: dict[str, Any] | None, terms: Iterable[str], contrast_weight:
 class Rainmer(SparseTransformer):
     """Rainmer with the contrastive training of its representations.
 
-    The key encoder and the archives are parts of `contrast`, beside `network`.
+    The key encoder and the archives are in `contrast`, separate from `network`.
 
     Args:
         dim, num_blocks, num_heads, expansion, num_stages, variant, cumulative, patch:
             see `DRSformerNetwork`.
         filters, encoder_size, chromatic, degradation, interaction, mixing, gate_ratio:
             see `RainmerNetwork`.
-        contrast_weight: float. Of each contrastive term. `0.0` leaves out the contrast
-            with its key encoder and archives, as for a model to be shipped:
+        contrast_weight: float. Weight of each contrastive term. `0.0` leaves out the
+            contrast with its key encoder and archives, for a model to ship:
             `Rainmer(**options, contrast_weight=0.0).adopt(trained)`.
         num_negatives, num_archived, momentum, temperature: see `Contrast`.
         tasks: dict from task name to loss. Defaults to Charbonnier and 1 - SSIM.
         weighting: `tfderain.weighting.Weighting`. Defaults to 0.1 for 1 - SSIM and
             `contrast_weight` for each contrastive term.
-        clip_training: bool. See `Derainer`. Defaults to `False` as the authors.
+        clip_training: bool. See `Derainer`. Defaults to `False`, like the authors.
         **kwargs: `name`, `dtype` and the other `keras.Model` options.
 
-    35,825,344 weights with the authors' widths, the defaults. The paper's ablations are
-    without chromatic view, without degradation view, without interaction, and without
-    all three (the baseline, DRSformer).
+    35,825,344 weights with the authors' widths, the defaults. The paper's ablations
+    leave out the chromatic view, the degradation view, the interaction, or all three
+    (the baseline, DRSformer).
     """
 
     @classmethod
@@ -393,7 +394,7 @@ class Rainmer(SparseTransformer):
         self.contrast: Any = self.make_contrast() if terms else None
 
     def make_contrast(self):
-        """The layer with key encoder and archives, of which only training knows."""
+        """The layer with key encoder and archives, which only training uses."""
         encoder = self.network.encoder
         return Contrast(encoder, **self.contrast_options, name="contrast")
 
@@ -435,7 +436,7 @@ class Rainmer(SparseTransformer):
         return self.network.views
 
     def represent(self, images):
-        """Where images lie on the unit spheres of the views.
+        """Positions of images on the unit spheres of the views.
 
         Args:
             images: `(batch, height, width, 3)` in [0, 1].
@@ -458,7 +459,7 @@ class Rainmer(SparseTransformer):
             finite = ops.equal(self.bad_steps_in_a_row, 0)
             entries = self.contrast.entries(*self.seen(rainy, clean))
             self.contrast.remember(self.gather_batch(entries), finite)
-            # The authors move it at the start of the next step: the same.
+            # The authors move it at the start of the next step, which is equivalent.
             self.contrast.follow(self.network.encoder, finite)
         return results
 
@@ -469,7 +470,7 @@ class Rainmer(SparseTransformer):
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, **kwargs):
         if self.contrast is not None:
             raise ValueError(
-                "Only the TensorFlow backend trains with the contrast; others need "
+                "Only the TensorFlow backend can train with contrast; others need "
                 f"contrast_weight=0. Received: {keras.backend.backend()}."
             )
         return super().compute_loss(x, y, y_pred, sample_weight, **kwargs)

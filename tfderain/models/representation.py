@@ -1,4 +1,4 @@
-"""Representation encoder: what Rainmer and its contrastive losses see of an image."""
+"""Representation encoder of Rainmer and of its contrastive losses."""
 
 from typing import Any
 
@@ -21,7 +21,7 @@ class Projector(keras.layers.Layer):
     """Convolution and a residual block with two squeeze-and-excitation layers.
 
     Args:
-        filters: int. Channels made.
+        filters: int. Output channels.
         gate_ratio: int, see `SqueezeExcitation`.
         **kwargs: `name`, `dtype` and the other `keras.layers.Layer` options.
 
@@ -69,13 +69,13 @@ class RepresentationEncoder(keras.layers.Layer):
     Args:
         dim: int. Channels of the first convolution and the mixture of experts.
         filters: int. Channels of the projectors, length of the representations.
-        size: int or `None`. Images are resized to `size` squared (bilinear, any ratio
-            of sides). Defaults to `128`; `None` takes them as they are.
+        size: int or `None`. Images are resized to `size` x `size` (bilinear, whatever
+            their aspect ratio). Defaults to `128`; `None` leaves them as they are.
         num_stages, variant: see `MixtureOfExperts`.
         patch: see `DRSformerNetwork`.
-        chromatic, degradation: bool. Which projectors there are.
+        chromatic, degradation: bool. Which projectors exist.
         gate_ratio: int, see `SqueezeExcitation`. With few filters, a smaller ratio than
-            the authors' keeps enough values in the gates to survive their ReLU.
+            the authors' leaves enough values in the gates to survive their ReLU.
         **kwargs: `name`, `dtype` and the other `keras.layers.Layer` options.
 
     Call: `(batch, height, width, 3)` in [0, 1] to a dict, float32: `"chromatic"` and
@@ -113,7 +113,7 @@ class RepresentationEncoder(keras.layers.Layer):
 
     @property
     def views(self):
-        """Names of the representations that it makes."""
+        """Names of the representations that the encoder returns."""
         views = ("chromatic",) if self.options["chromatic"] else ()
         return views + (
             ("degradation", "detail") if self.options["degradation"] else ()

@@ -1,10 +1,10 @@
 """ResUNet: a U-Net of plain residual blocks, the network of the default preset.
 
 Our own design, for two cores, phones and browsers: 3x3 convolutions with ReLU and
-nothing else. No normalisation, attention or depthwise convolution, so that it is fast
-everywhere, close in int8 and equal in tiles. It works on pixels unshuffled by 2, where
-the same arithmetic gave more than at full size (25.8 against 25.4 dB on real pairs
-after five minutes of training).
+nothing else. There is no normalisation, attention or depthwise convolution, so that it
+is fast everywhere, accurate in int8 and equal in tiles. It works on pixels unshuffled
+by 2, where the same amount of arithmetic gave more than at full size (25.8 against 25.4
+dB on real pairs after five minutes of training).
 
 Parts: residual blocks without normalisation as in EDSR (Lim et al., 2017,
 https://arxiv.org/abs/1707.02921), skips that are added as in NAFNet (Chen et al., 2022,
@@ -21,7 +21,7 @@ from tfderain import losses
 from tfderain.models.base import Derainer
 from tfderain.models.layers import Convolution
 
-RESIDUAL_GAIN = 0.3  # of the second kernels' start: blocks begin near the identity
+RESIDUAL_GAIN = 0.3  # of the second kernels' initialisation: blocks are near identity
 
 
 def convolution(
@@ -32,7 +32,7 @@ def convolution(
     dtype: Any = None,
     **options,
 ):
-    """A convolution with bias whose kernel starts with variance `gain / fan_in`."""
+    """A convolution with bias, its kernel initialised with variance `gain / fan_in`."""
     return Convolution(
         filters,
         kernel_size,
@@ -83,13 +83,13 @@ class PlainResidualBlock(keras.layers.Layer):
 class ResUNetNetwork(keras.layers.Layer):
     """The de-raining network of `ResUNet`, on images whose sizes fit its stride.
 
-    Args: as `ResUNet`.
+    Args: as for `ResUNet`.
 
     Call: `(batch, height, width, 3)` in [0, 1] to the same shape, float32, not
     clipped; height and width must be multiples of `stem * 2 ** (len(filters) - 1)`.
 
     Raises:
-        ValueError: when `filters`, `down` and `up` do not describe equally many levels.
+        ValueError: `filters`, `down` and `up` describe different numbers of levels.
     """
 
     def __init__(
@@ -103,8 +103,8 @@ class ResUNetNetwork(keras.layers.Layer):
         super().__init__(autocast=False, **kwargs)  # the layers inside cast
         if not len(filters) == len(down) == len(up) + 1:
             raise ValueError(
-                "Each level needs `filters` and blocks going `down`, each but the last "
-                f"blocks going `up`. Received: filters={filters}, {down=}, {up=}."
+                "Each level needs `filters` and `down`, and each but the last `up`. "
+                f"Received: filters={filters}, {down=}, {up=}."
             )
         self.filters, self.down, self.up = list(filters), list(down), list(up)
         self.stem = stem
@@ -137,7 +137,7 @@ class ResUNetNetwork(keras.layers.Layer):
             for i, (narrow, wide) in enumerate(pairs)
         ]
         self.decoders = [blocks(i, self.up[i], "up") for i in steps]
-        # Its start is nearly zero: the first derained image is the rainy one.
+        # It starts near zero: the first derained image is the rainy one.
         self.leave = built(convolution(pixels, 3, "leave", 1e-4, dtype), first)
 
     def layers_by_name(self):
@@ -168,7 +168,7 @@ class ResUNetNetwork(keras.layers.Layer):
 
     def call(self, rainy, training=False):
         rainy = ops.cast(rainy, "float32")
-        rain = self.leave(self.features(rainy))  # minus the rain
+        rain = self.leave(self.features(rainy))  # the negative of the rain
         rain = ops.depth_to_space(rain, self.stem) if self.stem > 1 else rain
         return rainy + ops.cast(rain, "float32")
 
@@ -187,9 +187,9 @@ class ResUNetNetwork(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable("tfderain")
 class ResUNet(Derainer):
-    """A U-Net of plain residual blocks that returns the rainy image less its rain.
+    """A U-Net of plain residual blocks that returns the rainy image minus its rain.
 
-    3,681,948 weights and 132 thousand multiply-adds for each pixel with the defaults.
+    3,681,948 weights and 132 thousand multiply-adds per pixel with the defaults.
 
     Args:
         filters: ints. Channels of each level, from the finest to the coarsest.
@@ -198,14 +198,14 @@ class ResUNet(Derainer):
             Defaults to `(2, 2, 4)`.
         up: ints. Residual blocks of each level but the coarsest, on the way back.
             Defaults to `(2, 2)`.
-        stem: int. Side of the square of pixels that becomes one. Defaults to `2`.
+        stem: int. Side of the squares of pixels that become one. Defaults to `2`.
         tasks: dict from task name to loss. Defaults to the mean absolute error.
         weighting: `tfderain.weighting.Weighting`. Defaults to a plain sum.
         **kwargs: `clip_training` (see `Derainer`, defaults to `False`), `name`,
             `dtype` and the other `keras.Model` options.
     """
 
-    # What Muon leaves to Adam beside the biases: kernels that see or make pixels.
+    # What Muon leaves to Adam besides the biases: kernels that see or make pixels.
     outer_layers = ("enter", "leave")
     network_class = ResUNetNetwork
 

@@ -1,7 +1,7 @@
-"""Sparse blocks of DRSformer: attention between channels, feed-forward of two scales.
+"""Sparse blocks of DRSformer: attention between channels, two-scale feed-forward.
 
 Chen et al., CVPR 2023, https://arxiv.org/abs/2303.11950; see `drsformer`. Attention is
-between channels, so memory and time grow linearly with the pixels.
+between channels, so memory and time grow linearly with the number of pixels.
 """
 
 from typing import Any
@@ -15,12 +15,12 @@ EPSILON = 1e-5  # of the layer normalisations, PyTorch's default
 
 
 def pointwise(filters: int, name: str, dtype: Any):
-    """A 1x1 convolution without biases."""
+    """A 1x1 convolution without bias."""
     return keras.layers.Conv2D(filters, 1, use_bias=False, dtype=dtype, name=name)
 
 
 def convolution(filters: int, name: str, dtype: Any, gain: float = 1.0):
-    """A padded 3x3 convolution without biases; `gain` is that of the variance."""
+    """A padded 3x3 convolution without bias; `gain` scales the variance."""
     return keras.layers.Conv2D(
         filters,
         3,
@@ -33,7 +33,7 @@ def convolution(filters: int, name: str, dtype: Any, gain: float = 1.0):
 
 
 def depthwise(kernel_size: int, name: str, dtype: Any):
-    """A padded depthwise convolution without biases."""
+    """A padded depthwise convolution without bias."""
     return keras.layers.DepthwiseConv2D(
         kernel_size,
         padding="same",
@@ -45,7 +45,7 @@ def depthwise(kernel_size: int, name: str, dtype: Any):
 
 
 def normalization(name: str, dtype: Any):
-    """Layer normalization over the channels, with PyTorch's epsilon."""
+    """Layer normalisation over the channels, with PyTorch's epsilon."""
     return keras.layers.LayerNormalization(epsilon=EPSILON, dtype=dtype, name=name)
 
 
@@ -66,7 +66,7 @@ def top_k_counts(channels: int):
 
 
 def independent_attention(scores: Any, shares: Any) -> Any:
-    """Softmax of each row's k largest scores, summed over four k (DRSformer).
+    """Softmax of each row's k largest scores, summed over four values of k (DRSformer).
 
     Args:
         scores: `(..., channels, channels)`, float32.
@@ -91,8 +91,8 @@ def cumulative_attention(scores: Any, shares: Any) -> Any:
 
     Rainmer's published loop overwrites its scores. Entries dropped once are exactly 0
     from then on, and since the next k is larger, some of these ties return with weight
-    e**0. Which ones is undefined there; here those of lowest index, as
-    `tf.math.top_k` documents.
+    e**0. Which ones is undefined there; here, as documented for `tf.math.top_k`, it is
+    those with the lowest index.
     """
     channels = scores.shape[-1]
     total = 0.0
@@ -116,10 +116,10 @@ class SparseChannelAttention(keras.layers.Layer):
         **kwargs: `name`, `dtype` and the other `keras.layers.Layer` options.
 
     Call: `(batch, height, width, channels)` to the same shape. Memory is linear in the
-    pixels: the maps are `(channels / num_heads)**2` per head.
+    number of pixels: the maps are `(channels / num_heads)**2` per head.
 
     Raises:
-        ValueError: when the heads do not divide the channels.
+        ValueError: the heads do not divide the channels.
 
     Reference: Chen et al., 2023, arXiv:2303.11950, Eq. (2)-(4).
     """
@@ -157,8 +157,8 @@ class SparseChannelAttention(keras.layers.Layer):
             unit_columns(ops.reshape(x, (ops.shape(x)[0], -1, channels)))
             for x in (query, key)
         )
-        # All pairs of channels at once, then those of one head: on CPUs faster than
-        # to sort the pixels by head.
+        # All pairs of channels at once, then those of one head: this is faster on CPUs
+        # than sorting the pixels by head.
         scores = ops.matmul(ops.transpose(query, (0, 2, 1)), key)
         scores = ops.reshape(scores, (-1, heads, size, channels))
         scores = ops.stack(
@@ -172,13 +172,14 @@ class SparseChannelAttention(keras.layers.Layer):
         channels, heads = features.shape[-1], self.num_heads
         query, key, value = ops.split(self.spread(self.mix(features)), 3, axis=-1)
         maps = self.attention(query, key)
-        # Each head's map times its rows of the projection: one matrix for the image,
-        # so the pixels are multiplied once.
+        # Each head's map times its rows of the projection gives one matrix for the
+        # image, so the pixels are multiplied only once.
         kernel = ops.cast(self.project.kernel, "float32")
         if heads == 1:
-            # In three dimensions: oneDNN 3.7, in TensorFlow 2.21, mistakes the rows of
-            # products of (batch, 1, m, k) and (1, 1, k, n) on CPUs with AVX-512: wrong
-            # numbers, and writes outside (tensorflow/tensorflow#123109).
+            # In three dimensions: oneDNN 3.7, in TensorFlow 2.21, confuses the rows of
+            # products of (batch, 1, m, k) and (1, 1, k, n) on CPUs with AVX-512: it
+            # gives wrong numbers and writes out of bounds
+            # (tensorflow/tensorflow#123109).
             matrix = ops.matmul(ops.swapaxes(maps[:, 0], -1, -2), kernel[0, 0][None])
         else:
             kernel = ops.reshape(kernel, (heads, channels // heads, channels))
@@ -231,8 +232,8 @@ class MixedScaleFeedForward(keras.layers.Layer):
         features = self.expand(features)
         small = ops.split(ops.relu(self.first_3(features)), 2, axis=-1)
         large = ops.split(ops.relu(self.first_5(features)), 2, axis=-1)
-        # The authors' second convolutions see two inputs for each output: neighbours
-        # in the concatenation, not one of each path.
+        # The authors' second convolutions see two inputs for each output, which are
+        # neighbours in the concatenation rather than one from each path.
         small, large = (
             ops.concatenate([small[i], large[i]], axis=-1) for i in range(2)
         )
@@ -243,9 +244,9 @@ class MixedScaleFeedForward(keras.layers.Layer):
     def add_neighbours(self, features):
         """Sums of channels 0 and 1, 2 and 3...
 
-        Every second channel at a time would be a strided copy, a tenth of a training
-        step in TensorFlow on CPUs; a product with zeros and ones is nearly free. They
-        are computed, because constants would double a SavedModel's graph.
+        Slicing every second channel would be a strided copy, a tenth of a training step
+        in TensorFlow on CPUs; a product with zeros and ones is nearly free. These are
+        computed, because constants would double a SavedModel's graph.
         """
         half = features.shape[-1] // 2
         pairs = ops.arange(2 * half)[:, None] // 2 == ops.arange(half)
@@ -260,7 +261,7 @@ class MixedScaleFeedForward(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable("tfderain")
 class SparseBlock(keras.layers.Layer):
-    """Sparse attention and feed-forward, each normalised before and added (STB).
+    """Sparse attention and feed-forward, each pre-normalised and with a skip (STB).
 
     Args:
         num_heads, cumulative: see `SparseChannelAttention`.

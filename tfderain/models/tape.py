@@ -1,8 +1,9 @@
 """Training step of all networks on `tf.GradientTape`.
 
-Works as a graph under `fit`, with `jit_compile=True`, with loss scaling, and under
-`tf.distribute.MirroredStrategy` with the numbers of one replica that sees the whole
-batch. A step whose loss or gradients are not finite changes nothing and is counted.
+It works as a graph under `fit`, with `jit_compile=True`, with loss scaling, and under
+`tf.distribute.MirroredStrategy` with the same numbers as one replica that sees the
+whole batch. A step whose loss or gradients are not finite changes nothing and is
+counted.
 """
 
 from typing import Any
@@ -35,10 +36,10 @@ def all_finite(loss: Any, gradients: Any):
 
 
 def apply_if(finite: Any, optimizer: Any, gradients: Any, variables: Any):
-    """Lets the optimizer step where `finite` is true, and changes nothing elsewhere.
+    """Lets the optimizer step if `finite` is true; otherwise changes nothing.
 
-    Under a strategy the condition has to be outside the replicas, because
-    the optimizer merges their gradients inside its step.
+    Under a strategy the condition has to be outside the replicas, because the optimizer
+    merges their gradients inside its step.
     """
 
     def apply():
@@ -75,17 +76,17 @@ class TapeTraining(keras.Model):
         return super().make_train_function(force)
 
     def weigh_with_gradients(self, rainy, clean, training):
-        """As `forward_losses`, and the gradient norms that the weighting asks for."""
+        """As `forward_losses`, plus the gradient norms that the weighting asks for."""
         with tf.GradientTape(persistent=True) as tape:
             derained, losses = self.forward_losses(rainy, clean, training)
         return derained, losses, shared_gradient_norms(tape, losses, self.shared_kernel)
 
     def average_losses(self, losses):
-        """Task losses over the whole batch, so that all replicas weigh alike."""
+        """Task losses over the whole batch, so that all replicas weight alike."""
         return mean_over_replicas(losses)
 
     def gather_batch(self, tensors):
-        """Dict of tensors `(batch, ...)` of all replicas, one after the other."""
+        """Dict of the tensors `(batch, ...)` of all replicas, concatenated."""
         if tf.distribute.get_strategy().num_replicas_in_sync == 1:
             return tensors
         context = tf.distribute.get_replica_context()
@@ -107,7 +108,7 @@ class TapeTraining(keras.Model):
         """Applies gradients unless something is not finite; returns whether it did."""
         finite = all_finite(loss, gradients)
         if isinstance(self.optimizer, keras.optimizers.LossScaleOptimizer):
-            # It skips such steps itself, and has to see them to lower its scale.
+            # It skips such steps itself, and must see them to lower its scale.
             self.optimizer.apply(gradients, variables)
         else:
             apply_if(finite, self.optimizer, gradients, variables)
@@ -126,10 +127,10 @@ class TapeTraining(keras.Model):
 class AdversarialTraining(TapeTraining):
     """Joint training of networks and the critics that judge them.
 
-    A model with `stage == "joint"` gives `joint_losses(*images)`, whose `generators`
-    and `critics` are minimised by the two groups of `trained_variables()`. All
-    gradients come from one forward pass and are applied together: the same as one
-    after the other, since the generated images were computed before.
+    A model with `stage == "joint"` has `joint_losses(*images)`, whose `generators` and
+    `critics` are minimised by the two groups of `trained_variables()`. All gradients
+    come from one forward pass and are applied together, which is the same as one after
+    the other, since the generated images were computed before.
     """
 
     def train_step(self, data):

@@ -1,8 +1,8 @@
 """Image-to-image networks of pix2pix and CycleGAN: U-Net and ResNet generator.
 
 Rewritten from the description of github.com/guyii54/JRGR at 2be5a1061582 (PyTorch, BSD;
-a fork of pytorch-CycleGAN-and-pix2pix); equal outputs are proven in
-tests/models/test_translators.py. They work on images in [-1, 1], or on rain layers.
+a fork of pytorch-CycleGAN-and-pix2pix); tests/models/test_translators.py proves equal
+outputs. They work on images in [-1, 1], or on rain layers.
 """
 
 from typing import Any
@@ -17,7 +17,7 @@ STATISTICS = ("moving", "image")
 
 
 def normal(mean: float = 0.0):
-    """The initialisation of both papers: a normal distribution, deviation 0.02."""
+    """Both papers' initialisation: a normal distribution, standard deviation 0.02."""
     return keras.initializers.RandomNormal(mean, 0.02)
 
 
@@ -27,8 +27,8 @@ class BatchNorm(keras.layers.BatchNormalization):
 
     Args:
         statistics: `"moving"` (moving averages from training), or `"image"`: every
-            image is normalised by its own mean and variance, as the authors of JRGR
-            test by default. Then a pixel depends on the whole image.
+            image is normalised by its own mean and variance, as in the default test of
+            JRGR's authors. Then a pixel depends on the whole image.
         **kwargs: see `keras.layers.BatchNormalization`.
     """
 
@@ -56,17 +56,17 @@ class UnbiasedBatchNorm(BatchNorm, UnbiasedBatchNormalization):
 
 
 class Translator(keras.layers.Layer):
-    """What both networks share: options, normalised convolutions, the last step.
+    """Base of both networks: options, normalised convolutions, the last step.
 
     Args:
         filters: int. Channels of the first convolution.
-        normalization: `"batch"`, `"batch_unbiased"` (the moving variance as PyTorch
-            keeps it), `"instance"` (each image by itself, without scale
-            and offset) or `None` (then convolutions have a bias).
+        normalization: `"batch"`, `"batch_unbiased"` (with PyTorch's moving variance),
+            `"instance"` (each image by itself, without scale and offset) or `None`
+            (then convolutions have a bias).
         statistics: of batch normalisation outside training, see `BatchNorm`.
         residual: bool. `False`: the result is `tanh` of the last convolution, as in
             the paper. `True` (ours): the last convolution is added to the input, so
-            what needs no change passes through unchanged.
+            that what needs no change passes through unchanged.
         **kwargs: `name`, `dtype` and the other `keras.layers.Layer` options.
 
     Raises:
@@ -104,9 +104,9 @@ class Translator(keras.layers.Layer):
         )
 
     def convolution(self, channels, *arguments, up=False, bias=False, **options):
-        """A built convolution, or a transposed one, of so many `channels`.
+        """A built convolution, or a transposed one, for this many `channels`.
 
-        It has a bias if asked to, or without normalisation.
+        It has a bias if asked for, or if there is no normalisation.
         """
         kind = keras.layers.Conv2DTranspose if up else keras.layers.Conv2D
         layer = kind(
@@ -120,7 +120,7 @@ class Translator(keras.layers.Layer):
         return layer
 
     def norm(self, name, channels):
-        """A built normalisation, or one that does nothing."""
+        """A built normalisation, or a layer that does nothing."""
         if self.normalization in ("batch", "batch_unbiased"):
             kind = BatchNorm if self.normalization == "batch" else UnbiasedBatchNorm
             layer = kind(self.statistics, dtype=self.dtype_policy, name=name)
@@ -152,14 +152,14 @@ class Translator(keras.layers.Layer):
 
 
 class NoNorm(keras.layers.Layer):
-    """In the place of a normalisation; takes its `training` and ignores it."""
+    """Replaces a normalisation; accepts its `training` and ignores it."""
 
     def call(self, inputs, training=None):
         return inputs
 
 
 def instance_norm(**kwargs):
-    """Instance normalisation as PyTorch has it: without scale and offset."""
+    """Instance normalisation as in PyTorch: without scale and offset."""
     return keras.layers.GroupNormalization(
         groups=-1, epsilon=1e-5, center=False, scale=False, **kwargs
     )
@@ -169,9 +169,9 @@ def instance_norm(**kwargs):
 class UNet(Translator):
     """pix2pix's U-Net: every level halves the image and doubles the channels.
 
-    Channels are `filters`, 2, 4, 8, 8, ... times that; 4x4 convolutions with stride 2
-    down, transposed ones up, and each level's features are concatenated to those that
-    come up. With 64 filters and 7 levels 41.8 million weights.
+    The channels are `filters`, then 2, 4, 8, 8, ... times that; 4x4 convolutions with
+    stride 2 go down, transposed ones up, and each level's features are concatenated
+    with those that come up. 41.8 million weights with 64 filters and 7 levels.
 
     Args:
         filters, normalization, statistics, residual: see `Translator`.
@@ -198,7 +198,7 @@ class UNet(Translator):
         self.downs, self.down_norms, self.ups, self.up_norms = [], [], [], []
         for level, width in enumerate(widths):
             above = widths[level - 1] if level else 3
-            # Normalising single pixels at the bottom would leave nothing of them.
+            # Normalising single pixels at the bottom would erase them.
             plain = level in (0, last)
             self.downs.append(
                 self.convolution(
@@ -230,7 +230,7 @@ class UNet(Translator):
             features = self.ups[level](features)
             if level:
                 features = self.up_norms[level](features, training=training)
-                # What is concatenated shares a range in int8 files, and those of maps
+                # Concatenated maps share a range in int8 files, and the ranges of maps
                 # before activation differ widely.
                 both = [ops.relu(skips[level - 1]), ops.relu(features)]
                 features = ops.concatenate(both, axis=-1)

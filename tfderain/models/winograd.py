@@ -6,10 +6,10 @@ model.fit(...)      # 3x3 convolutions of `ConvNorm` now take a third of the tim
 ```
 
 `winograd.cc` is a TensorFlow operation with its gradients. It needs a C++ compiler
-(`g++`, or what CXX names) and is kept below `~/.cache/tfderain` (or XDG_CACHE_HOME),
-under a hash of all that it is made from: source, flags, compiler, TensorFlow and
-processor. Sums are in another order than TensorFlow's:
-results differ by about 1e-5 of the largest value. XLA cannot compile it.
+(`g++`, or the one named by CXX) and is cached below `~/.cache/tfderain` (or
+XDG_CACHE_HOME), under a hash of everything it is made from: source, flags, compiler,
+TensorFlow and processor. It sums in a different order than TensorFlow, so that results
+differ by about 1e-5 of the largest value. XLA cannot compile it.
 
 Reference: Lavin and Gray, 2016, https://arxiv.org/abs/1509.09308
 """
@@ -27,26 +27,26 @@ from typing import Any
 from tfderain import files
 
 SOURCE = pathlib.Path(__file__).with_suffix(".cc")
-# No -ffast-math: with -shared it links code that makes every float of the process that
-# loads the library flush subnormal numbers to zero, and it gains nothing here: the
-# loops are written in vectors of eight, and multiply-adds contract without it.
+# No -ffast-math: with -shared it links code that makes the whole process that loads the
+# library flush subnormal numbers to zero, and it gains nothing here: the loops are
+# written in vectors of eight, and multiply-adds are fused without it.
 FLAGS = ("-O3", "-march=native", "-Wall", "-Wextra", "-shared", "-fPIC")
-LANES = 8  # channels and filters are multiples of it
+LANES = 8  # channels and filters must be multiples of it
 
 _wanted = False
 
 
 def use(wanted: bool):
-    """Chooses, for graphs traced from now on, who computes 3x3 convolutions.
+    """Chooses, for graphs traced from now on, what computes 3x3 convolutions.
 
     Args:
         wanted: bool. `True` compiles the operation if that has not been done yet.
 
     Returns:
-        bool, what was chosen before.
+        bool, the previous choice.
 
     Raises:
-        RuntimeError: without a compiler, or when it fails.
+        RuntimeError: there is no compiler, or it fails.
     """
     global _wanted
     if wanted:
@@ -56,7 +56,7 @@ def use(wanted: bool):
 
 
 def suits(inputs: Any, kernel: Any):
-    """Whether `convolve` is wanted and can take over: float32, 3x3, whole lanes."""
+    """Whether `convolve` is wanted and applicable: float32, 3x3, whole lanes."""
     return (
         _wanted
         and tuple(kernel.shape[:2]) == (3, 3)
@@ -94,7 +94,7 @@ def operations():
 
 
 def compiled():
-    """Path of the compiled library; compiles it where it is not there yet."""
+    """Path of the compiled library, which is compiled if necessary."""
     compiler = shutil.which(os.environ.get("CXX") or "g++")
     if compiler is None:
         raise RuntimeError(
@@ -108,7 +108,7 @@ def compiled():
         return path
     path.parent.mkdir(parents=True, exist_ok=True)
     with files.replacing(path) as temporary:
-        # the libraries after the source that needs them
+        # libraries come after the source that needs them
         command = [compiler, str(SOURCE), "-o", str(temporary), *flags]
         made = subprocess.run(command, capture_output=True, text=True, check=False)
         if made.returncode:
@@ -122,7 +122,7 @@ def compiled():
 
 
 def _tensorflow_flags():
-    """TensorFlow's flags; warnings about its headers are not ours to mend."""
+    """TensorFlow's flags; warnings about its headers are not ours to fix."""
     import tensorflow as tf
 
     system = [
@@ -132,7 +132,7 @@ def _tensorflow_flags():
 
 
 def _content(compiler, flags):
-    """A hash of all that the library is made from, 16 hex digits."""
+    """A hash of everything that the library is made from, 16 hex digits."""
     import tensorflow as tf
 
     asked = [compiler, "--version"]

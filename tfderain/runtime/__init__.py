@@ -1,7 +1,7 @@
-"""Runtime: `Restorer`, and the engines and tiles behind it; no TensorFlow.
+"""Runtime: `Restorer` and the engines and tiles behind it, without TensorFlow.
 
-Modules: `restorer`, `chain` (several one after the other), `engines` (LiteRT, ONNX
-Runtime, TensorFlow), `tiling`.
+Modules: `restorer`, `chain` (several one after the other), `frames` (of films),
+`engines` (LiteRT, ONNX Runtime, TensorFlow), `tiling`.
 """
 
 from tfderain import lazy
@@ -11,6 +11,7 @@ __getattr__, __dir__, __all__ = lazy.face(
     {
         "chain": ("Chain",),
         "engines": (),
+        "frames": ("FrameRestorer",),
         "restorer": ("RUNTIMES", "Restorer"),
         "tiling": (),
     },

@@ -19,34 +19,36 @@ import numpy as np
 
 from tfderain import errors, extras, files, presets
 
-# Key of what tfderain keeps inside LiteRT and ONNX files, as JSON.
+# Key under which tfderain stores JSON inside LiteRT and ONNX files.
 METADATA = "tfderain"
-# Stride of a LiteRT file without a card and metadata: a multiple of every network's.
-# SavedModels and ONNX files pad images themselves, so that theirs may be 1.
+# Stride of a LiteRT file without card and metadata: a multiple of every network's.
+# SavedModels and ONNX files pad images themselves, so their stride may be 1.
 DEFAULT_STRIDE = 16
 
 
 class LiteRT:
-    """A LiteRT file of a network, float or int8, with float or `uint8` interface.
+    """A LiteRT file of a network, float or int8, with a float or `uint8` interface.
 
     Args:
         model: name of a preset, path of its folder, or of a `.tflite` file. Stride and
             the like are read from the file, or else from `card.json` beside it.
         threads: int or `None`, for one per processor that this process may use.
+
+    Attributes:
+        kept: int. For how many sizes of tiles the network stays planned; 1 unless set.
+            Planning takes up to a third of the time of a tile, and memory.
     """
 
     stride: int
     global_operations: bool
 
     def __init__(self, model: Any, threads: int | None = None):
-        from ai_edge_litert.interpreter import Interpreter
-
         self.path = path = _file(model, ".tflite", "litert")
+        self.threads = threads or processors()
+        self.kept, self._others = 1, {}
         try:
             with _without_greeting():
-                self.interpreter = Interpreter(
-                    os.fspath(path), num_threads=threads or processors()
-                )
+                self.interpreter = self._open()
                 (self.source,) = self.interpreter.get_input_details()
                 dynamic = -1 in self.source["shape_signature"]
                 if not dynamic:
@@ -76,12 +78,10 @@ class LiteRT:
 
     def _run(self, tile):
         shape = (1, *tile.shape)
-        # The file has a fixed size, so that LiteRT uses all threads. It is resized
-        # only when the size changes: that plans the network's memory anew.
+        # The file has a fixed size, so that LiteRT uses all threads. It is resized only
+        # when the size changes, since that plans the network's memory anew.
         if shape != self.shape:
-            self.interpreter.resize_tensor_input(self.source["index"], shape)
-            self.interpreter.allocate_tensors()
-            self.shape = shape
+            self._resize(shape)
         if self.source["dtype"] == np.uint8:
             scale, zero = self.source["quantization"]
             tile = np.clip(np.rint(tile / scale + zero), 0, 255).astype(np.uint8)
@@ -95,16 +95,37 @@ class LiteRT:
             output = (output.astype(np.float32) - zero) * np.float32(scale)
         return output
 
+    def _open(self):
+        from ai_edge_litert.interpreter import Interpreter
+
+        return Interpreter(os.fspath(self.path), num_threads=self.threads)
+
+    def _resize(self, shape):
+        """Goes over to another size, whose interpreter may be one of those kept."""
+        if self.kept > 1:
+            self._others[self.shape] = self.interpreter
+            found = self._others.pop(shape, None)
+            if len(self._others) >= self.kept:  # the one that was left longest ago
+                del self._others[next(iter(self._others))]
+            if found:
+                self.interpreter, self.shape = found, shape
+                return
+            with _without_greeting():
+                self.interpreter = self._open()
+        self.interpreter.resize_tensor_input(self.source["index"], shape)
+        self.interpreter.allocate_tensors()
+        self.shape = shape
+
 
 class ONNX:
     """An ONNX file of a network, run by ONNX Runtime on the CPU.
 
     Args:
-        model: name of a preset, path of its folder (with `model.onnx`), or of a file.
-        threads: int or `None`, for one per processor that this process may use.
+        model: name of a preset, or path of its folder (with `model.onnx`) or of a file.
+        threads: int, or `None` for one per processor that this process may use.
 
     Raises:
-        ImportError: if onnxruntime is not installed (extra `onnx`).
+        ImportError: onnxruntime is not installed (extra `onnx`).
     """
 
     def __init__(self, model: Any, threads: int | None = None):
@@ -116,11 +137,18 @@ class ONNX:
             self.session = onnxruntime.InferenceSession(
                 os.fspath(path), options, providers=["CPUExecutionProvider"]
             )
-        except Exception as error:  # onnxruntime's own classes, which are not public
+        except Exception as error:  # onnxruntime's own classes are not public
             raise ValueError(
                 "The model must be an ONNX file. "
                 f"Received: {path} ({errors.reason(error)})."
             ) from error
+        (source,) = self.session.get_inputs()
+        self.nchw = source.shape[1] == 3
+        if isinstance(source.shape[0], int):
+            raise ValueError(
+                "The ONNX file must take images of any size (`tfderain export` without "
+                f"--size). Received: {path}, of {source.shape}."
+            )
         properties = self.session.get_modelmeta().custom_metadata_map
         _take_card(self, path, lambda _: json.loads(properties.get(METADATA, "{}")))
 
@@ -128,16 +156,20 @@ class ONNX:
         self.makes_mask = "mask" in names
 
     def __call__(self, tile: np.ndarray):
-        (derained,) = self.session.run(["derained"], {"rainy": tile[None]})
-        return derained[0]
+        return self._run(["derained"], tile)[0]
 
     def with_mask(self, tile: np.ndarray):
-        made = self.session.run(["derained", "mask"], {"rainy": tile[None]})
-        return tuple(output[0] for output in made)
+        return tuple(self._run(["derained", "mask"], tile))
+
+    def _run(self, names, tile):
+        if self.nchw:
+            tile = np.ascontiguousarray(tile.transpose(2, 0, 1))
+        made = self.session.run(names, {"rainy": tile[None]})
+        return [one[0].transpose(1, 2, 0) if self.nchw else one[0] for one in made]
 
 
 def litert_metadata(path: str | os.PathLike) -> dict:
-    """Returns what `tfderain.export` keeps inside a LiteRT file; `{}` if nothing."""
+    """Returns what `tfderain.export` stored inside a LiteRT file; `{}` if nothing."""
     from ai_edge_litert import schema_py_generated as schema
 
     model = schema.Model.GetRootAs(Path(path).read_bytes(), 0)
@@ -149,7 +181,7 @@ def litert_metadata(path: str | os.PathLike) -> dict:
 
 
 def _take_card(engine, path, read_metadata, stride=1):
-    """Sets stride and global operations from the card, or what the file itself says."""
+    """Sets stride and global operations from the card or the file's own metadata."""
     has_card = path.with_name("card.json").is_file()
     card = presets.read_card(path.parent) if has_card else read_metadata(path)
     engine.stride = int(card.get("stride", stride))
@@ -159,7 +191,7 @@ def _take_card(engine, path, read_metadata, stride=1):
 def _file(model, suffix, runtime):
     if not isinstance(model, (str, os.PathLike)):
         raise ValueError(
-            'A model that is no name or path needs runtime="tensorflow". '
+            'A model that is not a name or path needs runtime="tensorflow". '
             f"Received: model={type(model).__name__}."
         )
     path = presets.locate(model).path
@@ -167,18 +199,18 @@ def _file(model, suffix, runtime):
     if path.suffix != suffix or not path.is_file():
         raise ValueError(
             f'runtime="{runtime}" needs a {suffix} file or a folder with '
-            f"model{suffix}, which `tfderain export` makes of a model; "
+            f"model{suffix}, as made by `tfderain export`; "
             f'runtime="tensorflow" takes the others. Received: model={model}.'
         )
     if reason := files.damage(path):
         raise ValueError(
-            f"The model must be a whole file. Received: {path} ({reason})."
+            f"The model must be a complete file. Received: {path} ({reason})."
         )
     return path
 
 
 def processors():
-    """Number of processors that this process may use, which containers restrict."""
+    """Number of processors that this process may use, e.g. inside a container."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
@@ -186,19 +218,19 @@ def processors():
 
 @contextlib.contextmanager
 def _without_greeting():
-    """Keeps LiteRT's INFO line from standard error; all other lines pass.
+    """Keeps LiteRT's INFO line off standard error; all other lines pass.
 
-    LiteRT writes it in C++ to file descriptor 2 and has no setting for it.
+    LiteRT writes it to file descriptor 2 in C++ and has no setting for it.
     """
     with contextlib.ExitStack() as stack:
         try:
             held = stack.enter_context(tempfile.TemporaryFile())
             stderr = os.dup(2)
-        # Without standard error, or a place for temporary files: the greeting passes.
+        # Without standard error or a place for temporary files, the greeting passes.
         except OSError:
             yield
             return
-        with contextlib.suppress(OSError, ValueError):  # a pipe that is closed
+        with contextlib.suppress(OSError, ValueError):  # a closed pipe
             if sys.stderr:
                 sys.stderr.flush()
         os.dup2(held.fileno(), 2)
@@ -217,9 +249,9 @@ class TensorFlow:
     """A Keras model or a SavedModel, run by TensorFlow.
 
     Args:
-        model: whatever `tfderain.models.load` takes, a `tfderain.models.Derainer`, or
+        model: whatever `tfderain.models.load` accepts, a `tfderain.models.Derainer`, or
             the folder of a SavedModel.
-        threads: int or `None`. Counts only before TensorFlow has computed anything.
+        threads: int or `None`. No effect after TensorFlow's first computation.
     """
 
     def __init__(self, model: Any, threads: int | None = None):
@@ -230,7 +262,7 @@ class TensorFlow:
         if threads and backend.backend() == "tensorflow":
             import tensorflow as tf
 
-            # RuntimeError: TensorFlow has started, with the threads that it has.
+            # RuntimeError: TensorFlow has already started with some number of threads.
             with contextlib.suppress(RuntimeError):
                 tf.config.threading.set_intra_op_parallelism_threads(threads)
         if not given and (folder := presets.locate(model).saved_model):
@@ -243,7 +275,7 @@ class TensorFlow:
         self.global_operations = bool(getattr(self.model, "global_operations", False))
         self.makes_mask = bool(getattr(self.model, "makes_mask", False))
         self.masked = self.model.with_mask if self.makes_mask else None
-        # A model that was loaded here is used often enough to trace a graph of it.
+        # A model that is loaded here is used often enough to be worth a graph.
         if not given and backend.backend() == "tensorflow":
             self.masked = self.masked and _graph(self.masked)
             model = self.model
@@ -251,7 +283,7 @@ class TensorFlow:
             self.model = lambda tile, training: graph(tile)
 
     def __call__(self, tile: np.ndarray):
-        # A copy, because arrays of TensorFlow's memory cannot be written to.
+        # A copy, because arrays in TensorFlow's memory cannot be written to.
         return np.array(self.to_numpy(self.model(tile[None], training=False))[0])
 
     def with_mask(self, tile: np.ndarray):
@@ -280,12 +312,12 @@ def _saved_model(folder):
         loaded = tf.saved_model.load(name)
     if "tensor" not in loaded.signatures:
         raise ValueError(
-            "The SavedModel must have the signature `tensor`, as `tfderain export` "
-            f"writes it. Received: {folder} with {sorted(loaded.signatures)}."
+            "The SavedModel must have the signature `tensor`, as written by `tfderain "
+            f"export`. Received: {folder} with {sorted(loaded.signatures)}."
         )
 
     def derain(tile, training):
-        # `loaded` holds the variables, which live as long as it does.
+        # `loaded` must stay alive, because it holds the variables.
         return loaded.signatures["tensor"](rainy=tf.constant(tile))["derained"]
 
     def with_mask(tile):

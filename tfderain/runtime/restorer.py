@@ -26,48 +26,47 @@ RUNTIMES = {
 class Restorer:
     """Removes rain from images of any size with a trained network.
 
-    Large images go through the network in tiles of one size that overlap and are
-    blended; finished rows leave as `uint8` strip by strip, so that memory beside the
-    two images depends on the tile and the width only. For networks without global
-    operations the tiles change the result only through what the network sees beyond
-    3/8 of `overlap`. A network with channel attention (`global_operations` in its
-    card) weighs channels by their mean over the tile instead of the image, so there
-    the tiles differ slightly from the whole image: keep them large, or give
-    `tile=None`.
+    Large images go through the network in tiles of equal size that overlap and are
+    blended; finished rows leave as `uint8` strip by strip, so that the memory besides
+    the two images depends only on the tile and the width. For networks without global
+    operations, tiles change the result only through what the network sees beyond 3/8 of
+    `overlap`. A network with channel attention (`global_operations` in its card) scales
+    channels by their mean over the tile instead of the image, so that its tiles differ
+    slightly from the whole image: keep them large, or use `tile=None`.
 
-    Rain that is larger than that of the training, as in photos of many megapixels, is
-    first taken off reduced copies, see `tfderain.runtime.scales`.
+    Rain that is larger than in training, as in photos of many megapixels, is first
+    removed from reduced copies, see `tfderain.runtime.scales`.
 
-    Networks see the scene alone: transparent pixels, bars and frames are found first
-    and given back as they are, see `tfderain.images.hidden`.
+    Networks see only the scene: transparent pixels, bars and frames are found first and
+    returned as they are, see `tfderain.images.hidden`.
 
-    One thread at a time may use a `Restorer`.
+    Only one thread at a time may use a `Restorer`.
 
     Args:
-        model: name of a preset, path of its folder or of a `.tflite` file; with
-            `runtime="onnx"` of an `.onnx` file. With `runtime="tensorflow"` anything
-            that `tfderain.models.load` takes, a SavedModel's folder, or a
+        model: name of a preset, or path of its folder or of a `.tflite` file; with
+            `runtime="onnx"`, of an `.onnx` file; with `runtime="tensorflow"`, anything
+            that `tfderain.models.load` accepts, a SavedModel's folder, or a
             `tfderain.models.Derainer`.
         runtime: `"litert"` or `"onnx"` (extra `onnx`), which leave TensorFlow unloaded,
             or `"tensorflow"`.
-        threads: int or `None`, for one per processor that this process may use. With
-            `"tensorflow"` it counts only before TensorFlow has computed anything.
+        threads: int, or `None` for one per processor that this process may use. With
+            `"tensorflow"` it has an effect only before TensorFlow's first computation.
         tile: `"auto"`, int or `None`; see `tfderain.runtime.tiling.plan_tiles`.
         overlap: int. Pixels that neighbouring tiles share, at most `tile / 2`, or
-            `None` for 128, less for small tiles.
+            `None` for 128, or fewer for small tiles.
         scales: int or `"auto"`. Number of sizes at which the image is derained, each
-            half of the next; `1` for its own alone. A third more work at most.
-        best: bool. Derains the mirror image as well and averages: twice the time.
+            half of the next; `1` for only its own. Adds at most a third to the work.
+        best: bool. Averages with the derained mirror image: takes twice the time.
         return_mask: bool. Whether `derain` also returns where drops are on the glass,
             as `derain_and_mask` does; for networks that say so.
 
     Attributes:
         makes_mask: bool. Whether the network says where drops are.
-        stride: int. Images are padded to multiples of it, and tiles start at them.
+        stride: int. Images are padded to multiples of it, and tiles start at these.
         global_operations: bool. Whether a pixel depends on the whole tile.
 
     Raises:
-        ValueError: if an argument does not fit or the model cannot be loaded.
+        ValueError: an argument does not fit, or the model cannot be loaded.
     """
 
     def __init__(
@@ -100,7 +99,7 @@ class Restorer:
         self.return_mask = return_mask
         if return_mask:
             self._check_mask()
-        # Says now whether the settings fit, rather than at the first image.
+        # Fails now rather than at the first image if the settings do not fit.
         self._plan((self.stride, self.stride))
 
     def derain(
@@ -109,14 +108,14 @@ class Restorer:
         progress: reports.Progress | None = None,
         alpha: np.ndarray | None = None,
     ) -> Any:
-        """Derains one image or a batch, returned in the kind it came in.
+        """Derains one image or a batch and returns it in the kind it came in.
 
         Args:
             image: array `(height, width, 3)`, `(height, width)` or
-                `(batch, height, width, 3)` as `uint8`, `uint16` or float in [0, 1],
+                `(batch, height, width, 3)` as `uint8`, `uint16` or float in [0, 1], of
                 any height and width from 1; or a PIL image of any mode, whose alpha,
-                EXIF and ICC profile are kept, and whose palette or CMYK colours
-                become RGB.
+                EXIF and ICC profile are kept, and whose palette or CMYK colours become
+                RGB.
             progress: function called with `(done, total)` after every tile.
             alpha: array `(height, width)` or `None`. Pixels where it is 0 are hidden,
                 in all images of a batch; a PIL image has its own.
@@ -126,7 +125,7 @@ class Restorer:
             image. With `return_mask` what `derain_and_mask` returns.
 
         Raises:
-            ValueError: if shape, dtype or values do not fit.
+            ValueError: shape, dtype or values do not fit.
         """
         if self.return_mask:
             return self.derain_and_mask(image, progress, alpha)
@@ -178,16 +177,56 @@ class Restorer:
             self._derain_views(rainy, derained, plan, tick, mask=mask)
         return like.finished()
 
-    def _derain_views(self, rainy, derained, plans, tick, mask=None):
+    def sizes_used(self, scene: np.ndarray) -> tuple[bool, ...]:
+        """At which of its sizes an image is derained, its own first.
+
+        Args:
+            scene: array `(height, width, 3)` or `(height, width)` without hidden
+                pixels, `uint8`, `uint16` or float in [0, 1].
+
+        Returns:
+            bool for each size, see `tfderain.runtime.scales.used`.
+        """
+        copies = [scene]
+        for _ in self._plan(scene.shape[:2])[1:]:
+            copies.append(_halved(copies[-1]))
+        if self.scales != "auto" or len(copies) == 1:
+            return (True,) * len(copies)
+        halves = [*copies[1:], _halved(copies[-1])]
+        return scales.used(
+            [_detail(copy, half) for copy, half in zip(copies, halves, strict=True)]
+        )
+
+    def derain_scene(self, scene: np.ndarray, used: tuple[bool, ...]) -> np.ndarray:
+        """Derains an image of which everything is known, as of the frames of a film.
+
+        Args:
+            scene: see `sizes_used`; no bars are looked for.
+            used: at which of its sizes it is derained, the last of them always.
+
+        Returns:
+            A new array of the same shape and dtype.
+        """
+        derained = np.empty_like(scene)
+        plans = self._plan(scene.shape[:2])
+        self._derain_views(scene, derained, plans, lambda: None, used=used)
+        return derained
+
+    def keep_sizes(self, count: int):
+        """Keeps the network ready for so many sizes of tiles, for films."""
+        if isinstance(self._network, engines.LiteRT):
+            self._network.kept = count
+
+    def _derain_views(self, rainy, derained, plans, tick, used=None, mask=None):
         """Derains `rainy` into `derained`, with `best` its mirror image as well."""
         if not self.best:
-            self._derain(rainy, derained, plans, tick, mask=mask)
+            self._derain(rainy, derained, plans, tick, used=used, mask=mask)
             return
         mean = np.zeros((*rainy.shape[:2], 3), np.float32)
         for step in (1, -1):  # the image, and its mirror image
             view = np.empty_like(mean)
             seen = np.zeros_like(mask) if mask is not None else None
-            self._derain(rainy[:, ::step], view, plans, tick, mask=seen)
+            self._derain(rainy[:, ::step], view, plans, tick, used=used, mask=seen)
             mean += view[:, ::step]
             if mask is not None and seen is not None:
                 mask += seen[:, ::step] / 2
@@ -206,24 +245,30 @@ class Restorer:
             for copy in copies
         ]
 
-    def _derain(self, rainy, derained, plans, tick, reduced=False, mask=None):
+    def _derain(
+        self, rainy, derained, plans, tick, reduced=False, used=None, mask=None
+    ):
         """Derains `rainy` into `derained`, its reduced copies first.
 
-        Returns the largest detail of it and of its copies, with `scales="auto"`.
+        Returns the largest detail of it and of its copies, with `scales="auto"`, unless
+        it was decided before which of them are `used`.
         """
         tiles, *coarser = plans
-        change, largest, chosen = None, 0.0, self.scales == "auto"
+        change, largest = None, 0.0
+        chosen = self.scales == "auto" and used is None
         if coarser:
             half = _halved(rainy)
             change = np.empty_like(half)
+            rest = used and used[1:]
             small = np.zeros(half.shape[:2], np.float32) if mask is not None else None
-            largest = self._derain(half, change, coarser, tick, True, mask=small)
+            largest = self._derain(half, change, coarser, tick, True, rest, small)
             if mask is not None and small is not None:
                 both = (np.arange(side) // 2 for side in mask.shape)
                 mask[:] = small[np.ix_(*both)]
             change -= half
             own = _detail(rainy, half) if chosen else 0.0
-            if own < scales.LEAST_DETAIL * largest:
+            skipped = own < scales.LEAST_DETAIL * largest
+            if skipped if used is None else not used[0]:
                 _add(rainy, change, derained)
                 for _ in range(len(tiles)):
                     tick()
@@ -235,7 +280,7 @@ class Restorer:
         return largest
 
     def _derain_tiles(self, rainy, derained, tiles, change, tick, mask=None):
-        """Derains `rainy`, with `change` of half its size added, strip by strip."""
+        """Derains `rainy` strip by strip, after adding `change`, of half its size."""
         tall, wide = tiles.tile
         down, across = tiles.weights()
         network, channels = self._network, 3
@@ -265,7 +310,7 @@ class Restorer:
 def _halved(rainy):
     """A copy of half the size, float16 RGB, made without a float copy of the whole."""
     height, width = (-(-side // 2) for side in rainy.shape[:2])
-    # float16 is 0.06 of 255 levels off at most, which the difference does not see.
+    # float16 is off by at most 0.06 of 255 levels, which cancels in the difference.
     half = np.empty((height, width, 3), np.float16)
     for top in range(0, height, 128):
         rows = images.to_rgb(images.to_float(rainy[2 * top : 2 * top + 256]))
@@ -290,7 +335,7 @@ def _detail(rainy, half):
 
 
 def _add(rainy, change, derained):
-    """Adds what changed on a copy of half the size, and nothing else."""
+    """Adds the change of a copy of half the size, and nothing else."""
     columns = np.arange(rainy.shape[1])
     for rows, part in _strips(rainy):
         part = part + scales.doubled(change, np.arange(rows.start, rows.stop), columns)
@@ -318,7 +363,7 @@ def _cut(rainy, tiles, top, left, change):
         tile = rainy[top : top + tall, left : left + wide]
     else:
         tile = rainy[np.ix_(rows, columns)]
-    # A grey image is shown to the network as three equal channels.
+    # The network sees a grey image as three equal channels.
     tile = images.to_rgb(images.to_float(tile))
     if change is not None:
         tile = np.clip(tile + scales.doubled(change, rows, columns), 0, 1)

@@ -1,15 +1,15 @@
-"""Scales, coarse to fine: rain that is larger than the rain of a network's training.
+"""Scales, coarse to fine: removal of rain that is larger than in a network's training.
 
-The streaks of a 12-megapixel photo are many times as long and as broad as those that
-networks learn from, and are left where they are. On a copy of half the size they are
-half as large. So the rain is first taken off reduced copies, the smallest first; what
-changed there is enlarged and added to the next larger one, and only the change: fine
-detail comes from the picture itself. All copies together are a third of the picture,
-in work and in memory.
+The streaks in a 12-megapixel photo are many times as long and wide as those that
+networks learn from, and are left in place. On a copy of half the size they are half as
+large. So the rain is first removed from reduced copies, the smallest first; the change
+there is enlarged and added to the next larger one. Only the change is: fine detail
+comes from the picture itself. All copies together take a third of the picture's work
+and memory.
 
 A picture that was enlarged, or is out of focus, shows nothing that its copy of half the
-size does not show; there the change of the copy is all that is taken, since soft edges
-look like soft streaks to a network. `detail` tells.
+size does not show. In that case only the change of the copy is used, since soft edges
+look like soft streaks to a network. `detail` measures this.
 
 ```python
 half = scales.halved(rainy)
@@ -18,26 +18,28 @@ derained = network(rainy + scales.doubled(change, rows, columns))
 ```
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 
-# Longer side of the smallest copy, at least: about that of the training images.
+# Least length of the smallest copy's longer side: about that of the training images.
 COARSEST = 480
 MOST = 6  # 15,360 pixels and more
-# Of the largest detail of smaller copies. Enlarged bicubically, pictures had 0.07 to
-# 0.17 of it; sharp ones have about as much at every size, blurred ones half.
+# Relative to the largest detail of smaller copies. Bicubically enlarged pictures had
+# 0.07 to 0.17 of it; sharp ones have about as much at every size, blurred ones half.
 LEAST_DETAIL = 0.25
 
 
 def count_scales(size: tuple[int, int], scales: int | str = "auto") -> int:
-    """How many scales there are, the picture itself among them.
+    """Number of scales, including the picture itself.
 
     Args:
         size: `(height, width)` of the picture.
-        scales: int from 1, or `"auto"`: as many as leave the smallest copy's longer
+        scales: int from 1, or `"auto"` for as many as leave the smallest copy's longer
             side at `COARSEST` pixels or more.
 
     Returns:
-        int from 1, no more than leave the shorter side one pixel.
+        int from 1, at most as many as leave the shorter side one pixel.
 
     Raises:
         ValueError: for anything else.
@@ -59,7 +61,7 @@ def sizes(size: tuple[int, int], count: int):
 
 
 def halved(image: np.ndarray):
-    """A copy of half the size: means of 2x2 pixels; an odd edge is repeated.
+    """A copy of half the size: means of 2x2 pixels; odd sides repeat their edge.
 
     Args:
         image: float32 array `(height, width, channels)`.
@@ -81,24 +83,40 @@ def detail(image: np.ndarray, half: np.ndarray):
     """How much an image shows that its copy of half the size does not.
 
     Args:
-        image: float32 array `(height, width, channels)`; of it and of `half` all rows,
-            or some that belong together.
-        half: what `halved` makes of it.
+        image: float32 array `(height, width, channels)`; all rows of it and of `half`,
+            or some that correspond.
+        half: the result of `halved` for it.
 
     Returns:
-        float: mean absolute difference between the image and its copy, enlarged.
+        float: mean absolute difference between the image and its enlarged copy.
     """
     rows, columns = (np.arange(side) for side in image.shape[:2])
     enlarged = np.clip(doubled(half, rows, columns), 0, 1)
     return float(np.abs(image - enlarged).mean())
 
 
-def doubled(image: np.ndarray, rows: np.ndarray, columns: np.ndarray):
-    """Some rows and columns of an image enlarged twice; `halved` gives the image back.
+def used(details: Sequence[float]) -> tuple[bool, ...]:
+    """At which sizes a picture shows something that is worth a network's work.
 
-    Each pixel becomes two that rise like the pixels beside it, around the same mean.
-    Bilinear enlargement has other means: what was taken off the small copy would come
-    off the picture in part only, and leave a tenth of the rain.
+    Args:
+        details: `detail` of the picture and of its reduced copies, largest first.
+
+    Returns:
+        bool for each; always true for the last, the smallest copy.
+    """
+    largest, found = 0.0, []
+    for own in reversed(details):
+        found.append(own >= LEAST_DETAIL * largest)
+        largest = max(own, largest)
+    return tuple(reversed(found))
+
+
+def doubled(image: np.ndarray, rows: np.ndarray, columns: np.ndarray):
+    """Some rows and columns of an image at twice its size; `halved` inverts this.
+
+    Each pixel becomes two with the same mean, which follow the slope of the pixels
+    beside it. Bilinear enlargement has other means: what was removed from the small
+    copy would be removed from the picture only in part, and leave a tenth of the rain.
 
     Args:
         image: float16 or float32 array `(height, width, channels)`.

@@ -26,9 +26,9 @@ AUTO_OVERLAP = 128
 def reflect_index(length: int, padded: int) -> np.ndarray:
     """Returns indices that extend an axis at its end by mirroring it.
 
-    The edge is not repeated, and an axis shorter than its padding is mirrored again
-    and again (a single pixel is repeated), so any length from 1 works: 0 1 2 becomes
-    0 1 2 1 0 1.
+    The edge is not repeated, and an axis shorter than its padding is mirrored
+    repeatedly (a single pixel is repeated), so that any length from 1 works: 0 1 2
+    becomes 0 1 2 1 0 1.
     """
     period = max(2 * (length - 1), 1)
     position = np.arange(padded) % period
@@ -36,7 +36,7 @@ def reflect_index(length: int, padded: int) -> np.ndarray:
 
 
 def round_up(length: int, multiple: int) -> int:
-    """Returns the smallest multiple that is not below `length`."""
+    """Returns the smallest multiple that is at least `length`."""
     return -(-length // multiple) * multiple
 
 
@@ -58,13 +58,13 @@ def pad_to_multiple(array: np.ndarray, multiple: int) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Tiles:
-    """Tiles of one size that cover an image, as starts along each axis.
+    """Tiles of equal size that cover an image, as starts along each axis.
 
     Attributes:
         size: `(height, width)` of the image, multiples of the stride.
         tile: `(height, width)` of every tile.
         rows, columns: tuples of first rows and first columns, multiples of the
-            stride, evenly spread.
+            stride, evenly spaced.
         overlap: int. Neighbours share at least this many pixels.
     """
 
@@ -95,20 +95,20 @@ def plan_tiles(
     overlap: int | None,
     stride: int,
 ) -> Tiles:
-    """Covers an image with overlapping tiles of one size, as few as will do.
+    """Covers an image with as few overlapping tiles of equal size as possible.
 
     Args:
         size: `(height, width)` of the image, multiples of `stride`.
-        tile: int, longest side of a tile; `None` or 0 for one tile of the whole
-            image; `"auto"` for that up to `AUTO_PIXELS`, and `AUTO_SIDE` above.
-        overlap: int. Pixels that neighbours share at least; rounded up to the
-            stride. At most half of `tile`. `None` for `AUTO_OVERLAP`, or a quarter
-            of smaller tiles.
-        stride: int. Starts are multiples of it, because a network that folds
-            blocks of pixels into channels depends on where the blocks begin.
+        tile: int, longest side of a tile; `None` or 0 for one tile of the whole image;
+            `"auto"` for a single tile up to `AUTO_PIXELS`, and `AUTO_SIDE` above.
+        overlap: int. Least number of pixels that neighbours share; rounded up to the
+            stride. At most half of `tile`. `None` for `AUTO_OVERLAP`, or a quarter of
+            smaller tiles.
+        stride: int. Starts are multiples of it, because a network that turns blocks of
+            pixels into channels depends on where the blocks begin.
 
     Raises:
-        ValueError: if `tile` or `overlap` do not fit.
+        ValueError: `tile` or `overlap` does not fit.
     """
     automatic = overlap is None
     if automatic:
@@ -142,10 +142,10 @@ def plan_tiles(
 def blend_weights(starts: ArrayLike, tile: int, overlap: int) -> np.ndarray:
     """Returns weights `(len(starts), tile)` that add up to 1 wherever tiles meet.
 
-    In the middle of the pixels that two neighbours share lies a raised-cosine ramp a
-    quarter of `overlap` long. So the outermost 3/8 of `overlap` of a tile, where its
-    network saw padding in place of its surroundings, have no weight: the blend is
-    exact for networks that see at most as many pixels to each side.
+    In the middle of the pixels that two neighbours share there is a raised-cosine ramp
+    with a quarter of the length of `overlap`. So the outermost 3/8 of `overlap` of a
+    tile, where its network saw padding instead of the surroundings, have no weight: the
+    blend is exact for networks that see at most this many pixels to each side.
     """
     starts = np.asarray(starts)
     cuts = np.array([-np.inf, *(starts[:-1] + starts[1:] + tile) / 2, np.inf])
@@ -155,5 +155,5 @@ def blend_weights(starts: ArrayLike, tile: int, overlap: int) -> np.ndarray:
         phase = (position - cuts[:, None]) / max(overlap // 4, 1) + 0.5
         return 0.5 - 0.5 * np.cos(np.pi * np.clip(phase, 0, 1))
 
-    # What has risen at a tile's first cut and not yet at its last: adds up to 1.
+    # What has risen at a tile's first cut, but not yet at its last, adds up to 1.
     return (risen(cuts[:-1]) - risen(cuts[1:])).astype(np.float32)

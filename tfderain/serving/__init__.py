@@ -8,10 +8,10 @@ with serving.Server("menet", serving.Settings(port=0, grpc_port=None)) as server
 ```
 
 Read in this order: `signatures` (what clients may ask for), `engine` (the queue and
-the threads that derain), `service` (a call, whichever way it came), `rest` and
+the threads that derain), `service` (a call, by either protocol), `rest` and
 `json_tensors`, `page`, `grpc_api` and `protos`, `server` (ports, start and stop).
 
-fastapi, uvicorn, grpcio, tensorflow-serving-api and prometheus-client come with
+fastapi, uvicorn, grpcio, protobuf and prometheus-client come with
 `pip install "tfderain[serve]"`; they load when a server is made.
 """
 

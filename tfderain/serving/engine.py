@@ -1,8 +1,8 @@
-"""Queue of the images of all calls, bounded, and the threads that derain them.
+"""Queue, bounded, for the images of all calls, and the threads that derain them.
 
-Images of different calls, and those of one call, are worked on side by side; which
-answer belongs to which call is kept by the call itself. A call that has failed, was
-given up or is out of time costs at most the tile that is being computed.
+Images of different calls, and those of one call, are processed in parallel; each call
+keeps track of its own answers. A call that has failed, was cancelled or has run out of
+time costs at most the tile that is being computed.
 """
 
 import logging
@@ -21,7 +21,7 @@ LOG = logging.getLogger("tfderain.serving")
 
 
 class Stopped(Exception):
-    """Leaves the middle of an image that nobody waits for any more."""
+    """Aborts work on an image that nobody is waiting for any more."""
 
 
 class Call:
@@ -31,8 +31,8 @@ class Call:
         images: list of whatever `restore` takes.
         restore: function of `(restorer, image, progress)`.
         deadline: float, on the clock of `time.monotonic`.
-        future: `Future` of the list of answers, in the order of `images`. To cancel it
-            gives the call up.
+        future: `Future` of the list of answers, in the order of `images`. Cancelling it
+            cancels the call.
     """
 
     def __init__(self, images: Sequence[Any], restore: Callable, deadline: float):
@@ -50,7 +50,7 @@ class Call:
         return self.future.done() or time.monotonic() > self.deadline
 
     def answer(self, number: int, answer: Any):
-        """Takes the answer to one image, and finishes with the last."""
+        """Takes the answer to one image, and finishes after the last one."""
         with self._lock:
             self._answers[number] = answer
             self._missing -= 1
@@ -64,17 +64,17 @@ class Call:
                 self.future.set_exception(error)
 
     def _claim(self):
-        # False if it is cancelled, in the same instant too; hence no bare `done()`.
+        # False if it is cancelled, even at this very moment; hence not just `done()`.
         return not self.future.done() and self.future.set_running_or_notify_cancel()
 
 
 class Engine:
-    """Derains images in threads of its own, each with its own restorer.
+    """Derains images in its own threads, each with its own restorer.
 
     Args:
         restorers: list of `tfderain.runtime.Restorer`, one per thread. They are called
-            from these threads only.
-        capacity: int. Most images that may wait.
+            only from these threads.
+        capacity: int. Largest number of waiting images.
         metrics: `tfderain.serving.metrics.Metrics`.
     """
 
@@ -85,7 +85,7 @@ class Engine:
         self._changed = threading.Condition()
         self._stopping = False
         self._threads = [
-            # Daemons, so that a computation without end cannot keep the process.
+            # Daemons, so that an endless computation cannot keep the process alive.
             threading.Thread(target=self._work, args=(restorer,), daemon=True)
             for restorer in restorers
         ]
@@ -93,11 +93,11 @@ class Engine:
             thread.start()
 
     def __len__(self):
-        """Images that wait."""
+        """Number of waiting images."""
         return len(self._waiting)
 
     def submit(self, call: Call) -> Future:
-        """Queues all images of a call, or none.
+        """Queues either all images of a call or none.
 
         Raises:
             Refusal: `INVALID_ARGUMENT` if they can never fit, `RESOURCE_EXHAUSTED` if
@@ -123,14 +123,14 @@ class Engine:
                 raise Refusal(
                     "RESOURCE_EXHAUSTED",
                     f"The queue is full ({len(self._waiting)} of {self.capacity} "
-                    "images wait); try again later.",
+                    "images are waiting); try again later.",
                 )
             self._waiting.extend((call, number) for number in range(count))
             self._changed.notify(count)
         return call.future
 
     def stop(self, timeout: float | None = None) -> bool:
-        """Takes no more calls, finishes those that it has, and ends the threads.
+        """Accepts no more calls, finishes those it has, and ends the threads.
 
         Returns:
             Whether all threads ended within `timeout` seconds.
@@ -167,11 +167,11 @@ class Engine:
                 answer = call.restore(restorer, call.images[number], progress)
             call.answer(number, answer)
         except Stopped:
-            message = "The time was over before all tiles were done."
+            message = "The time was up before all tiles were done."
             call.fail(Refusal("DEADLINE_EXCEEDED", message))
         except Refusal as error:
             call.fail(error.about(number, len(call.images)))
-        # Whatever a network or codec raises: the next image must find its worker.
+        # Whatever a network or codec raises, the worker must live for the next image.
         except BaseException as error:
             LOG.exception("An image failed.")
             message = f"The image could not be derained ({type(error).__name__})."

@@ -1,6 +1,7 @@
 """TensorFlow Serving's gRPC API: PredictionService and ModelService.
 
-`Predict` and `GetModelMetadata`, and `GetModelStatus`; the others are UNIMPLEMENTED.
+Of these, `Predict`, `GetModelMetadata` and `GetModelStatus`; all other methods are
+UNIMPLEMENTED.
 """
 
 import logging
@@ -22,15 +23,16 @@ def server(service: Service, address: str):
 
     Args:
         service: `Service`.
-        address: str, `HOST:PORT`; port 0 takes a free one.
+        address: str, `HOST:PORT`; port 0 is any free one.
 
     Raises:
-        OSError: if the port is taken.
+        OSError: the port is taken.
     """
     import grpc
 
-    # As many again arrive, slowly perhaps: each holds a thread until it is there, but
-    # those of one connection cannot hold all. Some for questions about the model.
+    # Twice as many as calls, since as many may be arriving, perhaps slowly: each holds
+    # a thread until then, but those of one connection cannot hold all. A few more are
+    # for questions about the model.
     own = service.limits.calls + 8
     calls = service.limits.calls + own
     age = round(1000 * service.limits.seconds)
@@ -40,10 +42,10 @@ def server(service: Service, address: str):
         options=[
             ("grpc.max_receive_message_length", service.limits.body),
             ("grpc.max_concurrent_streams", own),
-            # Clients open another connection; what has not arrived by then is cut off.
+            # Clients open another connection; calls not yet arrived are cut off.
             ("grpc.max_connection_age_ms", age),
             ("grpc.max_connection_age_grace_ms", age),
-            # Else a second server on this port would start, and take half the calls.
+            # Otherwise a second server could start on this port, and take half of them.
             ("grpc.so_reuseport", 0),
         ],
     )
@@ -57,9 +59,9 @@ def server(service: Service, address: str):
 
 
 def _handlers(service, messages, grpc):
-    """What answers the methods of both services.
+    """The handlers for the methods of both services.
 
-    Messages are read here, because grpc calls those that cannot be read its own fault.
+    Messages are read here, because grpc reports unreadable ones as its own fault.
     """
 
     def answering(method, call, kind):
@@ -67,9 +69,9 @@ def _handlers(service, messages, grpc):
             try:
                 with service.metrics.call("grpc", method):
                     return call(service, messages, read_message(data, kind), context)
-            # Texts alone: an error that is kept here would keep this frame, and with it
-            # the stream of the call, until Python's next search for cycles. A few of
-            # them, and the connection would take no more calls.
+            # Only texts: an error stored here would keep this frame, and with it the
+            # stream of the call, until Python's next garbage collection. After a few of
+            # these, the connection would accept no more calls.
             except Refusal as error:
                 code, message = error.code, error.message
             except Exception as error:
@@ -83,14 +85,14 @@ def _handlers(service, messages, grpc):
 
     calls = {
         "PredictionService": {
-            "Predict": (predict, messages.predict.PredictRequest),
+            "Predict": (predict, messages.PredictRequest),
             "GetModelMetadata": (
                 model_metadata,
-                messages.metadata.GetModelMetadataRequest,
+                messages.GetModelMetadataRequest,
             ),
         },
         "ModelService": {
-            "GetModelStatus": (model_status, messages.status.GetModelStatusRequest)
+            "GetModelStatus": (model_status, messages.GetModelStatusRequest)
         },
     }
     return tuple(
@@ -103,20 +105,20 @@ def _handlers(service, messages, grpc):
 
 
 def read_message(data: bytes, kind: Any) -> Any:
-    """Returns the message of a class that some bytes hold.
+    """Returns the message of a class that is encoded in some bytes.
 
     Raises:
-        Refusal: `INVALID_ARGUMENT`, if they hold none.
+        Refusal: `INVALID_ARGUMENT` if they do not hold one.
     """
     try:
         return kind.FromString(data)
     except Exception as error:  # DecodeError, whose class depends on protobuf's build
-        raise invalid(f"The message is no {kind.DESCRIPTOR.name}.") from error
+        raise invalid(f"The message must be a {kind.DESCRIPTOR.name}.") from error
 
 
 def predict(service: Service, messages: Any, request: Any, context: Any):
     """Answers `PredictionService.Predict`."""
-    left = context.time_remaining()  # None without a deadline of the client
+    left = context.time_remaining()  # None if the client set no deadline
     seconds = (
         service.limits.seconds if left is None else min(left, service.limits.seconds)
     )
@@ -141,7 +143,7 @@ def predict(service: Service, messages: Any, request: Any, context: Any):
             raise service.overdue() from error
         except CancelledError as error:
             raise Refusal("CANCELLED", "The client is gone.") from error
-    response = messages.predict.PredictResponse()
+    response = messages.PredictResponse()
     describe(service, response.model_spec, name)
     write_tensor(response.outputs[signature.derained], derained, rainy, messages)
     return response
@@ -155,7 +157,7 @@ def model_metadata(service: Service, messages: Any, request: Any, context: Any):
             "`metadata_field` must be signature_def. "
             f"Received: {', '.join(request.metadata_field) or 'none'}."
         )
-    definitions = messages.metadata.SignatureDefMap()
+    definitions = messages.SignatureDefMap()
     for name, signature in signatures.SIGNATURES.items():
         definition = definitions.signature_def[name]
         definition.method_name = signatures.METHOD
@@ -168,10 +170,10 @@ def model_metadata(service: Service, messages: Any, request: Any, context: Any):
         )
         for tensors, alias in sides:
             tensors[alias].name = f"{alias}:0"
-            tensors[alias].dtype = messages.types.DataType.Value(signature.dtype)
+            tensors[alias].dtype = messages.DataType.Value(signature.dtype)
             for size in signature.shape:
                 tensors[alias].tensor_shape.dim.add(size=size)
-    response = messages.metadata.GetModelMetadataResponse()
+    response = messages.GetModelMetadataResponse()
     describe(service, response.model_spec)
     response.metadata["signature_def"].Pack(definitions)
     return response
@@ -180,8 +182,8 @@ def model_metadata(service: Service, messages: Any, request: Any, context: Any):
 def model_status(service: Service, messages: Any, request: Any, context: Any):
     """Answers `ModelService.GetModelStatus`."""
     check_model(service, request)
-    response = messages.status.GetModelStatusResponse()
-    state = messages.status.ModelVersionStatus.AVAILABLE
+    response = messages.GetModelStatusResponse()
+    state = messages.ModelVersionStatus.AVAILABLE
     version = response.model_version_status.add(version=service.version, state=state)
     version.status.SetInParent()  # no error
     return response
@@ -191,7 +193,7 @@ def check_model(service: Service, request: Any):
     """Finds the model that a request names.
 
     Raises:
-        Refusal: `INVALID_ARGUMENT` without a name, else `NOT_FOUND`.
+        Refusal: `INVALID_ARGUMENT` without a name, otherwise `NOT_FOUND`.
     """
     spec = request.model_spec
     if not spec.name:
@@ -227,12 +229,14 @@ def read_tensor(tensor: Any, signature: Any, messages: Any, limit: int) -> list:
         tensor: `TensorProto`.
         signature: `Signature`.
         messages: see `protos.load`.
-        limit: int. Most bytes of all arrays together.
+        limit: int. Largest number of bytes of all arrays together.
 
     Raises:
-        Refusal: `INVALID_ARGUMENT`, if type, shape or size do not fit.
+        Refusal: `INVALID_ARGUMENT` if type, shape or size do not fit.
     """
-    dtype = messages.types.DataType.Name(tensor.dtype)
+    known = messages.DataType.values()
+    number = tensor.dtype
+    dtype = messages.DataType.Name(number) if number in known else f"type {number}"
     shape = tuple(dimension.size for dimension in tensor.tensor_shape.dim)
     fits = len(shape) == len(signature.shape) and min(shape) >= 0
     wanted = zip(signature.shape, shape, strict=False)
@@ -250,26 +254,26 @@ def read_tensor(tensor: Any, signature: Any, messages: Any, limit: int) -> list:
 
 
 def _floats(tensor, shape, limit):
-    count = int(np.prod(shape, dtype=object))  # no overflow, whatever is claimed
+    count = int(np.prod(shape, dtype=object))  # cannot overflow, whatever is claimed
     if tensor.tensor_content:
         if len(tensor.tensor_content) == 4 * count:
             return np.frombuffer(tensor.tensor_content, "<f4").reshape(shape)
     elif len(tensor.float_val) <= count <= limit / 4:
         values = np.array(tensor.float_val, np.float32)
-        # In this form the last value also stands for all that are left out.
+        # In this form, the last value also stands for all that are left out.
         if len(values) or not count:
             return np.pad(values, (0, count - len(values)), "edge").reshape(shape)
     raise invalid(
-        f"There must be {count} float values for the shape {shape}, at most "
+        f"There must be {count} float values for the shape {shape}, and at most "
         f"{limit} bytes."
     )
 
 
 def write_tensor(tensor: Any, derained: list, rainy: Any, messages: Any):
-    """Writes the images of an answer, in the shape of the images that came."""
+    """Writes the images of an answer, in the shape of the request's images."""
     tensor.dtype = rainy.dtype
     tensor.tensor_shape.CopyFrom(rainy.tensor_shape)
-    if rainy.dtype == messages.types.DT_STRING:
+    if rainy.dtype == messages.DataType.Value("DT_STRING"):
         tensor.string_val.extend(derained)
     else:
         tensor.tensor_content = b"".join(

@@ -2,7 +2,7 @@
 
 The row form lists images, `{"instances": [{"b64": "..."}]}`, and is answered by
 `{"predictions": [...]}`; the column form holds one tensor, `{"inputs": [...]}`, and is
-answered by `{"outputs": [...]}`. With one input, naming it is optional in both.
+answered by `{"outputs": [...]}`. In both, naming the only input is optional.
 """
 
 import base64
@@ -21,11 +21,11 @@ def parse(body: bytes) -> dict:
     """Returns the JSON object of a request.
 
     Raises:
-        Refusal: `INVALID_ARGUMENT`, if it is no JSON, or no object.
+        Refusal: `INVALID_ARGUMENT` if it is not a JSON object.
     """
     try:
         document = json.loads(body)
-    # RecursionError: lists nested a thousand deep. UnicodeDecodeError is a ValueError.
+    # RecursionError: lists a thousand levels deep. UnicodeDecodeError is a ValueError.
     except (ValueError, RecursionError) as error:
         raise invalid(f"JSON Parse error: {error}") from error
     if not isinstance(document, dict):
@@ -34,7 +34,7 @@ def parse(body: bytes) -> dict:
 
 
 def signature_name(document: dict) -> str:
-    """Returns what `signature_name` says, or an empty string."""
+    """Returns the value of `signature_name`, or an empty string."""
     name = document.get("signature_name", "")
     if not isinstance(name, str):
         raise invalid("'signature_name' key must be a string value.")
@@ -76,7 +76,7 @@ def write_images(derained: Sequence[Any], signature: Signature, row: bool) -> by
     if signature.dtype == STRING:
         values = [{"b64": base64.b64encode(data).decode()} for data in derained]
     else:
-        # Eight digits keep a float32 in [0, 1] within 1.3e-8, with half the text.
+        # Eight digits keep a float32 in [0, 1] within 1.3e-8, in half the text.
         values = [np.round(image.astype(float), 8).tolist() for image in derained]
     return json.dumps({"predictions" if row else "outputs": values}).encode()
 
@@ -121,7 +121,7 @@ def _read_base64(value, number):
             f"Received: {_brief(value)}"
         )
     text = "".join(value["b64"].split()).rstrip("=")
-    try:  # with or without padding, as absl::Base64Unescape
+    try:  # with or without padding, like absl::Base64Unescape
         return base64.b64decode(text + "=" * (-len(text) % 4), validate=True)
     except (binascii.Error, ValueError) as error:
         raise invalid(f"Unable to base64 decode image {number}: {error}") from error
@@ -131,11 +131,11 @@ def _read_floats(values):
     try:
         array = np.asarray(values)
     except ValueError as error:  # lists of different lengths
-        raise invalid(f"Images of one request must have one size: {error}") from error
+        raise invalid(f"Images of a request must be of equal size: {error}") from error
     # "0.5" and true must not become numbers.
     if array.dtype.kind not in "fiu" or array.ndim != 4 or array.shape[-1] != 3:
         raise invalid(
-            "Images must be numbers in [0, 1] of the shape (images, height, width, 3). "
+            "Images must be numbers in [0, 1] of shape (images, height, width, 3). "
             f"Received: shape={array.shape}, type={array.dtype}."
         )
     with np.errstate(over="ignore"):  # to infinity, which is refused later

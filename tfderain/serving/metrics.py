@@ -11,10 +11,10 @@ BUCKETS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120)
 
 
 class Metrics:
-    """Numbers of one server, in a registry of their own.
+    """Metrics of one server, in a separate registry.
 
     Attributes:
-        waited, working: histograms of seconds that one image waits, and takes.
+        waited, working: histograms of the seconds that an image waits, and takes.
     """
 
     def __init__(self):
@@ -27,7 +27,7 @@ class Metrics:
         labels = ("protocol", "method")
         self._calls = prometheus.Counter(
             "tfderain_requests",
-            "Calls, by the gRPC name of their result.",
+            "Calls by the gRPC name of their result.",
             (*labels, "code"),
             registry=registry,
         )
@@ -51,14 +51,14 @@ class Metrics:
             registry=registry,
         )
         self._queue = prometheus.Gauge(
-            "tfderain_queue_images", "Images that wait.", registry=registry
+            "tfderain_queue_images", "Waiting images.", registry=registry
         )
         self._open = prometheus.Gauge(
             "tfderain_requests_open", "Calls in progress.", registry=registry
         )
 
     def watch(self, queue: Callable, calls: Callable):
-        """Names the functions that return how many images wait and calls are open."""
+        """Sets the functions that return how many images wait and calls are open."""
         self._queue.set_function(queue)
         self._open.set_function(calls)
 
@@ -66,7 +66,7 @@ class Metrics:
     def call(self, protocol: str, method: str):
         """Counts and times a call, by the code of the `Refusal` that it raises."""
         started = time.monotonic()
-        code = "CANCELLED"  # asyncio's own error is no `Exception`
+        code = "CANCELLED"  # asyncio's own error is not an `Exception`
         try:
             yield
             code = "OK"
@@ -78,7 +78,7 @@ class Metrics:
             self._seconds.labels(protocol, method).observe(time.monotonic() - started)
 
     def page(self) -> tuple[bytes, str]:
-        """Returns the text of all numbers, and its content type."""
+        """Returns all metrics as text, and its content type."""
         return (
             self._prometheus.generate_latest(self.registry),
             self._prometheus.CONTENT_TYPE_LATEST,

@@ -1,4 +1,4 @@
-"""Page of `web/`, as `make web` builds it, below the addresses of the REST API.
+"""Page of `web/`, as built by `make web`, served beside the REST API.
 
 ```python
 serving.Settings(ui=serving.PAGE)  # or the folder of a copy
@@ -8,17 +8,17 @@ serving.Settings(ui=serving.PAGE)  # or the folder of a copy
 import os
 from pathlib import Path
 
-# Of a checkout; an installed package has no page, which is larger than all the rest.
+# In a checkout; an installed package has no page, which is larger than all the rest.
 PAGE = Path(__file__).resolve().parents[2] / "web" / "dist"
 
 HEADERS = {
     # With these two, browsers let WebAssembly use threads.
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Embedder-Policy": "require-corp",
-    # A page that was built anew is asked for; what has not changed is not sent again.
+    # Browsers ask whether the page has changed; what has not is not sent again.
     "Cache-Control": "no-cache",
 }
-# Systems differ in what they call these; browsers insist on the first two.
+# Operating systems disagree on these types; browsers insist on the first two.
 TYPES = {
     ".js": "text/javascript",
     ".wasm": "application/wasm",
@@ -30,9 +30,9 @@ def check(folder: str | os.PathLike) -> Path:
     """Returns the folder of a built page.
 
     Raises:
-        ValueError: if there is no page in it.
+        ValueError: there is no page in it.
     """
-    # The page's sources have an index.html, too.
+    # The page's sources also have an index.html.
     if not Path(folder, "index.html").is_file() or Path(folder, "src").exists():
         raise ValueError(
             "`ui` must be the folder of the built page. In a checkout of tfderain, "
@@ -43,7 +43,7 @@ def check(folder: str | os.PathLike) -> Path:
 
 
 def files(folder: str | os.PathLike):
-    """Returns the ASGI application that answers with the files of the page."""
+    """Returns the ASGI application that serves the files of the page."""
     from starlette.staticfiles import StaticFiles
 
     class Page(StaticFiles):

@@ -2,8 +2,8 @@
 
 `GET /v1/models/<name>[/versions/<version>][/metadata]` and
 `POST /v1/models/<name>[/versions/<version>]:predict`; errors are `{"error": "..."}`.
-Beyond TensorFlow Serving's: `GET /v1/models`, for the page of `web/`, and that page at
-`/`.
+In addition to TensorFlow Serving's: `GET /v1/models`, for the page of `web/`, and that
+page at `/`.
 """
 
 import asyncio
@@ -22,12 +22,12 @@ def application(service: Service, ui: str | os.PathLike | None = None):
     """Returns the ASGI application of a service.
 
     Args:
-        service: what answers.
+        service: the service that answers.
         ui: folder of the built page, or `None` for no page.
     """
     from fastapi import FastAPI, Request
 
-    # Without the pages of documentation: they would load scripts from elsewhere.
+    # Without FastAPI's documentation pages, which would load scripts from elsewhere.
     app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None)
     _add_errors(app)
     _add_health(app, service)
@@ -44,7 +44,7 @@ def application(service: Service, ui: str | os.PathLike | None = None):
 
 
 def _add_errors(app):
-    """Answers that say what went wrong."""
+    """Adds the answers to errors."""
     from fastapi import Request
     from fastapi.responses import JSONResponse
     from starlette.exceptions import HTTPException
@@ -64,7 +64,7 @@ def _add_errors(app):
 
 
 def _add_health(app, service):
-    """`/healthz` and `/metrics`."""
+    """Adds `/healthz` and `/metrics`."""
     from fastapi import Response
     from fastapi.concurrency import run_in_threadpool
     from fastapi.responses import JSONResponse
@@ -82,7 +82,7 @@ def _add_health(app, service):
 
 
 def _add_models(app, service):
-    """What is served: its name, state and signatures."""
+    """Adds information about the model: its name, state and signatures."""
 
     @app.get("/v1/models")
     async def models():
@@ -104,12 +104,12 @@ def _add_models(app, service):
 
 
 def _add_predict(app, service):
-    """Images to derained images."""
+    """Adds the deraining of images."""
     from fastapi import Request, Response
     from fastapi.concurrency import run_in_threadpool
 
-    # JSON of floats takes 16 times its size as Python's lists; Python's lock lets no
-    # more than one thread work on it anyway.
+    # As Python lists, JSON of floats takes 16 times its size; because of Python's lock,
+    # only one thread could work on it anyway.
     turns = asyncio.Semaphore(2)
     limits = service.limits
     arriving = uploads.Uploads(limits.calls, limits.body, limits.arrival)
@@ -119,15 +119,15 @@ def _add_predict(app, service):
     async def predict(request: Request, name: str, version: int | None = None):
         until = time.monotonic() + service.limits.seconds
         with service.metrics.call("rest", "Predict"), service.present():
-            service.check_places()  # before megabytes come for nothing
+            service.check_places()  # before megabytes arrive in vain
             body = await arriving.receive(request)
             with service.admitted():
-                # Megabytes of JSON would hold up the other connections.
+                # Parsing megabytes of JSON would hold up the other connections.
                 async with turns:
                     signature, images, row = await run_in_threadpool(
                         understand, service, name, version, body
                     )
-                del body  # as large as the images, which may wait for long
+                del body  # as large as the images, which may wait for a long time
                 seconds = until - time.monotonic()
                 future = service.submit(signature, images, seconds)
                 derained = await answers(request, service, future, seconds)
@@ -156,7 +156,7 @@ async def answers(
     """Waits for the images of a call, as long as there is time and a client.
 
     Raises:
-        Refusal: that of the call, or of the time that is over.
+        Refusal: that of the call, or that for running out of time.
     """
 
     async def disconnect():
@@ -173,17 +173,17 @@ async def answers(
         if gone.done():
             raise Refusal("CANCELLED", "The client is gone.")
         raise service.overdue()
-    except asyncio.CancelledError as error:  # by uvicorn, when the grace is over
+    except asyncio.CancelledError as error:  # by uvicorn, after the grace period
         raise Refusal("UNAVAILABLE", "The server is stopping.") from error
     finally:
-        answer.cancel()  # gives the images up that still wait
+        answer.cancel()  # drops the images that are still waiting
         gone.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await gone
 
 
 def model_list(service: Service) -> dict:
-    """Returns what `GET /v1/models` says: what a client must know to send an image."""
+    """Returns the answer to `GET /v1/models`: all that a client needs to know."""
     model = {
         "name": service.name,
         "version": str(service.version),
@@ -194,14 +194,14 @@ def model_list(service: Service) -> dict:
 
 
 def model_status(service: Service) -> dict:
-    """Returns what `GET /v1/models/<name>` says."""
+    """Returns the answer to `GET /v1/models/<name>`."""
     status = {"error_code": "OK", "error_message": ""}
     version = {"version": str(service.version), "state": "AVAILABLE", "status": status}
     return {"model_version_status": [version]}
 
 
 def model_metadata(service: Service) -> dict:
-    """Returns what `GET /v1/models/<name>/metadata` says: the signatures."""
+    """Returns the answer to `GET /v1/models/<name>/metadata`: the signatures."""
     definitions = {
         name: {
             "inputs": {signature.rainy: _tensor(signature.rainy, signature)},

@@ -20,7 +20,7 @@ from tfderain.serving.engine import Engine
 from tfderain.serving.metrics import Metrics
 from tfderain.serving.service import Limits, Service
 
-# Seconds that finishing may take longer than what it waits for.
+# Seconds that finishing may take beyond what it waits for.
 _MARGIN = 2.0
 
 
@@ -29,22 +29,23 @@ class Settings:
     """How a model is served.
 
     Attributes:
-        host: str. Address to listen at; the default is this machine only. There is no
-            encryption and no password: put a proxy that has them before any other.
-        port: int. Of REST, `/healthz` and `/metrics`; 0 takes a free one.
+        host: str. Address to listen on; by default only this machine can connect. There
+            is no encryption and no password: put a proxy that has them in front of any
+            other address.
+        port: int. Port of REST, `/healthz` and `/metrics`; 0 is any free one.
         grpc_port: int, or `None` for no gRPC.
-        name: str. In `/v1/models/<name>`. `None` for the preset's or the path's.
-        workers: int. Images that are derained at once, each by a copy of the model.
-            `None` for one per processor, at most 4; with TensorFlow 1.
-        threads: int. Of one worker. `None` shares the processors among the workers.
+        name: str. Name in `/v1/models/<name>`. `None` for the preset's or the path's.
+        workers: int. Images to derain in parallel, each with a copy of the model.
+            `None` for one per processor, but at most 4; for 1 with TensorFlow.
+        threads: int. Threads per worker. `None` divides the processors among workers.
         queue: int. Images that may wait; more are refused.
-        max_bytes: int. Of a request. At worst, `queue + workers` such wait at once, and
-            as many arrive.
-        max_pixels: int. Height times width of an image.
+        max_bytes: int. Largest request. In the worst case, `queue + workers` of these
+            wait at once, and as many are arriving.
+        max_pixels: int. Largest height times width of an image.
         timeout: float. Seconds for a request.
         grace: float. Seconds that requests may take to finish after `stop`.
         tile, scales: see `tfderain.runtime.Restorer`.
-        runtime: `"litert"`, `"tensorflow"` or `None`, for that which suits the model.
+        runtime: `"litert"`, `"tensorflow"`, or `None` for the one that suits the model.
         ui: path. Folder of the built page, to be served at `/`; `None` for no page.
         upload_timeout: float. Seconds, within `timeout`, for a request to arrive.
     """
@@ -73,7 +74,7 @@ class Settings:
                 raise ValueError(f"`{name}` must be positive. Received: {value}.")
         if not min(self.timeout, self.upload_timeout) > 0 or not self.grace >= 0:
             raise ValueError(
-                "Time-outs must be positive and `grace` not negative. Received: "
+                "Time-outs must be positive and `grace` at least 0. Received: "
                 f"timeout={self.timeout}, upload_timeout={self.upload_timeout}, "
                 f"grace={self.grace}."
             )
@@ -89,15 +90,15 @@ class Server:
         settings: `Settings`.
 
     Attributes:
-        name, version: str and int. The version is the number that the folder of a
-            SavedModel has as its name, else 1.
-        rest_address: str, `http://HOST:PORT`, once it runs.
+        name, version: str and int. The version is the number in the name of a
+            SavedModel's folder, else 1.
+        rest_address: str, `http://HOST:PORT`, once the server is running.
         grpc_address: str, `HOST:PORT`, or `None`.
 
     Raises:
-        ImportError: if a package of the extra `serve` is missing.
-        OSError: from `start`, if an address cannot be used.
-        ValueError: if the model cannot be loaded or a setting does not fit.
+        ImportError: a package of the extra `serve` is missing.
+        OSError: (in `start`) an address cannot be used.
+        ValueError: the model cannot be loaded or a setting does not fit.
     """
 
     def __init__(
@@ -131,7 +132,7 @@ class Server:
         self.stop()
 
     def start(self) -> "Server":
-        """Opens the ports; returns once requests are answered."""
+        """Opens the ports; returns as soon as requests are answered."""
         try:
             if self.settings.grpc_port is not None:
                 self._start_grpc()
@@ -142,7 +143,7 @@ class Server:
         return self
 
     def stop(self) -> bool:
-        """Takes no new requests, finishes those that are here, closes the ports.
+        """Accepts no new requests, finishes the pending ones, closes the ports.
 
         Returns:
             Whether all of them were finished within `settings.grace` seconds.
@@ -195,7 +196,7 @@ class Server:
             timeout_graceful_shutdown=max(int(self.settings.grace), 1),
         )
         self._rest = uvicorn.Server(config)
-        # In a thread of its own, where it leaves the signals to this program.
+        # In a separate thread, where it leaves signals to this program.
         self._thread = threading.Thread(
             target=self._rest.run, kwargs={"sockets": [listener]}, daemon=True
         )
@@ -211,9 +212,9 @@ class Server:
 def serve(
     model: str | os.PathLike, settings: Settings, ready: Callable[[Server], None]
 ) -> bool:
-    """Serves a model until the process gets SIGTERM or Ctrl-C.
+    """Serves a model until the process receives SIGTERM or Ctrl-C.
 
-    The first signal lets the requests that are here finish; a second one stops at once.
+    The first signal lets pending requests finish; a second one stops immediately.
 
     Args:
         model: see `Server`.
@@ -224,7 +225,7 @@ def serve(
         Whether all requests were finished.
 
     Raises:
-        OSError: if an address cannot be used, or the server broke down.
+        OSError: an address cannot be used, or the server broke down.
     """
     warnings.filterwarnings("ignore", module="PIL")  # of damaged metadata
     asked = threading.Event()
@@ -251,10 +252,10 @@ def serve(
 
 
 def require_packages(grpc: bool):
-    """Says which extra is missing.
+    """Checks that the extra is installed.
 
     Raises:
-        ImportError: if a package of the extra `serve` is not installed.
+        ImportError: a package of the extra `serve` is not installed.
     """
     extras.require("fastapi", "prometheus_client", "uvicorn", extra="serve")
     if grpc:
@@ -268,7 +269,7 @@ def name_and_version(
     """Returns the name and version that clients use for a model.
 
     Raises:
-        ValueError: if the name cannot be part of an address.
+        ValueError: the name cannot be part of an address.
     """
     located = presets.locate(model)
     path, folder = located.path, located.saved_model
@@ -278,7 +279,7 @@ def name_and_version(
     name = name or (path.stem if path.suffix in (".keras", ".tflite") else path.name)
     if not name or set(name) & set("/:?#%"):
         raise ValueError(
-            f"`name` must be without any of / : ? # %. Received: name={name!r}."
+            f"`name` must not contain any of / : ? # %. Received: name={name!r}."
         )
     return name, version
 
@@ -293,29 +294,29 @@ def open_restorers(
     workers = settings.workers or (1 if kind == "tensorflow" else min(processors, 4))
     threads = settings.threads or max(processors // workers, 1)
     restorers = []
-    # One after the other: `Restorer` holds back LiteRT's greeting on file descriptor 2.
+    # One after another: `Restorer` holds back LiteRT's greeting on file descriptor 2.
     for _ in range(workers):
         restorer = runtime.Restorer(
             model, kind, threads, settings.tile, scales=settings.scales
         )
-        # So that the first request does not pay for what is traced or packed.
+        # So that the first request need not wait for tracing and packing.
         restorer.derain(np.zeros((restorer.stride, restorer.stride, 3), np.float32))
         restorers.append(restorer)
     return restorers
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """Returns a socket bound to an address, which uvicorn will listen at.
+    """Returns a socket bound to an address, for uvicorn to listen on.
 
     Raises:
-        OSError: naming the address, if it cannot be used.
+        OSError: the address cannot be used; names it.
     """
     try:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
         listener = socket.socket(family)
         try:
-            # A restarted server need not wait for connections of the one before.
-            # On Windows the option would let two servers share the port.
+            # A restarted server need not wait for connections of the previous one.
+            # On Windows, the option would let two servers share the port.
             if os.name != "nt":
                 listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             listener.bind((host, port))

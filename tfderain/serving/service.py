@@ -1,4 +1,4 @@
-"""Calls by REST or gRPC: checks, limits, queue and deadline."""
+"""Calls via REST or gRPC: checks, limits, queue and deadline."""
 
 import contextlib
 import threading
@@ -16,13 +16,13 @@ from tfderain.serving.signatures import Signature
 
 @dataclass(frozen=True)
 class Limits:
-    """What one call may take.
+    """Limits of a call.
 
     Attributes:
-        body: int. Bytes of a request.
-        pixels: int. Height times width of an image.
-        calls: int. Calls that may be open at once, and as many that may arrive.
-        seconds: float. Time for a call, from its first byte here to its answer.
+        body: int. Largest number of bytes of a request.
+        pixels: int. Largest height times width of an image.
+        calls: int. Number of calls that may be open at once; as many may be arriving.
+        seconds: float. Time for a call, from its first byte to its answer.
         arrival: float. Time for a request to arrive.
     """
 
@@ -56,7 +56,7 @@ class Service:
 
     @contextlib.contextmanager
     def present(self):
-        """Holds the server while a request arrives or is answered; see `idle`."""
+        """Keeps the server busy while a request arrives or is answered; see `idle`."""
         with self._changed:
             self._present += 1
         try:
@@ -68,10 +68,10 @@ class Service:
 
     @contextlib.contextmanager
     def admitted(self):
-        """Holds one of the places for open calls.
+        """Occupies one of the places for open calls.
 
         Raises:
-            Refusal: `RESOURCE_EXHAUSTED`, if all places are taken.
+            Refusal: `RESOURCE_EXHAUSTED` if all places are taken.
         """
         with self.present():
             with self._changed:
@@ -84,27 +84,27 @@ class Service:
                     self._open -= 1
 
     def check_places(self):
-        """Looks for a place for a call, without taking it.
+        """Checks that there is a place for a call, without taking it.
 
         Raises:
-            Refusal: `RESOURCE_EXHAUSTED`, if all places are taken.
+            Refusal: `RESOURCE_EXHAUSTED` if all places are taken.
         """
         if self._open >= self.limits.calls:
             raise Refusal(
                 "RESOURCE_EXHAUSTED",
-                f"{self._open} requests are open already; try again later.",
+                f"{self._open} requests are already open; try again later.",
             )
 
     def idle(self, timeout: float) -> bool:
-        """Waits until no request is here; returns whether that came within seconds."""
+        """Waits until no request is left; returns whether that was within `timeout`."""
         with self._changed:
             return self._changed.wait_for(lambda: not self._present, timeout)
 
     def check(self, name: str, version: int | None = None):
-        """Finds the model.
+        """Checks the name and version of the model.
 
         Raises:
-            Refusal: `NOT_FOUND`, with TensorFlow Serving's words.
+            Refusal: `NOT_FOUND`, in TensorFlow Serving's words.
         """
         if name == self.name and version in (None, self.version):
             return
@@ -118,8 +118,8 @@ class Service:
 
         Args:
             signature: what is to be done with them.
-            images: Sequence[Any] of bytes or of float32 arrays `(height, width, 3)`.
-            seconds: float. Time that is left.
+            images: sequence of bytes or of float32 arrays `(height, width, 3)`.
+            seconds: float. Remaining time.
         """
 
         def restore(restorer, image, progress):
@@ -128,7 +128,7 @@ class Service:
         return self._engine.submit(Call(images, restore, time.monotonic() + seconds))
 
     def overdue(self) -> Refusal:
-        """Returns the error of a call whose time is over."""
+        """Returns the error for a call whose time is up."""
         return Refusal(
             "DEADLINE_EXCEEDED",
             f"There was no answer within {self.limits.seconds:g} s, or the client's "

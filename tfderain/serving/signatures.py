@@ -1,4 +1,4 @@
-"""Signatures by which a model is called: those of the exported SavedModel.
+"""Signatures for calling a model: those of the exported SavedModel.
 
 Names, aliases and types are a contract: a client of this server must run unchanged
 against TensorFlow Serving with the folder that `tfderain export` writes.
@@ -24,9 +24,9 @@ class Signature:
 
     Attributes:
         rainy, derained: str. Aliases of the only input and the only output. In REST,
-            an output of strings must end in `_bytes` to leave as base64.
-        dtype: `DT_STRING` or `DT_FLOAT`, of both.
-        shape: tuple of ints, of both; -1 is free. The first axis counts images.
+            the alias of a string output must end in `_bytes` to be sent as base64.
+        dtype: `DT_STRING` or `DT_FLOAT`, for both.
+        shape: tuple of ints, for both; -1 is free. The first axis counts images.
         restore: function of `(restorer, image, max_pixels, progress)`; returns the
             derained image.
     """
@@ -43,9 +43,9 @@ def restore_file(
 ) -> bytes:
     """Derains an image file as the SavedModel's graph does.
 
-    Like TensorFlow's `decode_image`, it gives 8-bit RGB in the order stored: alpha is
-    dropped and the EXIF orientation is not applied. EXIF and ICC profile, which that
-    graph drops, are kept, so that viewers still turn and colour the image right.
+    As with TensorFlow's `decode_image`, the result is 8-bit RGB in stored order: alpha
+    is dropped and the EXIF orientation is not applied. EXIF and ICC profile, which that
+    graph drops, are kept, so that viewers still show the right orientation and colours.
 
     Args:
         restorer: `tfderain.runtime.Restorer`.
@@ -63,7 +63,7 @@ def restore_file(
     except images.ImageError as error:
         raise invalid(str(error)) from error
     rainy = _as_rgb(picture)
-    # alpha is dropped, but what is under 0 of it is no scene
+    # alpha is dropped, but pixels where it is 0 are not part of the scene
     derained = restorer.derain(rainy.pixels, progress, alpha=picture.alpha)
     return images.encode(rainy, derained)
 
@@ -72,7 +72,7 @@ def _as_rgb(picture):
     pixels = images.to_uint8(picture.pixels)
     if pixels.ndim == 3:
         return replace(picture, pixels=pixels, alpha=None)
-    # the profile of a grey picture is one of grey
+    # the profile of a grey picture is for grey only
     return replace(picture, pixels=images.to_rgb(pixels), alpha=None, icc=None)
 
 
@@ -103,7 +103,7 @@ def find(name: str) -> tuple[str, Signature]:
     """Returns name and signature; an empty name means the default.
 
     Raises:
-        Refusal: `INVALID_ARGUMENT`, if there is no such signature.
+        Refusal: `INVALID_ARGUMENT` if there is no such signature.
     """
     name = name or DEFAULT
     if name not in SIGNATURES:

@@ -1,7 +1,7 @@
-"""Uploads: bodies of requests that arrive, so that slow clients hold nobody up.
+"""Uploads: bodies of arriving requests, handled so that slow clients hold nobody up.
 
-They take none of the places for calls. If there are too many at once, the slowest of
-the client that has most of them gives way.
+They do not take the places for calls. If there are too many at once, the slowest upload
+of the client with the most uploads gives way.
 """
 
 import asyncio
@@ -14,11 +14,11 @@ PATIENCE = 1.0  # seconds that an upload may take before it can be asked to give
 
 
 class Upload:
-    """One body on its way.
+    """A body that is arriving.
 
     Attributes:
-        client: address of the other side.
-        size: bytes that have come.
+        client: address of the client.
+        size: number of bytes that have arrived.
     """
 
     def __init__(self, client: str):
@@ -30,27 +30,27 @@ class Upload:
 
     @property
     def seconds(self) -> float:
-        """Since its beginning."""
+        """Seconds since its beginning."""
         return time.monotonic() - self._began
 
     def within(self, seconds: float) -> asyncio.Timeout:
-        """The time for it, to be entered once."""
+        """Its time-out, to be entered once."""
         self._timeout = asyncio.timeout(seconds)
         return self._timeout
 
     def end(self):
-        """Ends it as if its time were over."""
+        """Ends it as if its time were up."""
         self.gave_way = True
         if self._timeout:
             self._timeout.reschedule(asyncio.get_running_loop().time())
 
 
 class Uploads:
-    """Receives bodies; of one event loop.
+    """Receives bodies in one event loop.
 
     Args:
-        most: int. Bodies that may arrive at once.
-        size: int. Bytes of a body.
+        most: int. Number of bodies that may arrive at once.
+        size: int. Largest number of bytes of a body.
         seconds: float. Time for a body to arrive.
     """
 
@@ -62,7 +62,7 @@ class Uploads:
         """Returns the body of a request.
 
         Raises:
-            Refusal: if it is too large or too slow, there is no place for it, or the
+            Refusal: it is too large or too slow, there is no place for it, or the
                 client is gone.
         """
         upload = Upload(request.client.host if request.client else "")
@@ -74,7 +74,7 @@ class Uploads:
         except TimeoutError as error:
             message = f"The request did not arrive within {self.seconds:g} s."
             if upload.gave_way:
-                message = "The request came too slowly, and others wait."
+                message = "The request arrived too slowly while others were waiting."
             raise Refusal("DEADLINE_EXCEEDED", message, 408) from error
         finally:
             self._open.discard(upload)
@@ -89,7 +89,7 @@ class Uploads:
         if not slow:
             raise Refusal(
                 "RESOURCE_EXHAUSTED",
-                f"{len(self._open)} requests are arriving already; try again later.",
+                f"{len(self._open)} requests are already arriving; try again later.",
             )
         slowest = max(slow, key=lambda u: (counts[u.client], -u.size / u.seconds))
         self._open.discard(slowest)

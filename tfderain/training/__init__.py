@@ -1,4 +1,4 @@
-"""Training of the networks by recipe.
+"""Training of the networks from recipes.
 
 ```python
 config = training.resolve("menet", overrides=["epochs=20"])
@@ -7,9 +7,9 @@ best = training.train(config, "runs/menet", material)
 ```
 
 Modules: `recipes`, `ablations` and `config` (what to train, without Keras), `checking`
-(of its entries), `building` and `compiling` (config to network), `material` (what it
-reads), `mixing` (rain into it), `strategies` (stage by stage), `loop` (the training
-itself), `run_folder` (what it leaves, and how it goes on).
+(of settings), `building` and `compiling` (from config to network), `material` (what a
+run reads), `mixing` (rain for it), `strategies` (stage by stage), `loop` (the training
+itself), `run_folder` (what a run stores, and how it resumes).
 """
 
 from tfderain import lazy

@@ -34,10 +34,10 @@ ABLATIONS = {
             for strategy in ("MA_A", "MA_B", "MA_C", "MA_D", "DT")
         ),
     ),
-    # Rainmer's configs of these names: without the chromatic view, without details and
-    # degradation, without the interaction of both networks, without all three
+    # Rainmer's configs with these names: without the chromatic view, without details
+    # and degradation, without the interaction of both networks, without all three
     "rainmer": ("wochr", "wodetg", "wolocf", "baseline"),
-    # Table 2 of Ye et al., CVPR 2021: losses left out, and how training starts
+    # Table 2 of Ye et al., CVPR 2021: losses left out, and initialisations
     "jrgr": (
         *("no_adv_B", "no_adv_O", "no_cyc", "no_MSE"),
         *JRGR_STARTS,
@@ -63,9 +63,9 @@ RAINMER_PARTS = {
     "baseline": ("chromatic", "degradation", "interaction"),
 }
 
-# How the tasks of an ablation look in a recipe: as the paper prints them (squared
-# errors of 0..255 images), with the texture loss of the authors' code, or all on the
-# scale of absolute errors of [0, 1] images, where the weightings really balance three.
+# The tasks of an ablation depend on the recipe: as printed in the paper (squared errors
+# of 0..255 images), with the texture loss of the authors' code, or all on the scale of
+# absolute errors of [0, 1] images, where the weightings really balance three tasks.
 PAPER_TASKS = {
     "reconstruction": {"norm": "l2", "value_range": 255.0},
     "edge": {"norm": "l2", "value_range": 255.0},
@@ -75,7 +75,7 @@ PAPER_TASKS = {
 CODE_TEXTURE = {"mode": "scalar", "value_range": 255.0}
 UNIT_TASKS = {
     "reconstruction": {"norm": "l1", "value_range": 1.0},
-    # Sobel filters answer 8 to a slope of 1 per pixel: an eighth of it is the slope.
+    # Sobel filters give 8 for a slope of 1 per pixel: an eighth of that is the slope.
     "edge": {"norm": "l1", "value_range": 0.125},
     "texture": {"mode": "normalized", "value_range": 1.0},
     "perceptual": {"value_range": 1.0},
@@ -83,21 +83,21 @@ UNIT_TASKS = {
 
 
 def tasks_of(tasks: dict[str, dict], *names: str):
-    """The entries of those names, each a copy."""
+    """Copies of the entries with these names."""
     return {name: dict(tasks[name]) for name in names}
 
 
 def ablate(config: TrainConfig, ablation: str) -> TrainConfig:
-    """A recipe changed to a row of the tables of its network's paper.
+    """A recipe changed to match a row of the tables in its network's paper.
 
     Args:
         config: a recipe. MENET keeps the form of each loss (`menet_paper` and
-            `menet_code`: 0..255 and squares, with their own texture loss; else [0, 1]
-            and absolute values), ERL-Net its widths.
+            `menet_code`: 0..255 and squares, with their own texture loss; otherwise
+            [0, 1] and absolute values), ERL-Net its widths.
         ablation: one of `ABLATIONS[config.model]`, for example `"LpLeLt+GB+CA"`.
 
     Raises:
-        ValueError: for an unknown row, listing all of them.
+        ValueError: for an unknown row; lists all of them.
     """
     known = ABLATIONS.get(config.model, ())
     if ablation not in known:

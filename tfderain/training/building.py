@@ -1,4 +1,4 @@
-"""Building of networks: a recipe's config to a new network, not compiled."""
+"""Building of networks: from a recipe's config to a new network, not compiled."""
 
 import dataclasses
 
@@ -17,7 +17,7 @@ LOSSES = {
 
 
 def build_model(config: TrainConfig, mixed_precision: str | None = None):
-    """A new, built network of a config, not compiled.
+    """A new network for a config, built but not compiled.
 
     Args:
         config: `TrainConfig`.
@@ -32,14 +32,14 @@ def build_model(config: TrainConfig, mixed_precision: str | None = None):
 
 
 def new_model(config: TrainConfig, **options: str):
-    """A new network of a config, not built: it has no weights yet.
+    """A new network for a config, not built: it has no weights yet.
 
     Args:
         config: `TrainConfig`.
         **options: `name`, `dtype`.
 
     Raises:
-        ValueError, TypeError: for unknown tasks, and arguments of these or the network.
+        ValueError, TypeError: for unknown tasks, or arguments of these or the network.
     """
     arguments = dict(config.model_config)
     if "tasks" in arguments:
@@ -56,7 +56,7 @@ def new_model(config: TrainConfig, **options: str):
 
 
 def shipped(config: TrainConfig):
-    """The config of the network that is left after training."""
+    """The config of the network to ship after training."""
     model_config = models.MODELS[config.model].shipped(config.model_config)
     return dataclasses.replace(config, model_config=model_config)
 

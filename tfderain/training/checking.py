@@ -1,4 +1,4 @@
-"""Checks of a config before anything is computed: entries that nothing would read.
+"""Checks of a config before anything is computed: unknown and misspelt entries.
 
 Settings that are dicts (`degrade`, `model_config`, `stages`, `rates`) are passed on to
 mixtures, networks and optimizers. A misspelt entry is refused here, for all stages of a
@@ -14,18 +14,18 @@ import numpy as np
 from tfderain.training import mixing
 from tfderain.training.config import TrainConfig
 
-# What decides which network is trained, and how it is put together.
+# Fields that decide which network is trained, and how it is built.
 OF_NETWORKS = ("model", "model_config", "strategy", "stages", "rates")
 
 
 def check(config: TrainConfig) -> None:
-    """Checks all entries of a config, and those of each of its stages.
+    """Checks all entries of a config and of each of its stages.
 
-    The networks are made for it, but not built; with `rates` they are.
+    The networks are created for this, but only built if there are `rates`.
 
     Raises:
-        ValueError: for an unknown entry, naming the known ones, or a value that the
-            mixture or the network does not take.
+        ValueError: for an unknown entry (names the known ones), or a value that the
+            mixture or the network does not accept.
     """
     from tfderain.training.strategies import stages_of  # Keras starts here
 
@@ -43,7 +43,7 @@ def check(config: TrainConfig) -> None:
 
 
 def check_rain(config: TrainConfig) -> None:
-    """Checks `degrade`, and that `stages` hold settings. Needs no Keras.
+    """Checks `degrade`, and that `stages` hold settings. Does not need Keras.
 
     Raises:
         ValueError: see `check`.
@@ -66,14 +66,14 @@ def check_rain(config: TrainConfig) -> None:
         mixing.make_mixer(config, {"streaks": layer})
     except (AttributeError, TypeError) as error:  # a value of another type
         raise ValueError(
-            f"{kind.__name__} cannot be made of these entries ({error}). "
+            f"{kind.__name__} does not accept these entries ({error}). "
             f"Received: degrade={config.degrade}."
         ) from error
 
 
 def _stage_names(config):
-    """Names of the stages in all strategies of the network; a recipe may know more
-    of them than one strategy uses."""
+    """Names of the stages in all strategies of the network; a recipe may have settings
+    for more of them than one strategy uses."""
     from tfderain import models
 
     network = models.MODELS[config.model]
@@ -91,7 +91,7 @@ def _check_network(config, rates):
         model = new_model(config, name="checked")
     except TypeError as error:  # Python's own refusal of an unknown argument
         raise ValueError(
-            f"{config.model} cannot be made of these entries ({error}). "
+            f"{config.model} does not accept these entries ({error}). "
             f"Received: model_config={config.model_config}."
         ) from error
     masks = getattr(mixing.mixer_class(config), "channels", 3) > 3

@@ -18,7 +18,7 @@ def learning_rate(config: TrainConfig, steps_per_epoch: int):
     if config.schedule in ("constant", "plateau"):
         return rate
     if config.schedule == "steps":
-        # Keras goes on with the old value at a boundary itself, hence the -1.
+        # Keras still uses the old value at the boundary itself, hence the -1.
         boundaries = [epoch * steps_per_epoch - 1 for epoch in config.milestones]
         rates = [
             rate * config.milestone_factor**count
@@ -43,7 +43,7 @@ def learning_rate(config: TrainConfig, steps_per_epoch: int):
 def compile_model(model: Any, config: TrainConfig, steps_per_epoch: int):
     """Gives a model the optimizer, metric and execution options of a config."""
     options = {"global_clipnorm": config.clip_norm}
-    if config.optimizer == "two_groups":  # which clips by itself
+    if config.optimizer == "two_groups":  # does its own clipping
         options = {"clip": config.clip_norm or float("inf")}
     if config.accumulate > 1:
         options["gradient_accumulation_steps"] = config.accumulate
@@ -73,26 +73,26 @@ def compile_model(model: Any, config: TrainConfig, steps_per_epoch: int):
         metrics=[metrics.PSNR("rgb_gaussian", name="psnr_rgb")],
         jit_compile=config.jit,
     )
-    # Its variables have to exist before a checkpoint is read into them. A wrapped
-    # optimizer (float16) marks itself built only when it builds itself.
+    # The optimizer's variables must exist before a checkpoint is read into them. A
+    # wrapped optimizer (float16) is marked as built only if it is built itself.
     model.optimizer.build(model.trainable_variables)
     model.optimizer.built = True
     return model
 
 
 def policy(config: TrainConfig):
-    """The Keras dtype policy of a config; `cpu_bfloat16` is none, see `switches`."""
+    """The Keras dtype policy of a config; `cpu_bfloat16` is not one, see `switches`."""
     chosen = config.mixed_precision
     return None if chosen == "cpu_bfloat16" else chosen
 
 
 @contextlib.contextmanager
 def switches(config: TrainConfig):
-    """Sets what holds for the whole process, and sets it back on leaving.
+    """Changes settings of the whole process, and restores them on leaving.
 
-    Seeds everything, and chooses as the config says: Winograd's operations, oneDNN's
-    bfloat16, deterministic operations. All that is computed inside must also be traced
-    inside.
+    Seeds everything, and chooses Winograd's operations, oneDNN's bfloat16 and
+    deterministic operations by the config. Everything computed inside must also be
+    traced inside.
     """
     keras.utils.set_random_seed(config.seed)
     with contextlib.ExitStack() as stack:
@@ -119,7 +119,7 @@ def _onednn_bfloat16():
 
 @contextlib.contextmanager
 def _determinism():
-    # Only switching on is public.
+    # Only switching it on is public.
     from tensorflow.python.framework import config as tensorflow_config
 
     before = tensorflow_config.is_op_determinism_enabled()

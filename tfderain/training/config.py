@@ -1,4 +1,4 @@
-"""Settings of a training run as frozen values, and overrides of them as texts.
+"""Settings of a training run as frozen values, and overrides of them in text form.
 
 Neither Keras nor TensorFlow is imported here, so that the command line can check
 settings at once.
@@ -17,67 +17,67 @@ from tfderain import models
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """Everything that decides what a training run computes, but for its data.
+    """Everything that decides what a training run computes, except its data.
 
     Args:
         model: a name in `tfderain.models.MODELS`.
-        model_config: constructor arguments of it. `tasks` maps a task
+        model_config: its constructor arguments. `tasks` maps a task
             (`reconstruction`, `edge`, `texture`, `perceptual`) to the arguments of its
             loss; `weighting` is `"GB"`, `"LB"` or a dict of fixed weights. Both may
-            also be what Keras serialises.
+            also be in Keras's serialised form.
         strategy: `None`, or how a network is trained stage by stage: one of its
             `strategies` (`MA_A` to `MA_D` and `DT` with entanglement; `proposed`,
             `Init-1` and `Init-2` of JRGR).
-        stages: for each stage of a strategy by name (also `"clean_to_clean"`),
+        stages: for each stage of a strategy by name (including `"clean_to_clean"`),
             settings that differ from these: `{"residual": {"epochs": 5}}`.
-        inputs: `"rainy"`, or `"clean"`: the clean image is input and target, which
-            makes a teacher for the feature loss.
+        inputs: `"rainy"`, or `"clean"`: the clean image is both input and target, which
+            trains a teacher for the feature loss.
         crop: height and width of the training patches.
         crops: `"random"` or `"five_crop"` (corners, centre, and their mirror images).
         flips: mirror random patches with probability 1/2.
         turns: `None`, or how random patches are turned instead: `"geometric"`: one of
-            the eight ways to turn and mirror a square, all alike likely (DRSformer);
+            the eight ways to turn and mirror a square, all equally likely (DRSformer);
             `"either"`: mirrored left-right or upside down with probability 1/4 each,
             never both (Rainmer).
-        whole_images: give the network with each patch the whole image that it is from,
-            resized to its `encoder_size`, as Rainmer's authors do; without `degrade`.
+        whole_images: give the network, with each patch, the whole image that it is
+            from, resized to `encoder_size`, as Rainmer's authors do; no `degrade` then.
         align: bring the two images of each pair to one place and one exposure first,
             see `tfderain.data.alignment`: for pairs that two cameras took.
-        batch_size: patches of one step.
-        steps_per_epoch: `None` for the whole data set once.
-        epochs: how often. The only field that may grow when a run goes on.
+        batch_size: patches per step.
+        steps_per_epoch: `None` for one pass over the whole data set.
+        epochs: number of epochs. The only field that may grow when a run is resumed.
         learning_rate: of the optimizer, at its highest.
         schedule: `"constant"`; `"steps"`: multiplied by `milestone_factor` at each of
-            the `milestones`; `"cosine"`: from 0 up during the first 2 %, at most 500
-            steps, then down to 0 along a cosine; `"linear"`: down to 0 on a line during
-            the second half; `"plateau"`: a tenth whenever the training loss has not
-            fallen for ten epochs; `"cycles"`: Rainmer's two cosines, to a third during
-            the first 92 of 300 steps, from the top to a 300th during the others;
-            `"hold"`: DRSformer's, constant during the first 92 of 300, then along that
-            cosine; `"stable"`: constant, then down to 0 along a cosine in the last
+            the `milestones`; `"cosine"`: warm-up from 0 during the first 2 %, at most
+            500 steps, then cosine decay to 0; `"linear"`: linear decay to 0 during the
+            second half; `"plateau"`: a tenth whenever the training loss has not fallen
+            for ten epochs; `"cycles"`: Rainmer's two cosines, to a third during the
+            first 92/300 of the steps, then from the top to a 300th during the rest;
+            `"hold"`: DRSformer's, constant during the first 92/300, then along that
+            second cosine; `"stable"`: constant, then cosine decay to 0 in the last
             quarter.
         milestones, milestone_factor: of the schedule `"steps"`: epochs in rising order
-            at whose start the learning rate is multiplied, and by what.
+            at whose start the learning rate is multiplied, and the factor.
         optimizer: `"adam"`, `"muon"` (`tfderain.optimizers.ConvMuon`; biases and the
             network's `outer_layers` are left to Adam), `"adamw"`, or
             `"two_groups"` (`tfderain.optimizers.TwoGroupAdamW`: the representation
-            encoder decays, all else is clipped).
+            encoder decays, everything else is clipped).
         beta_1: of Adam.
         epsilon: of Adam and AdamW; `None` for Keras's `1e-7` (`"two_groups"`: `1e-8`).
-            TensorFlow 1 and PyTorch have `1e-8`, PyTorch adds it after the correction
-            of the moments, which differs in the first steps.
-        rates: dict from a network's name to its part of the learning rate (Adam), or
+            TensorFlow 1 and PyTorch use `1e-8`; PyTorch adds it after correcting the
+            moments, which makes a difference in the first steps.
+        rates: dict from a network's name to its share of the learning rate (Adam), or
             `None`.
         weight_decay: of `"adamw"` and of the encoder in `"two_groups"`.
         clip_norm: largest norm of all gradients together (`"two_groups"`: of those
             outside the encoder), or `None`.
-        accumulate: batches whose mean gradient makes one step of the optimizer.
-        ema: momentum of the average of the weights, which is what is validated and
-            shipped, or `None` for the weights themselves.
-        degrade: arguments of `tfderain.data.rain.RainMixer`, or with an entry `kinds`
-            of `tfderain.data.mixer.KindMixer`, with an entry `drops` of
-            `tfderain.data.drop_mixer.DropMixer`, and in `ranges` those of their
-            `Ranges` that differ; `None` for the data set's own rain alone.
+        accumulate: batches whose mean gradient is used for one step of the optimizer.
+        ema: momentum of the moving average of the weights, which is validated and
+            shipped, or `None` to use the weights themselves.
+        degrade: arguments of `tfderain.data.rain.RainMixer` or, with an entry `kinds`,
+            of `tfderain.data.mixer.KindMixer` or, with an entry `drops`, of
+            `tfderain.data.drop_mixer.DropMixer`; its `ranges` are the changed fields of
+            their `Ranges`. `None` for the data set's own rain only.
         pool_count, pool_size: number of rain layers (of each kind) rendered
             beforehand, and their side in pixels.
         validation_fraction: share of the backgrounds kept for choosing the best epoch;
@@ -85,19 +85,20 @@ class TrainConfig:
         same_background: correlation of thumbnails from which on two clean images show
             one background, see `tfderain.data.splits`; lower where scenes come again
             from a few steps further on.
-        validation_crops: patches of them, in equal parts with each kind of rain: their
-            own, and (given `degrade`) synthetic, of several named kinds with `kinds`.
+        validation_crops: number of patches from these, in equal parts for each kind of
+            rain: their own and, with `degrade`, synthetic rain (several kinds with
+            `kinds`).
         keep: `"best"`, the weights of the epoch with the best validation PSNR, or
-            `"last"`: pairs cannot say when a network for real rain is best.
+            `"last"`, since pairs cannot tell when a network for real rain is best.
         vgg_weights: file with VGG19's weights, for the task `perceptual`.
-        seed: of weights, data order and rain.
+        seed: for weights, data order and rain.
         mixed_precision: `None`, `"mixed_float16"`, `"mixed_bfloat16"`, or
             `"cpu_bfloat16"`: oneDNN's graph rewrite, faster on CPUs with bfloat16.
         jit: compile the step with XLA.
         winograd: compute 3x3 convolutions of MENET by `tfderain.models.winograd`:
             faster on CPUs, needs a C++ compiler; not together with `jit`.
-        deterministic: only deterministic operations; an error where there is none.
-        max_bad_steps: steps without a finite loss, one after the other, that end a run.
+        deterministic: use only deterministic operations; an error if there is none.
+        max_bad_steps: consecutive steps without a finite loss that end a run.
     """
 
     model: str = "menet"
@@ -162,12 +163,12 @@ class TrainConfig:
             )
         if self.whole_images and (self.model != "rainmer" or self.degrade is not None):
             raise ValueError(
-                "`whole_images` are for a Rainmer on the rain of its data sets. "
+                "`whole_images` needs a Rainmer and no `degrade`. "
                 f"Received: model={self.model!r}, degrade={self.degrade}."
             )
         if self.winograd and self.jit:
             raise ValueError(
-                "XLA cannot compile Winograd's convolutions; choose one. "
+                "XLA cannot compile Winograd's convolutions; use one or the other. "
                 f"Received: jit={self.jit}, winograd={self.winograd}."
             )
         if not 0 <= self.validation_fraction < 1:
@@ -211,12 +212,12 @@ def override(config: TrainConfig, settings: Sequence[str]) -> TrainConfig:
     Args:
         config: what to start from.
         settings: texts such as `"epochs=3"`, `"ema=none"`, `"jit=true"`; entries of a
-            dict, however deep, by `"model_config.num_blocks=4"` or
-            `"degrade.kinds.editor=0.24"` (the value is then JSON or a text). Whether
-            such an entry is known, `resolve` checks.
+            dict, however deep, as in `"model_config.num_blocks=4"` or
+            `"degrade.kinds.editor=0.24"` (the value is then JSON or text). `resolve`
+            checks whether such entries are known.
 
     Raises:
-        ValueError: for an unknown name, listing the known ones, or a wrong value.
+        ValueError: for an unknown name (lists the known ones) or a wrong value.
     """
     hints = typing.get_type_hints(TrainConfig)
     for setting in settings:
@@ -240,7 +241,7 @@ def override(config: TrainConfig, settings: Sequence[str]) -> TrainConfig:
 
 
 def _override_entry(values, path, text, setting):
-    """A copy of a dict with another value at a path such as `"kinds.editor"`."""
+    """A copy of a dict with a new value at a path such as `"kinds.editor"`."""
     if not isinstance(values, dict):
         raise ValueError(
             f"Only settings that are dicts have entries. Received: {setting!r}."
@@ -257,7 +258,7 @@ def _override_entry(values, path, text, setting):
 
 
 def _parse(text, kind, setting):
-    """The value that `text` means for a field of type `kind`."""
+    """The value of `text` for a field of type `kind`."""
     if isinstance(kind, types.UnionType):
         if text.lower() in ("none", "null", ""):
             return None

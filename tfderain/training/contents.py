@@ -1,6 +1,6 @@
-"""Contents of what a run reads: whether it is the same data, wherever it lies now.
+"""Contents of the data that a run reads: whether they are the same, wherever they are.
 
-`data.json` of a run folder names each file below its folder, with its size and a hash
+`data.json` in a run folder lists each file below its folder, with its size and a hash
 of its beginning, and the pairs that are kept for validation. Needs neither Keras nor
 TensorFlow.
 """
@@ -17,13 +17,13 @@ from tfderain.data import splits
 from tfderain.training.config import TrainConfig
 from tfderain.training.material import Material
 
-HEADER = 4096  # bytes hashed; all of them would take minutes for large data sets
+HEADER = 4096  # bytes to hash; all of them would take minutes for large data sets
 FOLDERS = ("streaks", "layers", "photos")
 WEIGHTS = ("start", "teacher")
 
 
 def describe(material: Material, data: Any) -> dict:
-    """What a run reads, in plain values.
+    """Describes what a run reads, in plain values.
 
     Args:
         material: `Material`.
@@ -32,7 +32,7 @@ def describe(material: Material, data: Any) -> dict:
     Returns:
         dict with `sources`, a list of dicts with `files`, and with `streaks`, `layers`,
         `photos`, `start`, `teacher`. Files are a dict from the name below the folder to
-        bytes and hash; `None` where nothing is given.
+        size and hash; `None` if nothing is given.
     """
     found: dict = {"sources": []}
     for source, part in zip(material.sources, data.parts, strict=True):
@@ -62,7 +62,7 @@ def _hash(path):
 
 
 def _weights(model):
-    """Bytes and hash of a trained network; `None` without one, or if it is gone."""
+    """Size and hash of a trained network; `None` without one, or if it is gone."""
     try:
         path = None if model is None else presets.locate(model).keras
     except ValueError:
@@ -72,7 +72,7 @@ def _weights(model):
 
 
 def equal(before: dict, now: dict) -> bool:
-    """Whether the files are the same, of `data.json` and of `describe`."""
+    """Whether the files in `data.json` and from `describe` are the same."""
     files = [[source["files"] for source in x["sources"]] for x in (before, now)]
     return files[0] == files[1] and all(
         before[name] == now[name] for name in (*FOLDERS, *WEIGHTS)
@@ -83,15 +83,15 @@ def compare(before: dict, now: dict, kept: dict, given: dict) -> list[str]:
     """Compares what a run has read with what it would read now.
 
     Args:
-        before, now: content of the run's `data.json`, and of `describe`.
-        kept, given: the run's `Material.as_dict()`, and that of now.
+        before, now: content of the run's `data.json`, and result of `describe`.
+        kept, given: `Material.as_dict()` of the run, and of the present material.
 
     Returns:
-        Lines about pictures that came or went.
+        Lines about pictures that were added or removed.
 
     Raises:
-        ValueError: for other data, naming the files that differ. Pictures may be added;
-            those that are trained on may go if the folder is still the same.
+        ValueError: the data are others; names the files that differ. Pictures may be
+            added; those to train on may be removed if the folder is still the same.
     """
     sources = zip(before["sources"], now["sources"], strict=True)
     places = (
@@ -115,23 +115,24 @@ def compare(before: dict, now: dict, kept: dict, given: dict) -> list[str]:
 def _same_or_refuse(name, kept, given):
     if kept[name] != given[name]:
         raise ValueError(
-            "A run goes on only with what it began with: choose another run folder. "
+            "A run can continue only with what it began with: choose another run "
+            "folder. "
             f"Received: {name}={given[name]!r} (was {kept[name]!r})."
         )
 
 
 def _compare_files(old, new, place, held=None):
-    """Lines about files that were added or, if none of `held` is among them, taken."""
+    """Lines about files that were added or, if none is in `held`, removed."""
     gone = [name for name in old if name not in new]
     differ = [name for name in old if name in new and old[name] != new[name]]
     if held is None or held & set(gone):
         differ += gone
     if differ:
         raise ValueError(
-            "A run goes on only with the pictures that it began with, wherever they "
-            "lie (more may be added): put them back or choose another run folder. "
+            "A run can continue only with the pictures that it began with, wherever "
+            "they are (more may be added): put them back or choose another run folder. "
             f"Received: folder={place!r}, where {pairing.name_files(differ)} "
-            f"{'has' if len(differ) == 1 else 'have'} changed or gone."
+            f"{'was' if len(differ) == 1 else 'were'} changed or removed."
         )
     counts = {"more": len(new) - len(old) + len(gone), "fewer": len(gone)}
     return [
@@ -143,18 +144,18 @@ def _compare_files(old, new, place, held=None):
 
 
 def split(config: TrainConfig, material: Material, data: Any, before: dict | None):
-    """Splits what a run reads; pairs that it knows already keep their side.
+    """Splits what a run reads; pairs that it already knows keep their side.
 
     Args:
         config: `TrainConfig`.
         material, data: see `describe`.
-        before: content of `data.json` of a run that goes on; `{}` for one that is older
-            than this file, `None` for a new run.
+        before: content of `data.json` of a run to continue; `{}` for one from before
+            there was such a file, `None` for a new run.
 
     Returns:
-        Training and validation pairs (`None` without a validation fraction), and for
-        each source a dict with the names of the rainy files for `validation` and of
-        those `left_out`, for `data.json`.
+        Training and validation pairs (the latter `None` without a validation fraction),
+        and, for `data.json`, a dict for each source with the names of the rainy files
+        for `validation` and of those `left_out`.
     """
     if not config.validation_fraction:
         nothing = [{"validation": [], "left_out": []} for _ in material.sources]
@@ -186,7 +187,7 @@ def split(config: TrainConfig, material: Material, data: Any, before: dict | Non
 
 
 def _known_sides(source, names):
-    """Whether each pair of a source is for validation; `None` if nobody knows."""
+    """Whether each pair of a source is for validation; `None` if unknown."""
     new = set(names) - set(source["files"]) | set(source["left_out"])
     held = set(source["validation"])
     return [None if name in new else name in held for name in names]

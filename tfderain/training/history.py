@@ -7,19 +7,19 @@ from tfderain import files
 
 
 def read(path: pathlib.Path) -> list[dict]:
-    """The rows of whole epochs; without a file none.
+    """The rows of complete epochs; an empty list without a file.
 
-    A last row that was cut off in writing is left out.
+    A last row that was cut off while writing is left out.
 
     Raises:
-        ValueError: for a file that is damaged in another way.
+        ValueError: the file is damaged in any other way.
     """
     if not path.exists():
         return []
     try:
         text = path.read_text(encoding="utf-8")
-        if "\0" in text:  # what a file may hold that was written as the power went
-            raise ValueError("zeros in the place of text")
+        if "\0" in text:  # may happen if the power fails during writing
+            raise ValueError("zeros in place of text")
         whole = text[: text.rfind("\n") + 1]
         found = list(csv.DictReader(whole.splitlines(), strict=True, restkey="more"))
         for row in found:
@@ -28,14 +28,14 @@ def read(path: pathlib.Path) -> list[dict]:
     except (ValueError, TypeError, KeyError, csv.Error) as error:
         raise ValueError(
             "`history.csv` must have a row of numbers for each epoch. Move it away: "
-            "the run goes on without the rows of the epochs before. "
+            "the run continues without the rows of earlier epochs. "
             f"Received: {path} ({error})."
         ) from error
     return found
 
 
 def truncate(path: pathlib.Path, epochs: int):
-    """Drops rows of epochs that have to be run again, and a row cut off in writing."""
+    """Drops rows of epochs that have to be run again, and an incomplete last row."""
     rows = [row for row in read(path) if int(row["epoch"]) < epochs]
     if not rows:
         path.unlink(missing_ok=True)
@@ -47,14 +47,14 @@ def truncate(path: pathlib.Path, epochs: int):
 
 
 def append(path: pathlib.Path, row: dict):
-    """Adds a dict to a CSV file, which it starts with a header if there is none."""
+    """Adds a dict to a CSV file; starts it with a header if there is none."""
     header = sorted(row, key=lambda name: (name != "epoch", name))
     new = not path.exists()
     if not new:
         with path.open(newline="") as file:
             header = next(csv.reader(file))
     with path.open("a", newline="") as file:
-        # A run that was begun by an older version lacks columns, and goes on so.
+        # A run that was begun by an older version lacks columns, and stays that way.
         writer = csv.DictWriter(
             file, header, extrasaction="ignore", lineterminator="\n"
         )

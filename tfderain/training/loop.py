@@ -1,4 +1,4 @@
-"""Training loop: a recipe in a run folder that survives being killed at any moment.
+"""Training loop: a recipe in a run folder, safe against being killed at any moment.
 
 ```python
 config = training.resolve("menet", overrides=["epochs=20"])
@@ -8,9 +8,9 @@ model = tfderain.models.load(best)
 ```
 
 A run folder holds `config.json` (config, data, versions, commit), `data.json` (the
-files that are read, and those for validation), `history.csv`,
-`logs/` for TensorBoard, `pool*.npy` (rain layers), `best.keras` (the weights to use),
-and `state.json` with `checkpoints/`, from which the same command goes on.
+files that are read, and those for validation), `history.csv`, `logs/` for TensorBoard,
+`pool*.npy` (rain layers), `best.keras` (the weights to use), and `state.json` with
+`checkpoints/`, from which the same command continues.
 """
 
 import dataclasses
@@ -34,7 +34,7 @@ from tfderain.training.strategies import stages_of, takes_photos
 
 
 class Pictures(keras.callbacks.Callback):
-    """Writes `rainy | derained | clean` of some validation patches for TensorBoard."""
+    """Shows `rainy | derained | clean` of some validation patches in TensorBoard."""
 
     def __init__(self, folder, rainy, clean, every):
         super().__init__()
@@ -61,10 +61,10 @@ class Pictures(keras.callbacks.Callback):
 
 
 class KindScores(keras.callbacks.Callback):
-    """Adds the validation PSNR of each kind of rain to what is logged.
+    """Adds the validation PSNR of each kind of rain to the logs.
 
     Args:
-        kinds: their names, in the order of the validation patches.
+        kinds: names of the kinds, in the order of the validation patches.
         batches: number of batches of each.
     """
 
@@ -77,7 +77,7 @@ class KindScores(keras.callbacks.Callback):
 
     def on_test_batch_end(self, batch, logs=None):
         if logs and (batch + 1) % self.batches == 0:
-            # the mean so far, of batches of one size
+            # the mean so far, of batches of equal size
             mean = float(keras.ops.convert_to_numpy(logs["psnr_rgb"]))
             self.sums.append(mean * (batch + 1))
 
@@ -98,7 +98,7 @@ def fit(
     callbacks: Sequence[keras.callbacks.Callback] = (),
     verbose: str | int = "auto",
 ):
-    """Trains a compiled model in a prepared run folder, going on where it stands.
+    """Trains a compiled model in a prepared run folder, from its present state.
 
     Args:
         model: compiled `Derainer`.
@@ -106,15 +106,16 @@ def fit(
         run_dir: see `prepare_run`.
         batches: callable from the number of the first batch to endless batches.
         validation: arrays `(rainy, clean)`, see `validation_patches`, or `None`.
-        steps: per epoch.
-        callbacks: more of them; they run before the state is saved.
+        steps: steps per epoch.
+        callbacks: further callbacks; they run before the state is saved.
         verbose: as in `keras.Model.fit`.
 
     Returns:
         Path of `best.keras`: averaged weights of the epoch with the best validation
-        PSNR, or of the last one (`keep`), float32, without optimizer.
+        PSNR, or of the last one (`keep`), in float32, without an optimizer.
 
     Raises:
+        images.ImageError: for a picture that is damaged behind its header.
         NonFiniteLoss: after `config.max_bad_steps` bad steps in a row.
     """
     run_dir = pathlib.Path(run_dir)
@@ -124,28 +125,29 @@ def fit(
         run_folder.publish_best(run_dir, state)
     history.truncate(run_dir / "history.csv", state["epoch"])
     if state["epoch"] < config.epochs:
-        model.fit(
-            batches(state["epoch"] * steps),
-            steps_per_epoch=steps,
-            epochs=config.epochs,
-            initial_epoch=state["epoch"],
-            validation_data=validation,
-            validation_batch_size=config.batch_size,
-            callbacks=[
-                run_folder.LearningRate(),
-                *callbacks,
-                *(
-                    [run_folder.Plateau(run_dir / "history.csv")]
-                    if config.schedule == "plateau"
-                    else []
-                ),
-                run_folder.RunState(
-                    run_dir, config, state, build_model(shipped(config))
-                ),
-            ],
-            shuffle=False,  # the batches come in their order
-            verbose=verbose,
-        )
+        with pipeline.plain_errors():
+            model.fit(
+                batches(state["epoch"] * steps),
+                steps_per_epoch=steps,
+                epochs=config.epochs,
+                initial_epoch=state["epoch"],
+                validation_data=validation,
+                validation_batch_size=config.batch_size,
+                callbacks=[
+                    run_folder.LearningRate(),
+                    *callbacks,
+                    *(
+                        [run_folder.Plateau(run_dir / "history.csv")]
+                        if config.schedule == "plateau"
+                        else []
+                    ),
+                    run_folder.RunState(
+                        run_dir, config, state, build_model(shipped(config))
+                    ),
+                ],
+                shuffle=False,  # the batches come in their order
+                verbose=verbose,
+            )
     return run_dir / "best.keras"
 
 
@@ -156,28 +158,28 @@ def train(
     verbose: str | int = "auto",
     say: Callable | None = None,
 ):
-    """Trains a recipe on folders of pairs, or goes on with a run that was stopped.
+    """Trains a recipe on folders of pairs, or continues a run that was stopped.
 
-    A recipe with a `strategy` trains one stage after the other, each in a folder of its
-    own inside `run_dir`. A finished stage is not trained again, also when another
-    strategy shares it: `clean_to_clean/`, `MEMD/`, then `MA_A-mlgd/` and so on.
+    A recipe with a `strategy` trains one stage after another, each in its own subfolder
+    of `run_dir`. A finished stage is not trained again, even if another strategy shares
+    it: `clean_to_clean/`, `MEMD/`, then `MA_A-mlgd/` and so on.
 
     Args:
         config: `TrainConfig`, see `resolve`.
         run_dir: folder of the run. If it holds an unfinished run with these settings,
-            training goes on after its last whole epoch, with the same result as
+            training continues after its last complete epoch, with the same result as
             without the interruption.
         material: `Material`, the folders and files to read.
         verbose: as in `keras.Model.fit`.
-        say: called with a line where the data have changed, or `None`.
+        say: called with a line for each change of the data, or `None`.
 
     Returns:
         Path of the best weights: `best.keras` in the run folder, or in that of the
         last stage.
 
     Raises:
-        ValueError: for unknown entries of settings, unusable data, a run folder with
-            other settings or other data, or a damaged file in it.
+        ValueError: for unknown settings, unusable data, a run folder with other
+            settings or other data, or a damaged file in it.
         NonFiniteLoss: after `config.max_bad_steps` bad steps in a row.
     """
     checking.check(config)
@@ -186,8 +188,8 @@ def train(
         material = dataclasses.replace(material, photos=photos_beside(material))
     if takes_photos(config) != (material.photos is not None):
         raise ValueError(
-            "JRGR and CycleGAN are trained with real rainy photos (`photos`), other "
-            f"networks without. Received: model={config.model!r}, "
+            "JRGR and CycleGAN need real rainy photos (`photos`), other networks "
+            f"do not take any. Received: model={config.model!r}, "
             f"photos={material.photos}."
         )
     if not stages:
@@ -212,10 +214,10 @@ def train_stage(
     verbose: str | int = "auto",
     say: Callable | None = None,
 ):
-    """One run in a folder of its own.
+    """Trains one run in its own folder.
 
     Args:
-        config: `TrainConfig` without strategy.
+        config: `TrainConfig` without a strategy.
         run_dir, material, verbose, say: see `train`.
 
     Returns:
@@ -240,7 +242,7 @@ def _train_on(data, config, run_dir, material, verbose, say):
     run_dir = run_folder.prepare_run(config, run_dir, about, reads)
     pools = mixing.rain_pools(config, run_dir, material)
     kinds = mixing.validation_kinds(held_out or pairs, config, pools)
-    if held_out is None:  # nothing to validate on: some to look at
+    if held_out is None:  # nothing to validate on: some training pairs to look at
         few = dataclasses.replace(config, validation_crops=8)
         validation, shown = None, mixing.validation_patches(kinds, few)
     else:
@@ -262,9 +264,9 @@ def photos_beside(material: Material) -> str | None:
 
 
 def epoch_steps(config: TrainConfig, pairs: Any, material: Material) -> int:
-    """Steps of one epoch: all patches once, or with photos the shorter of both lists.
+    """Steps per epoch: all patches once, or, with photos, the shorter of both lists.
 
-    The authors of JRGR draw pairs and photos from two shuffled lists until one ends.
+    JRGR's authors draw pairs and photos from two shuffled lists until one ends.
     """
     patches = pipeline.epoch_size(pairs, config.crops)
     if takes_photos(config):
@@ -279,7 +281,7 @@ def prepared_model(
     steps: int,
     say: Callable | None = None,
 ):
-    """The compiled network of a run, with the weights that a new run starts from."""
+    """The compiled network of a run, with the initial weights of a new run."""
     model = build_model(config, policy(config))
     if material.start and not run_folder.read_state(run_dir)["checkpoint"]:
         note = model.adopt(models.load(material.start))
@@ -296,7 +298,7 @@ def training_batches(
     material: Material,
     pools: dict[str, np.ndarray],
 ):
-    """What a run trains on: a callable from the first batch's number to batches."""
+    """Training data of a run: a callable from the first batch's number to batches."""
     mixer = mixing.make_mixer(config, pools)
 
     def batches(first):
@@ -321,7 +323,7 @@ def photos_of(material: Material) -> tuple[str, ...]:
     """The real rainy photos that a run reads.
 
     Raises:
-        ValueError: if there are none.
+        ValueError: there are none.
     """
     if material.photos is None:
         return ()
@@ -348,4 +350,4 @@ def observers(
     if len(kinds) < 2:
         return watching
     batches = mixing.batches_per_kind(config, len(kinds))
-    return [KindScores(kinds, batches), *watching]  # TensorBoard shows them, too
+    return [KindScores(kinds, batches), *watching]  # TensorBoard shows them as well

@@ -1,4 +1,4 @@
-"""Material of a run: the folders and files that a training reads.
+"""Material of a run: the folders and files that training reads.
 
 Needs neither Keras nor TensorFlow.
 """
@@ -15,12 +15,12 @@ class Material:
     """What a run reads; it belongs to the run as much as its `TrainConfig` does.
 
     Args:
-        sources: `Source`s, the folders of pairs to train on at once; becomes a tuple,
-            and all paths become texts.
+        sources: `Source`s, the folders of pairs to train on together; becomes a tuple,
+            and all paths become strings.
         streaks: folder with pictures of rain streaks on black, mixed into the rain
-            layers; `None` for rendered rain alone.
-        layers: folder of pairs whose rain is one grey layer that was added, as in
-            RainTrainH; a mixture of kinds lays it over other pictures, too.
+            layers; `None` for rendered rain only.
+        layers: folder of pairs whose rain is a single added grey layer, as in
+            RainTrainH; a mixture of kinds puts it on other pictures as well.
         photos: folder of real rainy photos, for JRGR.
         start: trained network whose weights a new run starts from, see
             `tfderain.models.load`; `None` for random weights.
@@ -47,14 +47,14 @@ class Material:
                 object.__setattr__(self, name, os.fspath(value))
 
     def as_dict(self) -> dict:
-        """Plain values, as `config.json` holds them."""
+        """Plain values, as stored in `config.json`."""
         return dataclasses.asdict(self)
 
 
 def modernised(about: dict) -> dict:
-    """The content of a `config.json`, also of one that is older than `Material`.
+    """The content of a `config.json`, even of one that is older than `Material`.
 
-    It held `data`, `layout` and `pattern` of one folder, or lists of them with
+    Older ones held `data`, `layout` and `pattern` of one folder, or lists of them with
     `weights`; and `real` for the photos.
     """
     if "sources" in about or "layout" not in about:

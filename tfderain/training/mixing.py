@@ -1,4 +1,4 @@
-"""Mixing of rain into a run: its rain layers, its mixture, its validation patches.
+"""Mixing of rain for a run: its rain layers, its mixture, its validation patches.
 
 Needs neither Keras nor TensorFlow.
 """
@@ -24,7 +24,7 @@ def rain_pools(
 
     Args:
         config: `TrainConfig`.
-        run_dir: `pathlib.Path`; gets `pool.npy`, or for a mixture of kinds one
+        run_dir: `pathlib.Path` for `pool.npy` or, for a mixture of kinds, one
             `pool_<name>.npy` for each kind of layer.
         material: `Material`.
 
@@ -32,12 +32,12 @@ def rain_pools(
         dict of uint8 arrays; empty without `degrade`.
 
     Raises:
-        ValueError: if a file of them is damaged or missing.
+        ValueError: one of these files is damaged or missing.
     """
     if config.degrade is None:
         return {}
     several = mixer_class(config) is not rain.RainMixer
-    # Both kinds of mixture have streaks; saved last, they say that all are there.
+    # Both mixtures have streaks; these are saved last and show that all are there.
     last = run_dir / ("pool_streaks.npy" if several else "pool.npy")
     if not last.exists():
         pools = render(config, material)
@@ -53,15 +53,15 @@ def rain_pools(
 
 
 def _load(path, config):
-    """A pool that stays in its file, of which the system keeps what is used."""
+    """A pool mapped from its file, so that only used parts are in memory."""
     try:
         pool = np.load(path, mmap_mode="r")
         if pool.shape[1:] != (config.pool_size,) * 2 or pool.dtype != np.uint8:
             raise ValueError(f"{pool.dtype} {pool.shape}")
     except (OSError, ValueError, EOFError) as error:
         raise ValueError(
-            "Rain layers of a run must be as it wrote them. Delete all pool*.npy of "
-            "its folder: they are rendered again, the same ones. "
+            "Rain layers of a run must be as it wrote them. Delete all pool*.npy in "
+            "its folder: the same ones are rendered again. "
             f"Received: {path} ({errors.reason(error)})."
         ) from error
     return pool
@@ -88,19 +88,19 @@ def mixer_class(config: TrainConfig) -> type[kinds.KindMixer] | type[rain.RainMi
 
 
 def make_mixer(config: TrainConfig, pools: dict[str, np.ndarray], **changes: float):
-    """What turns crops into training pairs, or `None` without `degrade`.
+    """The mixture that turns crops into training pairs, or `None` without `degrade`.
 
     Args:
-        config: `TrainConfig`. `ranges` in its `degrade` is a dict of those that differ
-            from `RANGES`.
+        config: `TrainConfig`. `ranges` in its `degrade` is a dict of the fields that
+            differ from `RANGES`.
         pools: see `rain_pools`.
         **changes: entries of `degrade` to replace.
 
     Returns:
-        A mixture of `mixer_class`.
+        An object of `mixer_class`.
 
     Raises:
-        ValueError: for unknown ranges, or shares that are none.
+        ValueError: for unknown ranges, or shares out of range.
     """
     if config.degrade is None:
         return None
@@ -115,7 +115,7 @@ def make_mixer(config: TrainConfig, pools: dict[str, np.ndarray], **changes: flo
 
 
 def _changed(ranges, changes):
-    """Ranges with other values of some fields, or of some entries of a field."""
+    """Ranges with new values for some fields, or some entries of a field."""
     made = _replaced(vars(ranges), changes)
     return dataclasses.replace(ranges, **made)
 
@@ -136,7 +136,7 @@ def _replaced(values, changes):
 def validation_kinds(
     pairs: Pairs | Mixture, config: TrainConfig, pools: dict[str, np.ndarray]
 ) -> dict:
-    """What a run is validated on: kinds of rain in equal parts.
+    """Validation data of a run: kinds of rain in equal parts.
 
     Args:
         pairs: `Pairs` or `Mixture` of the validation.
@@ -146,7 +146,7 @@ def validation_kinds(
     Returns:
         dict from a kind to `(pairs, degrade)`, see `PatchSampler`: `"own"`, if any
         pairs have rain of their own; for a mixture of kinds those that it names in
-        `validated`, for another one `"synthetic"`.
+        `validated`, or else `"synthetic"`.
     """
     own = [part.with_rain() for part in pairs.parts]
     mixer = make_mixer(config, pools)
@@ -162,7 +162,7 @@ def validation_kinds(
         chosen["synthetic"] = (pairs, wet)
     if not chosen:
         raise ValueError(
-            "Clean pictures alone need synthetic rain (`degrade`). "
+            "Clean pictures without pairs need synthetic rain (`degrade`). "
             f"Received: degrade={config.degrade}, {len(pairs)} clean pictures."
         )
     return chosen
@@ -173,7 +173,7 @@ def _of_kind(mixer, kind, rainy, clean, seed):
 
 
 def batches_per_kind(config: TrainConfig, count: int) -> int:
-    """Whole validation batches of each of `count` kinds."""
+    """Full validation batches for each of `count` kinds."""
     return -(-config.validation_crops // (config.batch_size * count))
 
 
@@ -186,9 +186,9 @@ def validation_patches(chosen: dict, config: TrainConfig):
 
     Returns:
         `(rainy, clean)`, float32 arrays `(patches, crop, crop, 3)` in [0, 1], the clean
-        ones with a mask of drops where the mixture makes one; of each kind equally many
-        whole batches, together at least `config.validation_crops`.
-        A function of the arguments alone.
+        ones with a mask of drops where the mixture makes one; equally many full batches
+        of each kind, together at least `config.validation_crops` patches. They depend
+        only on the arguments.
     """
     batches, sizes = [], (config.crop, config.batch_size, config.seed + 1)
     for pairs, degrade in chosen.values():

@@ -1,4 +1,4 @@
-"""Recipes of training: frozen values, the paper's ablations by name, overrides.
+"""Recipes for training: frozen values, the papers' ablations by name, overrides.
 
 ```python
 config = recipes.resolve("menet_paper", ablation="LpLeLt+GB+CA")
@@ -25,7 +25,7 @@ from tfderain.training.config import TrainConfig, override
 
 __all__ = ["ABLATIONS", "RECIPES", "TrainConfig", "ablate", "override", "resolve"]
 
-# DRSformer at the widths of the small Rainmer, whose baseline it is.
+# DRSformer with the widths of the small Rainmer, whose baseline it is.
 SMALL_TRANSFORMER = {
     name: FORMS["rainmer"].model_config[name]
     for name in ("dim", "num_blocks", "num_heads", "expansion", "num_stages", "patch")
@@ -40,9 +40,18 @@ DAY_AND_NIGHT = {
     "light_share": 0.35,
 }
 
-# What the papers' experiments have in common: trained on all pairs, the last epoch kept
-# (none of them chooses by validation), the epsilon of TensorFlow 1 and PyTorch.
+# What the papers' experiments have in common: training on all pairs, keeping the last
+# epoch (none of them chooses by validation), the epsilon of TensorFlow 1 and PyTorch.
 PAPER: dict = {"validation_fraction": 0.0, "keep": "last", "epsilon": 1e-8}
+
+# What the experiments of JRGR (as printed, and as run) and CycleGAN have in common.
+ADVERSARIAL: dict = {
+    **PAPER,
+    "crop": 256,
+    "epochs": 200,
+    "schedule": "linear",
+    "beta_1": 0.5,
+}
 
 MENET_PAPER = TrainConfig(
     model_config={
@@ -93,16 +102,16 @@ RESUNET = TrainConfig(
 
 RECIPES = {
     # tfderain train menet --data DIR --streaks DIR --out DIR: the shipped preset. One
-    # network for light, heavy and real rain. Its last parts had fixed weights, see its
-    # card.
+    # network for light, heavy and real rain. The last parts of its training had fixed
+    # weights, see its card.
     "menet": TrainConfig(
         model_config={
             **FORMS["menet"].model_config,
             "tasks": tasks_of(UNIT_TASKS, "reconstruction", "edge", "texture"),
             "weighting": "LB",
         },
-        # Small batches: on two cores the number of steps is what runs short. Muon
-        # reached a training loss of 0.065 in the first 500 steps, Adam 0.071.
+        # Small batches: on two cores, the number of steps is the limit. Muon reached a
+        # training loss of 0.065 in the first 500 steps, Adam 0.071.
         optimizer="muon",
         crop=112,
         batch_size=8,
@@ -123,8 +132,8 @@ RECIPES = {
     # printed, with the texture loss of Eq. (7); tables are scored by `tfderain evaluate
     # --patches five_crop --protocol rgb_gaussian`. Without `--ablation`: LpLeLt+LB.
     "menet_paper": MENET_PAPER,
-    # tfderain train menet_code --ablation LpLeLt+GB+CA --data DIR: as the authors' code
-    # runs. Its texture loss compares one number an image, near 1e13 on 0..255 images,
+    # tfderain train menet_code --ablation LpLeLt+GB+CA --data DIR: like the authors'
+    # code. Its texture loss compares one number per image, near 1e13 on 0..255 images,
     # so that GB and LB give it exactly no weight: (1, 0, 1). The rate falls twice.
     "menet_code": dataclasses.replace(
         MENET_PAPER,
@@ -141,7 +150,7 @@ RECIPES = {
         model_config=FORMS["erlnet"].model_config,
         strategy="MA_D",
         stages={
-            # Short stages: an average over 1,000 steps would be their start.
+            # Short stages: an average over 1,000 steps would be mostly their start.
             "clean_to_clean": {"epochs": 1, "degrade": None, "ema": None},
             "main": {"epochs": 9},
             "residual": {"epochs": 1, "ema": 0.99},
@@ -163,8 +172,8 @@ RECIPES = {
             "light_share": 0.2,
         },
     ),
-    # tfderain train erlnet_paper --ablation MA_D+mlgd --data DIR: section 4.1. Whether
-    # 400 epochs are meant for each stage or for all is not known: here for each.
+    # tfderain train erlnet_paper --ablation MA_D+mlgd --data DIR: section 4.1. It is
+    # not known whether 400 epochs are meant for each stage or in total: here for each.
     "erlnet_paper": TrainConfig(
         model="erlnet",
         model_config={"entanglement": "mlgd"},
@@ -214,7 +223,7 @@ RECIPES = {
     ),
     # tfderain train jrgr_paper --data DIR --photos DIR: section 3.3; weights of the
     # losses as printed, and Eqs. (2)-(4) as printed: log(1 - D) for the generators.
-    # DIR may be a folder {Os,Bs,Ot} of the authors' layout, without --photos.
+    # DIR may be a folder in the authors' layout {Os,Bs,Ot}, without --photos.
     "jrgr_paper": TrainConfig(
         model="jrgr",
         model_config={
@@ -230,16 +239,12 @@ RECIPES = {
         },
         strategy="proposed",
         stages={"pretrain": {"epochs": 100, "schedule": "constant"}},
-        crop=256,
         flips=False,
         batch_size=16,
-        epochs=200,
         learning_rate=1e-4,
-        schedule="linear",
-        beta_1=0.5,
-        **PAPER,
+        **ADVERSARIAL,
     ),
-    # tfderain train jrgr_code --data DIR --photos DIR: as the authors really ran it.
+    # tfderain train jrgr_code --data DIR --photos DIR: as the authors actually ran it.
     "jrgr_code": TrainConfig(
         model="jrgr",
         model_config={
@@ -249,31 +254,23 @@ RECIPES = {
         },
         strategy="proposed",
         stages={"pretrain": {"epochs": 200}},
-        crop=256,
         flips=False,
         batch_size=8,
-        epochs=200,
         learning_rate=1e-4,
-        schedule="linear",
-        beta_1=0.5,
-        **PAPER,
+        **ADVERSARIAL,
     ),
-    # tfderain train cyclegan_paper --data DIR --photos DIR: Zhu et al., 2017, section 4
-    # and 7.1, between the photos and the clean images of the pairs, which JRGR's paper
-    # compares with (Table 1, Figure 9).
+    # tfderain train cyclegan_paper --data DIR --photos DIR: Zhu et al., 2017, sections
+    # 4 and 7.1, between the photos and the clean images of the pairs, as compared with
+    # in JRGR's paper (Table 1, Figure 9).
     "cyclegan_paper": TrainConfig(
         model="cyclegan",
-        crop=256,
         batch_size=1,
-        epochs=200,
         learning_rate=2e-4,
-        schedule="linear",
-        beta_1=0.5,
-        **PAPER,
+        **ADVERSARIAL,
     ),
     # tfderain train rainmer --data DIR --streaks DIR --out DIR: a quarter of the
-    # paper's channels. The data set's rain, synthetic rain by day and by night in one
-    # mixture take the place of the paper's three data sets; with folders of real ones
+    # paper's channels. A mixture of the data set's rain and synthetic rain by day and
+    # by night replaces the paper's three data sets; to use folders of the real ones,
     # give `--data` several times and `--set degrade=none`.
     "rainmer": TrainConfig(
         model="rainmer",
@@ -284,7 +281,7 @@ RECIPES = {
         batch_size=4,
         steps_per_epoch=100,
         epochs=34,
-        # Above the authors', since steps are few here: validation loss after 400 steps
+        # Above the authors', since there are few steps: validation loss after 400 steps
         # of 8 x 64x64 without contrast 0.0625, with 1e-3 0.0638 (with a clip norm of
         # 1.0 0.0654 after 300, 0.0633 with 0.1; Muon 0.0653).
         learning_rate=2e-3,
@@ -296,9 +293,9 @@ RECIPES = {
     ),
     # tfderain train rainmer_paper --data RAIN13K --data GT-RAIN --data GTAV-BALANCE:
     # 300,000 steps of two batches each (configs/rainmer_resize_alpha.yaml), the data
-    # sets mixed by image. The encoder sees whole images; masks are the authors', each
-    # on the map of the one before, ties by lowest index. The small `rainmer` has
-    # DRSformer's masks, which do not depend on the order of ties.
+    # sets mixed by image. The encoder sees whole images; the masks are the authors',
+    # each applied to the previous map, with ties by lowest index. The small `rainmer`
+    # has DRSformer's masks, which do not depend on the order of ties.
     "rainmer_paper": TrainConfig(
         model="rainmer",
         model_config={"cumulative": True},
@@ -340,8 +337,8 @@ RECIPES = {
             "veil_share": 0.12,
         },
     ),
-    # tfderain train drsformer --data DIR --streaks DIR: the baseline of `rainmer`, at
-    # its widths and with its data.
+    # tfderain train drsformer --data DIR --streaks DIR: the baseline of `rainmer`, with
+    # its widths and its data.
     "drsformer": TrainConfig(
         model="drsformer",
         model_config=SMALL_TRANSFORMER,
@@ -359,7 +356,7 @@ RECIPES = {
     ),
     # tfderain train drsformer_paper --data DIR: Options/Deraining.yml, 300,000 steps;
     # the authors used four GPUs with 8 patches in all, turned and mirrored (geometric
-    # augmentation). Its masks start from the same scores; ties are all kept.
+    # augmentation). Its masks all use the same scores; all ties are kept.
     "drsformer_paper": TrainConfig(
         model="drsformer",
         turns="geometric",
@@ -428,8 +425,8 @@ RECIPES = {
         milestone_factor=0.2,
         **PAPER,
     ),
-    # tfderain train smoke --data DIR: seconds; proves that data, training, checkpoints
-    # and logs work together.
+    # tfderain train smoke --data DIR: takes seconds; proves that data, training,
+    # checkpoints and logs work together.
     "smoke": TrainConfig(
         model_config={
             "num_blocks": 1,
@@ -458,7 +455,7 @@ RECIPES = {
 def resolve(
     recipe: str, ablation: str | None = None, overrides: Sequence[str] = ()
 ) -> TrainConfig:
-    """The config of a recipe by name, of one of its ablations, with overrides.
+    """The config of a recipe, or of one of its ablations, with overrides.
 
     Args:
         recipe: a name in `RECIPES`.
@@ -466,10 +463,10 @@ def resolve(
         overrides: see `override`.
 
     Raises:
-        ValueError: for an unknown recipe, ablation, setting or entry of one, and for
-            the VGG row of Table IV without `vgg_weights=FILE` among the overrides.
+        ValueError: for an unknown recipe, ablation, setting or entry of a setting, and
+            for the VGG row of Table IV without `vgg_weights=FILE` in the overrides.
 
-    Keras is loaded only where overrides change the network or its stages.
+    Keras is loaded only if overrides change the network or its stages.
     """
     if recipe not in RECIPES:
         raise ValueError(
@@ -482,7 +479,7 @@ def resolve(
     if "perceptual" in config.model_config.get("tasks", {}) and not config.vgg_weights:
         raise ValueError(
             "The perceptual task needs VGG19's weights (a Keras file without the top "
-            "layers; tfderain ships none): give vgg_weights=FILE as a setting. "
+            "layers; tfderain ships none): use the setting vgg_weights=FILE. "
             f"Received: vgg_weights={config.vgg_weights!r}."
         )
     from tfderain.training import checking  # NumPy starts here

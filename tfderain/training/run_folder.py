@@ -1,9 +1,9 @@
 """Run folders: what a training run has done so far, safe against being killed.
 
-`config.json` says what is computed, `data.json` of what (see `contents`), `state.json`
-how far it came: it names the files in `checkpoints/` that belong together and is
-replaced in one atomic step after they are written. `best.keras` holds the weights to
-use, `history.csv` the metrics of each epoch.
+`config.json` says what is computed, `data.json` from which data (see `contents`),
+`state.json` how far the run has got: it names the files in `checkpoints/` that belong
+together, and is replaced in one atomic step after they are written. `best.keras` holds
+the weights to use, `history.csv` the metrics of each epoch.
 """
 
 import contextlib
@@ -27,7 +27,7 @@ from tfderain.training.config import TrainConfig
 from tfderain.training.material import modernised
 
 NOTHING_DONE = {"epoch": 0, "checkpoint": None, "best": None, "best_score": None}
-SCORE = "val_psnr_rgb"  # colour counts, so the best epoch is not chosen on luma alone
+SCORE = "val_psnr_rgb"  # colour counts, so the best epoch is not chosen by luma alone
 
 
 class NonFiniteLoss(RuntimeError):
@@ -38,8 +38,8 @@ class NonFiniteLoss(RuntimeError):
 def averaged(model: Any):
     """Puts the averaged weights into a model, and the trained ones back on leaving.
 
-    Without averaging (`ema=None`) it changes nothing. Values are copied, not swapped
-    by additions as in `keras.callbacks.SwapEMAWeights`, whose rounding would make a
+    Without averaging (`ema=None`), nothing changes. Values are copied, not swapped by
+    additions as in `keras.callbacks.SwapEMAWeights`, whose rounding would make a
     resumed run differ from an uninterrupted one.
     """
     variables = model.trainable_variables
@@ -61,23 +61,23 @@ def check_run(
 ) -> dict | None:
     """Checks that a run folder is new, or holds a run with these settings and data.
 
-    A folder in which no epoch was finished is not bound to its settings: what another
-    start left there goes.
+    A folder in which no epoch was finished is not bound to its settings: the remains of
+    a different start are deleted.
 
     Args:
         config: `TrainConfig`.
         run_dir: folder of the run.
         material: dict of what the run reads, plain values, see `Material.as_dict`.
         data: content of its files, see `contents.describe`; `None` if `material` says
-            it all.
+            everything.
         say: called with a line about each change of the data, or `None`.
 
     Returns:
-        Content of `data.json` of a run that goes on, `{}` if it has none; `None` for a
+        Content of `data.json` of a run to continue, `{}` if it has none; `None` for a
         new run.
 
     Raises:
-        ValueError: when the folder holds a run of another config or other data, see
+        ValueError: the folder holds a run with another config or other data, see
             `contents.compare`. More `epochs` are allowed: they extend the run.
     """
     run_dir = pathlib.Path(run_dir)
@@ -95,10 +95,10 @@ def prepare_run(
     material: dict,
     data: dict | None = None,
 ) -> pathlib.Path:
-    """Makes a run folder and writes `config.json` and `data.json`; returns its path.
+    """Creates a run folder, writes `config.json` and `data.json`, returns its path.
 
     Args:
-        config, run_dir, material: see `check_run`, which comes first.
+        config, run_dir, material: see `check_run`, which is to be called first.
         data: what `data.json` will hold, or `None`.
     """
     run_dir = pathlib.Path(run_dir)
@@ -112,19 +112,19 @@ def prepare_run(
 
 
 def _plain(values):
-    """Values as JSON gives them back."""
+    """Values as they come back from JSON."""
     return json.loads(json.dumps(values))
 
 
 def _check_same(given, now, run_dir, say):
-    """Refuses other settings and other data; returns what the run has read so far."""
+    """Refuses other settings or data; returns what the run has read so far."""
     old = _read(run_dir / "config.json", _about)
     path = run_dir / "data.json"
     before = _read(path, dict) if now and path.exists() else {}
-    # With its content at hand, it does not matter where data lie.
+    # If their content is known, it does not matter where data are.
     shown = _without_places if before else dict
     changed = _differences(shown(old), shown(given))
-    # A setting that came later had its default value.
+    # A setting that was introduced later had its default value.
     defaults = _plain(dataclasses.asdict(TrainConfig()))
     earlier, later = {**defaults, **old["config"]}, given["config"]
     changed += _differences(earlier, later)
@@ -134,8 +134,8 @@ def _check_same(given, now, run_dir, say):
         was, values = {**old, **earlier}, {**given, **later}
         received = ", ".join(f"{n}={values[n]!r} (was {was.get(n)!r})" for n in changed)
         raise ValueError(
-            "A run goes on only with its own settings (more `epochs` are allowed): "
-            "choose another run folder. "
+            "A run can continue only with its own settings (more `epochs` are "
+            "allowed): choose another run folder. "
             f"Received: run_dir={str(run_dir)!r}, {received}."
         )
     if before:
@@ -145,14 +145,14 @@ def _check_same(given, now, run_dir, say):
 
 
 def _about(found):
-    """The content of a `config.json`, checked, and with what it did not know yet."""
+    """The content of a `config.json`, checked, and brought up to date."""
     found["config"].items()
     nothing = dict.fromkeys((*contents.FOLDERS, *contents.WEIGHTS))
     return {**nothing, **modernised(found)}
 
 
 def _without_places(about):
-    """What was given, without paths."""
+    """What was given, without its paths."""
     kept = [{**source, "folder": None} for source in about["sources"]]
     places = (*contents.FOLDERS, *contents.WEIGHTS)
     return {**about, "sources": kept, **dict.fromkeys(places)}
@@ -175,7 +175,7 @@ def _same_start(given, data, run_dir):
 
 
 def _forget(run_dir: pathlib.Path):
-    """Removes what the start of a run leaves in its folder, which stays."""
+    """Removes what the start of a run leaves in its folder, but not the folder."""
     for name in ("config.json", "data.json", "history.csv", "pool.npy"):
         (run_dir / name).unlink(missing_ok=True)
     for path in run_dir.glob("pool_*.npy"):
@@ -186,10 +186,10 @@ def _forget(run_dir: pathlib.Path):
 
 @contextlib.contextmanager
 def starting(run_dir: str | os.PathLike) -> Iterator[None]:
-    """Leaves no new run behind if an error comes before its first epoch has ended.
+    """Leaves no new run behind if an error occurs before its first epoch has ended.
 
-    A run that was there before stays as it is, and so does one whose losses were not
-    finite, for a look at its logs.
+    A run that existed before stays as it is, and so does one whose losses were not
+    finite, so that its logs can be examined.
     """
     run_dir = pathlib.Path(run_dir)
     missing = [path for path in (run_dir, *run_dir.parents) if not path.exists()]
@@ -202,22 +202,22 @@ def starting(run_dir: str | os.PathLike) -> Iterator[None]:
         if new and not (run_dir / "state.json").exists():
             _forget(run_dir)
             for path in missing:
-                with contextlib.suppress(OSError):  # another run may lie there by now
+                with contextlib.suppress(OSError):  # another run may be there by now
                     path.rmdir()
         raise
 
 
 def _read(path, make):
-    """What a JSON file of a run folder holds.
+    """The content of a JSON file in a run folder.
 
     Raises:
-        ValueError: if it is damaged.
+        ValueError: it is damaged.
     """
     return reports.read_json(
         path,
         make,
-        f"`{path.name}` of a run folder must be as the run wrote it: put back a copy, "
-        "or begin anew in another run folder, with `--from` and its best.keras.",
+        f"`{path.name}` in a run folder must be as the run wrote it: restore a copy, "
+        "or start again in another run folder, with `--from` and its best.keras.",
     )
 
 
@@ -261,10 +261,10 @@ def write_json(path: str | os.PathLike, value: Any):
 
 
 def read_state(run_dir: pathlib.Path) -> dict:
-    """What `state.json` says; before the first epoch has ended: nothing done.
+    """The content of `state.json`; without one, that of a run with no finished epoch.
 
     Raises:
-        ValueError: if it is damaged.
+        ValueError: it is damaged.
     """
     path = run_dir / "state.json"
     return _read(path, _state) if path.exists() else dict(NOTHING_DONE)
@@ -283,21 +283,21 @@ def _state(found):
 
 
 def load_checkpoint(model: Any, run_dir: pathlib.Path, state: dict):
-    """Puts the weights and moments of the last epoch into a compiled model.
+    """Loads the weights and moments of the last epoch into a compiled model.
 
     Raises:
-        ValueError: if the file is missing or damaged.
+        ValueError: the file is missing or damaged.
     """
     path = run_dir / "checkpoints" / state["checkpoint"]
-    with _whole(path, "or begin anew in another run folder, with `--from best.keras`"):
+    with _whole(path, "or start again in another run folder, with `--from best.keras`"):
         model.load_weights(path)
 
 
 def publish_best(run_dir: pathlib.Path, state: dict):
-    """Brings `best.keras` in line with `state.json`.
+    """Brings `best.keras` into line with `state.json`.
 
     Raises:
-        ValueError: if the best weights are missing or damaged.
+        ValueError: the best weights are missing or damaged.
     """
     if state["best"] is None:
         return
@@ -309,7 +309,7 @@ def publish_best(run_dir: pathlib.Path, state: dict):
 
 @contextlib.contextmanager
 def _whole(path, advice):
-    """Says of a damaged checkpoint which it is, and what can be done."""
+    """Turns errors about a damaged checkpoint into one that says what to do."""
     try:
         with zipfile.ZipFile(path) as archive:
             if damaged := archive.testzip():
@@ -317,7 +317,7 @@ def _whole(path, advice):
         yield
     except Exception as error:  # Keras and h5py raise nearly anything
         raise ValueError(
-            f"A checkpoint must be as the run wrote it: put back a copy, {advice}. "
+            f"A checkpoint must be as the run wrote it: restore a copy, {advice}. "
             f"Received: {path} ({errors.reason(error)})."
         ) from error
 
@@ -325,17 +325,17 @@ def _whole(path, advice):
 class RunState(keras.callbacks.Callback):
     """Validates averaged weights, saves the run after each epoch, stops bad runs.
 
-    The files of an epoch are written first, then `state.json` names them in one
-    atomic step, then older files go: a kill between any two leaves a whole state.
+    The files of an epoch are written first, then `state.json` names them in one atomic
+    step, then older files are deleted: a kill in between leaves a consistent state.
 
     Args:
         run_dir: see `prepare_run`.
         config: `TrainConfig`.
         state: what `read_state` returned when the run was started.
-        shipped: a float32 copy of the model, not compiled, to write `best.keras` with.
+        shipped: an uncompiled float32 copy of the model, to write `best.keras` with.
     """
 
-    check_every = 20  # steps; reading a counter makes an accelerator wait
+    check_every = 20  # steps, since reading a counter makes an accelerator wait
 
     def __init__(self, run_dir, config, state, shipped):
         super().__init__()
@@ -360,13 +360,13 @@ class RunState(keras.callbacks.Callback):
             self.stop(f"{bad} steps in a row had no finite loss or gradient.")
 
     def check_weights(self):
-        """Raises `NonFiniteLoss` where a backend let a bad step change the weights."""
+        """Raises `NonFiniteLoss` if a backend let a bad step change the weights."""
         for variable in self.model.trainable_variables:
             if not np.isfinite(keras.ops.convert_to_numpy(variable)).all():
-                self.stop(f"The weights {variable.path} are not finite any more.")
+                self.stop(f"The weights {variable.path} are no longer finite.")
 
     def stop(self, reason):
-        """Ends the training with `NonFiniteLoss`, which says where good weights lie."""
+        """Ends training with `NonFiniteLoss`, which says where good weights are."""
         kept = self.state["checkpoint"]
         where = f"in {self.run_dir / 'checkpoints' / kept}" if kept else "nowhere"
         raise NonFiniteLoss(
@@ -382,7 +382,7 @@ class RunState(keras.callbacks.Callback):
         name = f"epoch-{epoch + 1:05d}.keras"
         self.model.save(self.run_dir / "checkpoints" / name)
         state = {**self.state, "epoch": epoch + 1, "checkpoint": name}
-        score = float(logs[SCORE]) if SCORE in logs else None  # not validated
+        score = float(logs[SCORE]) if SCORE in logs else None  # without validation
         last = self.config.keep == "last" or score is None
         if state["best"] is None or last or score > state["best_score"]:
             state |= {"best": f"best-{epoch + 1:05d}.keras", "best_score": score}
@@ -406,8 +406,8 @@ class Plateau(keras.callbacks.ReduceLROnPlateau):
     """Divides the learning rate by ten when the training loss no longer falls.
 
     Ten epochs of patience are our choice (the paper says "when the losses plateau").
-    What the epochs before an interruption taught it is read from `history.csv`; the
-    learning rate itself lies in the checkpoint.
+    After an interruption, its state is restored from `history.csv`; the learning rate
+    itself is in the checkpoint.
 
     Args:
         history: path of `history.csv`.
@@ -426,7 +426,7 @@ class Plateau(keras.callbacks.ReduceLROnPlateau):
 
 
 class LearningRate(keras.callbacks.Callback):
-    """Adds the learning rate to what the other callbacks log."""
+    """Adds the learning rate to the logs of the other callbacks."""
 
     def on_epoch_end(self, epoch, logs):
         rate = keras.ops.convert_to_numpy(self.model.optimizer.learning_rate)

@@ -1,4 +1,4 @@
-"""Strategies of training stage by stage: the stages and the config of each."""
+"""Strategies of training in stages: the stages and the config of each."""
 
 import dataclasses
 
@@ -7,17 +7,17 @@ from tfderain.training.config import TrainConfig
 
 
 def stages_of(config: TrainConfig):
-    """The stages of a config with a strategy, in order, as its network tells them.
+    """The stages of a config with a strategy, in order, as defined by its network.
 
     Args:
         config: `TrainConfig` with a `strategy`.
 
     Returns:
-        List of pairs: `tfderain.models.stages.Stage`, and the `TrainConfig` without
-        strategy that trains it.
+        List of pairs: `tfderain.models.stages.Stage`, and the `TrainConfig` that trains
+        it, without a strategy.
 
     Raises:
-        ValueError: for a strategy that its network does not have.
+        ValueError: for a strategy that the network does not have.
     """
     network = models.MODELS[config.model]
     if config.strategy not in network.strategies:
@@ -31,14 +31,14 @@ def stages_of(config: TrainConfig):
 
 
 def _config_of(config, stage):
-    """The config of one stage, with the settings that the recipe makes for it."""
+    """The config of one stage, with the recipe's settings for it."""
     changes = {**stage.settings, **(config.stages or {}).get(stage.name, {})}
     alone = {"strategy": None, "stages": None, "model_config": stage.model_config}
     return dataclasses.replace(config, **alone, **changes)
 
 
 def takes_photos(config: TrainConfig):
-    """Whether training of a config reads real rainy photos, in any of its stages."""
+    """Whether training a config reads real rainy photos in any of its stages."""
     network = models.MODELS[config.model]
     if config.strategy is None:
         return network.takes_photos(config.model_config)

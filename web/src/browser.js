@@ -1,4 +1,4 @@
-// Back end 1: this browser, by LiteRT.js in a worker.
+// Back end 1: this browser, with LiteRT.js in a worker.
 
 import { PictureError } from "./picture.js";
 import workerUrl from "./worker.js?worker&url";
@@ -41,8 +41,8 @@ export class Browser {
    * @param {(progress: {stage: string, done: number, total: number}) => void}
    *   onProgress stages are "load", "derain" and "wait"; `total` is 0 while unknown.
    * @param {AbortSignal} signal
-   * @returns {Promise<{blob: Blob, width: number, height: number}>} a PNG file, and
-   *   which `processor` did it.
+   * @returns {Promise<{blob: Blob, width: number, height: number}>} a PNG file, and the
+   *   `processor` that made it.
    */
   async derain(image, onProgress, signal) {
     signal.throwIfAborted();
@@ -70,8 +70,8 @@ export class Browser {
     }
   }
 
-  // WebAssembly that failed, for want of memory say, does not run again. Graphics cards
-  // fail more often, so the next try does without.
+  // WebAssembly that has failed, for lack of memory, say, does not run again. Graphics
+  // cards fail more often, so the next try does without one.
   #stop() {
     this.#processor = "cpu";
     this.#worker?.terminate();
@@ -79,8 +79,8 @@ export class Browser {
   }
 }
 
-// A worker that starts from a blob obeys the content security policy of the page; one
-// that starts from an address would obey none on a plain file server.
+// A worker that starts from a blob obeys the page's content security policy; one that
+// starts from a URL would obey none on a plain file server.
 function start() {
   const address = JSON.stringify(new URL(workerUrl, document.baseURI).href);
   const script = new Blob([`importScripts(${address});`], { type: "text/javascript" });

@@ -1,9 +1,9 @@
-// Both back ends: a server for large photos, which take a browser long, and the browser
-// for the others.
+// Both back ends: a server for large photos, which take a browser a long time, and the
+// browser for the others.
 
 import { pixelsOf } from "./picture.js";
 
-/** Up to here a browser takes some seconds. */
+/** Up to this size, a browser takes a few seconds. */
 export const MEGAPIXELS = 1;
 
 export class BySize {

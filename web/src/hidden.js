@@ -1,6 +1,6 @@
 // Pixels that do not show the scene, as in tfderain/images/hidden.py: the tests compare the two.
 
-// Explained there.
+// They are explained there.
 const PLAIN = 3;
 const PLAIN_MOST = 12;
 const STRAY = 0.02;
@@ -27,19 +27,18 @@ export function findScene(image) {
   if (!opaque) return whole;
   const part = cropped(image, opaque);
   fill(part);
-  const scene = withoutBars(part);
-  if (!scene) return whole;
+  const scene = withoutBars(part) ?? { top: 0, left: 0, width: part.width, height: part.height };
   const place = { top: opaque.top + scene.top, left: opaque.left + scene.left };
   return { ...place, ...cropped(part, scene) };
 }
 
 /**
- * Puts the derained pixels of a scene where it lies in the picture.
+ * Puts the derained pixels of a scene in their place in the picture.
  *
  * @param {{top: number, left: number, width: number, height: number}} scene
  * @param {Uint8ClampedArray} derained RGBA of the scene's size.
- * @param {{width: number, data: Uint8ClampedArray}} image RGBA; gives alpha and all that is
- *   hidden, and is left as it is.
+ * @param {{width: number, data: Uint8ClampedArray}} image RGBA; provides alpha and hidden
+ *   pixels, and is not changed.
  * @returns {Uint8ClampedArray} RGBA of the picture.
  */
 export function putScene({ top, left, width, height }, derained, image) {
@@ -54,7 +53,7 @@ export function putScene({ top, left, width, height }, derained, image) {
   return result;
 }
 
-// The smallest box with all pixels that are not transparent, or null without any.
+// The smallest box with all pixels that are not transparent, or null if there are none.
 function opaqueBox({ width, height, data }) {
   let [top, bottom, left, right] = [height, 0, width, 0];
   for (let y = 0, at = 3; y < height; y++) {
@@ -69,7 +68,7 @@ function opaqueBox({ width, height, data }) {
   return bottom ? { top, left, width: right - left, height: bottom - top } : null;
 }
 
-// The image itself, if that is the box: it is large.
+// The part of an image in a box; not a copy if that is all of it, since it is large.
 function cropped(image, { top, left, width, height }) {
   if (image.width === width && image.height === height) return { width, height, data: image.data };
   const data = new Uint8ClampedArray(4 * width * height);
@@ -80,7 +79,7 @@ function cropped(image, { top, left, width, height }) {
   return { width, height, data };
 }
 
-// Gives an image new pixels, in which transparent ones mirror the scene at its nearest pixel.
+// Gives an image new pixels, where transparent ones mirror the scene at its nearest pixel.
 function fill(image) {
   const { width, height, data } = image;
   const shown = new Uint8Array(width * height);
@@ -102,7 +101,7 @@ function fill(image) {
   image.data = filled;
 }
 
-// Row and column of the pixel shown that is nearest to each, found by four sweeps.
+// Row and column of the nearest pixel shown, for each pixel, found by four sweeps.
 function nearest(shown, width, height) {
   const down = new Int32Array(shown.length);
   const across = new Int32Array(shown.length);
@@ -139,7 +138,7 @@ function nearest(shown, width, height) {
   return { down, across };
 }
 
-// The box without bars on any side, or null if all is of one colour.
+// The box without bars on any side, or null if everything has one colour.
 function withoutBars({ width, height, data }) {
   let [top, bottom, left, right] = [0, height, 0, width];
   // A line of pixels, `number` of them counted from a side inwards.
@@ -158,7 +157,7 @@ function withoutBars({ width, height, data }) {
   return { top, left, width: right - left, height: bottom - top };
 }
 
-// How many of the first lines are a bar; all of them if they have one colour.
+// How many of the first lines form a bar; all of them if they have one colour.
 function countBar(data, count, lineAt) {
   if (count <= 0 || lineAt(0).length < LEAST) return 0;
   const colour = medians(data, lineAt(0));
@@ -186,8 +185,8 @@ function isPlain(data, line, colour) {
   return mean <= PLAIN && share <= STRAY;
 }
 
-// Grey levels between a line and another one, or a colour: their mean over the pixels, of
-// the channel that differs most, and the share of the pixels with more than `most`.
+// Grey levels between a line and another one, or a colour, in the channel that differs
+// most: their mean over the pixels, and the share of the pixels with more than `most`.
 function compare(data, { from, step, length }, other, most) {
   let [sum, over] = [0, 0];
   for (let k = 0; k < length; k++) {

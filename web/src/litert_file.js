@@ -1,10 +1,10 @@
-// Gives a LiteRT file another fixed size.
+// Resizing of a LiteRT file to another fixed size.
 //
-// LiteRT.js cannot resize inputs, and the shipped file has one size. The size is
-// nothing but numbers in the file's table of tensors: the network is made of
-// convolutions and blocks folded into channels, so its weights fit any size. Writing
-// the numbers anew lets a small photo go through whole, and tiles be as large as
-// `planTiles` wants them, without a second file.
+// LiteRT.js cannot resize inputs, and the shipped file has one size. The size is only
+// some numbers in the file's table of tensors: the network consists of convolutions and
+// blocks turned into channels, so its weights fit any size. With new numbers, a small
+// photo can go through whole, and tiles can be as large as `planTiles` wants, without a
+// second file.
 
 const MODEL_SUBGRAPHS = 2;
 const MODEL_BUFFERS = 4;
@@ -30,7 +30,7 @@ class Reader {
     return at + this.view.getUint32(at, true);
   }
 
-  // Position of a table's field, or 0 where the table leaves it out.
+  // Position of a table's field, or 0 if the table omits it.
   field(table, index) {
     const layout = table - this.int(table);
     const entry = 4 + 2 * index;
@@ -64,7 +64,7 @@ class Reader {
  * Returns a copy of a LiteRT file whose images are `height` x `width`.
  *
  * @param {Uint8Array} bytes file with one input `(1, height, width, channels)`.
- * @param {number} height multiple of the network's stride, as `width`.
+ * @param {number} height multiple of the network's stride, like `width`.
  * @param {number} width
  * @returns {Uint8Array}
  */
@@ -93,7 +93,7 @@ export function withSize(bytes, height, width) {
   return copy;
 }
 
-// Weights: their numbers lie in the file.
+// Whether a tensor is a weight, whose numbers are in the file.
 function isConstant(file, tensor, buffers) {
   const field = file.field(tensor, TENSOR_BUFFER);
   const buffer = buffers[field ? file.int(field) : 0];

@@ -1,4 +1,4 @@
-// The page: takes photos, has a back end derain them one by one, shows the results.
+// The page: takes photos, has a back end derain them one by one, and shows the results.
 
 import { Browser } from "./browser.js";
 import { BySize } from "./by_size.js";
@@ -123,7 +123,7 @@ function show() {
   const done = items.filter(({ state }) => state === "done");
   $("downloadAll").hidden = done.length < 2;
   if (selected) showSelected(selected);
-  // Whoever used the keyboard must not start over because a button has gone.
+  // Keyboard users must not have to start over because a button has disappeared.
   const { activeElement } = document;
   if (activeElement !== document.body && !activeElement.offsetParent) $("name").focus();
 }
@@ -175,7 +175,7 @@ function showProgress(item) {
   say({ waiting: "Waiting…", working: STAGES[stage] }[item.state] ?? "");
 }
 
-// Nothing while the first tiles say too little, or when it is not worth reading.
+// Nothing while the first tiles say too little, or if it is not worth reading.
 function timeLeft({ progress, tilesSince }) {
   const { done, total } = progress ?? {};
   if (!total || !done) return "";
@@ -185,7 +185,7 @@ function timeLeft({ progress, tilesSince }) {
   return `about ${Math.ceil(seconds / 60)} min left`;
 }
 
-// A status that is set anew is read out anew.
+// A status that is set again is read out again by screen readers.
 function say(text) {
   if ($("status").textContent !== text) $("status").textContent = text;
 }
@@ -244,13 +244,13 @@ function setZoom(on) {
   $("zoom").setAttribute("aria-pressed", on);
 }
 
-// The picture's own size, which the page may not exceed unless it is tiny.
+// The picture's own size, which the page does not exceed unless the picture is tiny.
 $("rainy").onload = ({ target }) => {
   $("compare").style.setProperty("--width", target.naturalWidth);
   $("compare").style.setProperty("--height", target.naturalHeight);
 };
 
-// What people do
+// User actions
 
 const actions = {
   choose: () => $("files").click(),
@@ -290,7 +290,7 @@ $("position").oninput = ({ target }) => setPosition(target.value);
 document.addEventListener("paste", ({ clipboardData }) => add(clipboardData.files));
 for (const type of ["dragover", "dragleave", "drop"]) {
   document.addEventListener(type, (event) => {
-    event.preventDefault(); // or the browser would leave for the file
+    event.preventDefault(); // or the browser would leave the page and open the file
     document.body.classList.toggle("dropping", type === "dragover");
     if (type === "drop") add(event.dataTransfer.files);
   });
@@ -302,7 +302,7 @@ function choose(chosen) {
   backend = chosen;
   for (const note of document.querySelectorAll(".note")) note.textContent = backend.note;
   const ready = () => (document.body.dataset.ready = ""); // for tests
-  backend.prepare().then(ready, () => {}); // the first photo will say what is wrong
+  backend.prepare().then(ready, () => {}); // the first photo will show what is wrong
 }
 
 $("terms").textContent = `Network ${MODEL.name}; weights for ${MODEL.terms}.`;
@@ -315,7 +315,7 @@ if (server) {
   $("backend").append(...backends.map(({ label }) => new Option(label)));
   $("backend").onchange = ({ target }) => choose(backends[target.selectedIndex]);
   $("where").hidden = false;
-  // Photos that are here already came while the page said that they stay.
+  // Photos that are already here were added while the page said that they stay.
   if (items.length) $("backend").selectedIndex = backends.indexOf(backend);
   else choose(backends[0]);
 }

@@ -1,4 +1,4 @@
-// The network in LiteRT.js: on the graphics card where that is right and faster.
+// The network in LiteRT.js: on the graphics card if that is correct and faster.
 
 import { getWebGpuDevice, loadAndCompile, loadLiteRt, Tensor } from "@litertjs/core";
 
@@ -6,7 +6,7 @@ import { withSize } from "./litert_file.js";
 
 const OPTIONS = {
   cpu: { accelerator: "wasm" },
-  // Half precision would be faster still, but give other pixels than Python.
+  // Half precision would be even faster, but give different pixels from Python.
   gpu: { accelerator: "webgpu", gpuOptions: { precision: "fp32" } },
 };
 
@@ -19,14 +19,14 @@ const OPTIONS = {
  */
 export async function load(base, wanted) {
   const wasm = new URL(PATHS.litert, base).href;
-  // Threads start from LiteRT's own script, which cannot tell its address in here.
+  // Threads start from LiteRT's own script, which cannot find out its URL in a worker.
   self.Module = {
     locateFile: (name) => wasm + name,
     mainScriptUrlOrBlob: `${wasm}litert_wasm_threaded_internal.js`,
     print: () => {},
     printErr: (line) => /^(INFO|WARNING)/.test(line) || console.error(line),
   };
-  // Or LiteRT would wake a graphics card that is not wanted.
+  // Otherwise LiteRT would wake up a graphics card that is not wanted.
   if (wanted === "cpu") Object.defineProperty(navigator, "gpu", { value: undefined });
   const [bytes] = await Promise.all([
     get(new URL(PATHS.model, base)),
@@ -45,8 +45,8 @@ async function get(url) {
   return new Uint8Array(await response.arrayBuffer());
 }
 
-// Drivers differ: a graphics card must first derain noise as the processor does, and
-// in less time.
+// Drivers differ: a graphics card must first derain noise like the processor, and in less
+// time.
 async function choose(bytes) {
   if (!getWebGpuDevice()) return "cpu";
   try {
@@ -76,7 +76,7 @@ async function attempt(bytes, processor) {
   return { derained, seconds };
 }
 
-// Keeps the network of one size; each takes memory in proportion to its tiles.
+// Keeps the network for one size; each takes memory in proportion to its tiles.
 function networks(bytes, processor) {
   let current;
   return async (height, width) => {

@@ -1,6 +1,6 @@
 // Files to pixels and back, in a worker or in the page.
 
-/** Pictures that the browser derains itself: rainy, derained and PNG fit in memory. */
+/** Limit for the browser itself: rainy, derained and PNG must fit in memory. */
 export const MAX_PIXELS = 50_000_000;
 
 /** An error whose message is meant for the person at the page. */
@@ -20,7 +20,7 @@ export async function check(file, maxPixels = MAX_PIXELS) {
   if (size) checkSize(size, maxPixels);
 }
 
-/** Width times height, 0 for what is no picture. */
+/** Width times height; 0 if the file is not a picture. */
 export async function pixelsOf(file) {
   const size = (await sizeIn(file)) ?? (await createImageBitmap(file).catch(() => null));
   size?.close?.();
@@ -28,7 +28,7 @@ export async function pixelsOf(file) {
 }
 
 async function sizeIn(file) {
-  // Size stands at the front, but cameras put previews and profiles before it.
+  // The size is near the front, but cameras put previews and profiles before it.
   return sizeOf(new Uint8Array(await file.slice(0, 2 ** 20).arrayBuffer()));
 }
 
@@ -41,7 +41,7 @@ function checkSize({ width, height }, maxPixels) {
   );
 }
 
-/** Width and height that the head of a PNG or JPEG file names, or null. */
+/** Width and height from the head of a PNG or JPEG file, or null. */
 export function sizeOf(head) {
   const view = new DataView(head.buffer, head.byteOffset, head.byteLength);
   if (head.length >= 24 && view.getUint32(0) === 0x89504e47) {
@@ -51,7 +51,7 @@ export function sizeOf(head) {
   for (let at = 2; at + 9 <= head.length; at += 2 + view.getUint16(at + 2)) {
     const marker = view.getUint16(at);
     if (marker < 0xff01) return null;
-    // Start of frame, except the three numbers between that mean something else.
+    // Start of frame, except three numbers in that range with other meanings.
     if (marker >= 0xffc0 && marker <= 0xffcf && ![4, 8, 12].includes(marker & 15)) {
       return { width: view.getUint16(at + 7), height: view.getUint16(at + 5) };
     }
@@ -60,7 +60,7 @@ export function sizeOf(head) {
 }
 
 /**
- * Decodes a picture, upright as its EXIF orientation says, in sRGB.
+ * Decodes a picture in sRGB, turned upright by its EXIF orientation.
  *
  * @param {Blob} file
  * @param {number} maxPixels largest width times height.

@@ -1,4 +1,4 @@
-// Derains the pixels of a picture tile by tile, as tfderain/runtime/restorer.py does.
+// Derains the pixels of a picture tile by tile, like tfderain/runtime/restorer.py.
 
 import { findScene, putScene } from "./hidden.js";
 import { addDoubled, countScales, detail, halved, LEAST_DETAIL, sizes } from "./scales.js";
@@ -7,7 +7,7 @@ import { blendWeights, OVERLAP, planTiles, reflectIndex, roundUp, TILE } from ".
 /**
  * @param {{width: number, height: number, data: Uint8ClampedArray}} rainy RGBA.
  * @param {(height: number, width: number) => Promise<Function>} networkFor gives the
- *   network of a tile's size: a function from and to Float32Array RGB in [0, 1].
+ *   network for a tile's size: a function from and to Float32Array RGB in [0, 1].
  * @param {number} stride of the network.
  * @param {(done: number, total: number) => Promise<void>} onTile called after each
  *   tile; throws to stop.
@@ -33,7 +33,7 @@ export async function restore(rainy, networkFor, stride, onTile) {
 }
 
 // Derains an image, its reduced copies first; `store` takes the rows as they are done.
-// Gives the largest detail of it and of its copies.
+// Returns the largest detail of it and of its copies.
 async function derain(image, [tiles, ...coarser], networkFor, tick, store) {
   let change = null;
   let largest = 0;
@@ -64,7 +64,7 @@ async function derain(image, [tiles, ...coarser], networkFor, tick, store) {
   const rows = reflectIndex(image.height, tiles.size[0]);
   const columns = reflectIndex(image.width, tiles.size[1]);
   const network = await networkFor(tall, wide);
-  // One row of tiles: finished rows leave it, so memory depends on the width only.
+  // One row of tiles: finished rows leave it, so that memory depends only on the width.
   const stripWidth = tiles.size[1];
   const strip = new Float32Array(tall * stripWidth * 3);
   for (const [i, top] of tiles.rows.entries()) {
@@ -83,7 +83,7 @@ async function derain(image, [tiles, ...coarser], networkFor, tick, store) {
   return largest;
 }
 
-// Adds what changed on the copy of half the size, and nothing else.
+// Adds the change of the copy of half the size, and nothing else.
 async function addChange(image, change, tiles, tick, store) {
   const columns = Array.from({ length: image.width }, (_, x) => x);
   for (let y = 0; y < image.height; y++) {
@@ -121,7 +121,7 @@ function blend(tile, strip, down, across, left, stripWidth) {
   }
 }
 
-// Rounds halves up, as images.from_float; a clamped array alone would round to even.
+// Rounds half up, like images.from_float; a clamped array alone would round half to even.
 function storeBytes(strip, stripWidth, derained, width, top, rows) {
   for (let y = 0; y < rows; y++) {
     let from = 3 * y * stripWidth;

@@ -1,13 +1,13 @@
 // Scales, coarse to fine, as in tfderain/runtime/scales.py: the tests compare the two.
 
-/** Longer side of the smallest reduced copy, at least, as in Python. */
+/** Least length of the smallest reduced copy's longer side, as in Python. */
 export const COARSEST = 480;
 const MOST = 6;
 
-/** Least detail, of the largest one of smaller copies, of a picture that is not soft. */
+/** Least detail of a picture that is not soft, relative to the largest of its copies. */
 export const LEAST_DETAIL = 0.25;
 
-/** How many scales a picture has, itself among them. */
+/** Number of scales of a picture, including itself. */
 export function countScales(height, width) {
   const wanted = 1 + Math.max(0, Math.floor(Math.log2(Math.max(height, width) / COARSEST)));
   return Math.min(wanted, 1 + Math.floor(Math.log2(Math.min(height, width))), MOST);
@@ -21,11 +21,11 @@ export function sizes(height, width, count) {
 }
 
 /**
- * A copy of half the size: means of 2x2 pixels; an odd edge is repeated.
+ * A copy of half the size: means of 2x2 pixels; odd sides repeat their edge.
  *
  * @param {{height: number, width: number, data: ArrayLike<number>, pixel: number,
- *   white: number}} image `pixel` numbers a pixel, the first three red, green and blue;
- *   `white` is what 1 means.
+ *   white: number}} image `pixel` is the count of numbers per pixel, the first three of
+ *   which are red, green and blue; `white` is the value that becomes 1.
  * @returns {{height: number, width: number, data: Float32Array, pixel: 3, white: 1}}
  */
 export function halved({ height, width, data, pixel, white }) {
@@ -48,13 +48,13 @@ export function halved({ height, width, data, pixel, white }) {
 }
 
 /**
- * Adds to a tile what changed on the copy of half the size, enlarged so that `halved`
- * would give it back: each pixel becomes two that rise like the pixels beside it.
+ * Adds to a tile the change of the copy of half the size, enlarged so that `halved`
+ * would invert it: each pixel becomes two that follow the slope of the pixels beside it.
  *
  * @param {Float32Array} tile RGB; clipped to [0, 1].
  * @param {{height: number, width: number, data: Float32Array}} change RGB.
  * @param {ArrayLike<number>} rows of the picture that the tile shows.
- * @param {ArrayLike<number>} columns alike.
+ * @param {ArrayLike<number>} columns likewise.
  */
 export function addDoubled(tile, change, rows, columns) {
   const { height, width, data } = change;
@@ -79,10 +79,10 @@ export function addDoubled(tile, change, rows, columns) {
 
 /**
  * How much an image shows that its copy of half the size does not: the mean absolute
- * difference between the image and its copy, enlarged; of 1.
+ * difference between the image and its enlarged copy, white being 1.
  *
  * @param {{height: number, width: number, data: ArrayLike<number>, pixel: number,
- *   white: number}} image as of `halved`.
+ *   white: number}} image as for `halved`.
  * @param {{width: number, height: number, data: Float32Array}} half its copy.
  */
 export function detail({ height, width, data, pixel, white }, half) {
@@ -102,8 +102,8 @@ export function detail({ height, width, data, pixel, white }, half) {
   return sum / (height * width * 3);
 }
 
-// Of an enlarged pixel: the one it lies in, those before and after it, and its part of
-// the rise between these.
+// For an enlarged pixel: the one that contains it, those before and after that, and its
+// share of the slope between these.
 function neighbours(index, length) {
   const near = Math.floor(index / 2);
   return [near, Math.max(near - 1, 0), Math.min(near + 1, length - 1), index % 2 ? 0.125 : -0.125];

@@ -1,8 +1,8 @@
-// Back end 2: a server of the same origin with TensorFlow Serving's REST interface.
+// Back end 2: a server on the same origin with TensorFlow Serving's REST interface.
 
 import { PictureError, decode, encode } from "./picture.js";
 
-/** A server's answer names what it serves; another than tfderain's may leave it out. */
+/** tfderain's server says what it serves; other servers may leave that out. */
 const DEFAULTS = {
   max_pixels: 180_000_000, // as `tfderain.images.MAX_PIXELS`
   max_bytes: Infinity,
@@ -12,7 +12,7 @@ export class Server {
   note = "Photos are sent to the server that this page comes from, and nowhere else.";
 
   /**
-   * @param {string} ours name of the network that the page itself has.
+   * @param {string} ours name of the page's own network.
    * @param {{name?: string, max_pixels?: number, max_bytes?: number}} served
    */
   constructor(ours, served = {}) {
@@ -24,7 +24,7 @@ export class Server {
     this.label = `On the server${this.network}`;
   }
 
-  /** Returns the back end, or null where no server answers `/v1/models`. */
+  /** Returns the back end, or null if no server answers `/v1/models`. */
   static async find(ours) {
     try {
       const response = await fetch("/v1/models");
@@ -41,15 +41,15 @@ export class Server {
   /** Derains one picture; see `Browser.derain`. */
   async derain(image, onProgress, signal) {
     onProgress({ stage: "load", done: 0, total: 0 });
-    // Upright sRGB pixels: what a server does with EXIF and profiles differs.
+    // Upright sRGB pixels, since servers differ in how they treat EXIF and profiles.
     const rainy = await decode(image, this.maxPixels);
     const b64 = await toBase64(await encode(rainy));
     const body = JSON.stringify({ instances: [{ b64 }] });
-    // The server would hang up in the middle, which browsers report as a broken line.
+    // The server would hang up halfway, which browsers report as a network failure.
     if (body.length > this.maxBytes) {
       const [size, most] = [body.length, this.maxBytes].map((n) => Math.round(n / 1e6));
       throw new PictureError(
-        `The picture is too large for the server: ${size} MB, and it takes ${most} MB.`,
+        `The picture is too large for the server: ${size} MB, and its limit is ${most} MB.`,
       );
     }
     signal.throwIfAborted();

@@ -1,11 +1,11 @@
 // Keeps the page's own files for use without a network, and lets it use threads.
 
-const CACHE = `tfderain-${"VERSION"}`; // the build writes these three
+const CACHE = `tfderain-${"VERSION"}`; // the build fills in these three
 const SHELL = ["SHELL"];
 const LITERT = "LITERT";
 
-// What a plain file server does not send: threads need the first two; the third holds
-// LiteRT's own threads, which do not inherit the page's policy, to this origin too.
+// What a plain file server does not send: threads need the first two; the third also
+// restricts LiteRT's own threads, which do not inherit the page's policy, to this origin.
 const HEADERS = {
   "Cross-Origin-Opener-Policy": "same-origin",
   "Cross-Origin-Embedder-Policy": "require-corp",
@@ -32,7 +32,7 @@ self.addEventListener("fetch", (event) => {
   if (isOurs(event.request)) event.respondWith(answer(event.request));
 });
 
-// A server may have more below the same folder; that is not for us to keep.
+// A server may have more below the same folder, which is not ours to keep.
 function isOurs({ method, url }) {
   const { origin, pathname } = new URL(url);
   const folder = self.registration.scope;
@@ -45,7 +45,7 @@ function isOurs({ method, url }) {
 
 async function answer(request) {
   const cache = await caches.open(CACHE);
-  // The page itself comes from the server while there is one, so that it is never old.
+  // The page itself comes from the server as long as there is one, so it is never stale.
   const kept = await cache.match(request, { ignoreSearch: true });
   if (kept && request.mode !== "navigate") return withHeaders(kept);
   try {

@@ -5,12 +5,12 @@ export const OVERLAP = 128;
 
 /**
  * Longest side of a tile. MENET takes about 300 bytes per pixel of it, which phones must
- * have; smaller ones would overlap more (1920x1080: 1.34 times the work; 1.58 for 512).
+ * have; smaller tiles overlap more (1920x1080: 1.34 times the work; 1.58 for 512).
  */
 export const TILE = 640;
 
 /**
- * Indices that extend an axis at its end by mirroring it, again and again if need be:
+ * Indices that extend an axis at its end by mirroring it, repeatedly if need be:
  * 0 1 2 becomes 0 1 2 1 0 1.
  */
 export function reflectIndex(length, padded) {
@@ -20,17 +20,17 @@ export function reflectIndex(length, padded) {
   );
 }
 
-/** The smallest multiple that is not below `length`. */
+/** The smallest multiple that is at least `length`. */
 export function roundUp(length, multiple) {
   return Math.ceil(length / multiple) * multiple;
 }
 
 /**
- * Covers an image with overlapping tiles of one size, as few as will do.
+ * Covers an image with as few overlapping tiles of equal size as possible.
  *
  * @param {[number, number]} size height and width, multiples of `stride`.
  * @param {number} tile longest side of a tile, at least twice `overlap`.
- * @param {number} overlap pixels that neighbours share at least.
+ * @param {number} overlap least number of pixels that neighbours share.
  * @param {number} stride tiles start at its multiples.
  * @returns {{size: number[], tile: number[], rows: number[], columns: number[],
  *   overlap: number}} `rows` and `columns` are where tiles start.
@@ -66,7 +66,7 @@ export function planTiles(size, tile, overlap, stride) {
 
 /**
  * Weights of each tile along one axis, which add up to 1 wherever tiles meet: a
- * raised-cosine ramp, a quarter of `overlap` long, in the middle of what they share.
+ * raised-cosine ramp, with a quarter of the length of `overlap`, amid what they share.
  */
 export function blendWeights(starts, tile, overlap) {
   const ramp = Math.max(Math.floor(overlap / 4), 1);

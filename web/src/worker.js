@@ -1,6 +1,6 @@
-// The network in a thread of its own, so that the page never freezes.
+// The network in a separate thread, so that the page never freezes.
 //
-// Takes {base, processor} once, then {id, file} and {id, cancel}; answers {ready} or {id, ...}
+// Takes {base, processor} once, then {id, file} and {id, cancel}; answers {ready}, or {id, ...}
 // with `progress`, then `result` or `error`.
 
 import { load } from "./network.js";
@@ -28,7 +28,7 @@ self.onmessage = ({ data }) => {
 async function derain(id, file) {
   const progress = async (stage, done = 0, total = 0) => {
     postMessage({ id, progress: { stage, done, total } });
-    // Lets a message that cancels come in.
+    // Lets a message arrive that cancels the work.
     await new Promise((resolve) => setTimeout(resolve));
     if (cancelled.has(id)) throw new DOMException("Cancelled.", "AbortError");
   };

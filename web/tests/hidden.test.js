@@ -45,6 +45,13 @@ test("hidden pixels and alpha are put back", () => {
   }
 });
 
+test("what shows one colour is seen without what is hidden around it", () => {
+  const data = Array.from({ length: 40 * 40 }, (_, k) => (k % 40 < 20 ? [200, 200, 200, 255] : [0, 9, 0, 0]));
+  const scene = findScene(new Pixels(40, 40, data.flat()));
+  assert.deepEqual([scene.top, scene.left, scene.height, scene.width], [0, 0, 40, 20]);
+  assert.ok(scene.data.every((value, k) => value === (k % 4 < 3 ? 200 : 255)));
+});
+
 test("a network sees the scene alone, and bars come back as they were", async () => {
   const { height, width, data, box } = python.scenes[1];
   const seen = [];

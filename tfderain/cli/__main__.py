@@ -1,5 +1,0 @@
-"""Command line as `python -m tfderain.cli`."""
-
-from tfderain.cli import main
-
-main()
