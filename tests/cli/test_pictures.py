@@ -190,6 +190,30 @@ def test_live_sources_have_outputs_of_their_own(folder, run, arguments, message)
     assert code == 2 and message in err[-1]
 
 
+@pytest.mark.parametrize(
+    "more", [["--mask", "masks"], ["--model", "menet", "--model", "resunet"]]
+)
+def test_live_sources_take_one_model_and_no_mask(folder, run, more):
+    arguments = ["rtsp://127.0.0.1/a", "--out", "c.mkv", *more]
+    code, _, err = run("derain", *arguments)
+    assert code == 2 and "take one --model and no --mask" in err[-1]
+    assert " ".join(more) in err[-1] and not (folder / "c.mkv").exists()
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        (["--mask", "masks"], "Masks are written of pictures, not of films"),
+        (["--model", "menet", "--model", "resunet"], "Films take one model at a time"),
+    ],
+)
+def test_films_take_one_model_and_no_mask(folder, run, more, message):
+    films.write(folder / "a.mkv", 3, sound=None)
+    code, _, err = run("derain", "a.mkv", "--out", "b.mkv", *more)
+    assert code == 2 and message in err[-1] and len(err) == 1
+    assert not (folder / "b.mkv").exists()
+
+
 def test_a_live_source_is_derained_until_it_ends(folder, run, monkeypatch):
     films.write(folder / "in.mkv", 6, sound=None)
     monkeypatch.setattr(video.live, "is_live", lambda source: True)
