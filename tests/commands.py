@@ -8,6 +8,7 @@ class Darkener:
     """Stands in for `runtime.Restorer`; keeps what it was made with."""
 
     made = ()
+    makes_mask = False
 
     def __init__(self, model="menet", runtime="litert", **settings):
         Darkener.made = (model, runtime, settings)

@@ -1,5 +1,6 @@
-"""A small trained-looking MENET for the tests of exports."""
+"""Small trained-looking networks for the tests of exports."""
 
+import keras
 import numpy as np
 
 from tfderain import models
@@ -19,4 +20,16 @@ def make_model(**options):
     for weight in model.network.weights:
         center = 1.0 if weight.path.endswith(("gamma", "variance")) else 0.0
         weight.assign(rng.uniform(center - 0.15, center + 0.15, weight.shape))
+    return model
+
+
+def make_drops_model():
+    """A small network that finds drops, whose mask and picture differ by place."""
+    keras.utils.set_random_seed(1)
+    model = models.ResUNetDrops(filters=(8, 12), down=(1, 1), up=(1,))
+    model.build((None, None, None, 3))
+    rng = np.random.default_rng(0)
+    for layer in (model.network.leave, model.network.mask):
+        layer.kernel.assign(rng.normal(0, 0.1, layer.kernel.shape))
+    model.network.mask.bias.assign(np.zeros(4))
     return model

@@ -74,7 +74,7 @@ def test_the_environment_comes_before_the_checkout_and_the_wheel(tmp_path, monke
 def test_an_unknown_name_lists_the_known_ones(alone):
     write_preset(alone, "drizzle")
     with pytest.raises(
-        ValueError, match=r"one of drizzle, erlnet, jrgr, menet.*'hail'"
+        ValueError, match=r"one of drizzle, drops, erlnet, jrgr, menet.*'hail'"
     ):
         presets.find("hail")
 

@@ -26,9 +26,9 @@ PUBLIC = {
     "benchmarks.timing": "LEAST Memory PATIENCE REPEATS Timing Timings add_memory "
     "add_profile time_models",
     "convert": "NETWORKS convert load",
-    "data": "archives balance camera catalogue descriptions drops editors films "
-    "lines mixer night overlaps pairs pipeline preparation rain recognition snow "
-    "verification",
+    "data": "alignment archives balance camera catalogue descriptions drop_mixer drops "
+    "editors films lines mixer night overlaps pairs pipeline preparation rain "
+    "recognition snow verification",
     "evaluation": "Result Row comparison evaluate find_scenes niqe published regions "
     "scenes_of scores subjects",
     "evaluation.comparison": "Comparison Improvement Improvements Share compare "
@@ -53,10 +53,10 @@ PUBLIC = {
     "metrics": "PROTOCOLS PSNR PSNR_CAP SSIM channel classes describe functions luma "
     "psnr ssim",
     "models": "AirNet CycleGAN DRSformer Derainer ERLNet Entangled JRGR MENET MODELS "
-    "PRESETS PReNet Rainmer ResUNet adversarial airnet base contrast cyclegan "
-    "drsformer entanglement erlnet jrgr jrgr_losses layers load loading menet prenet "
-    "rain_generator rainmer register representation resunet sparse stages "
-    "translators winograd",
+    "PRESETS PReNet Rainmer ResUNet ResUNetDrops adversarial airnet base contrast "
+    "cyclegan drsformer entanglement erlnet jrgr jrgr_losses layers load loading menet "
+    "prenet rain_generator rainmer register representation resunet resunet_drops "
+    "sparse stages translators winograd",
     "models.layers": "ConvNorm Convolution ExpertStage MixtureOfExperts "
     "SqueezeExcitation UnbiasedBatchNormalization built convolution "
     "depthwise_initializer in_few_taps mirror_indices pad_to_multiple replicas "
@@ -66,7 +66,8 @@ PUBLIC = {
     "TwoGroupAdamW",
     "presets": "DEFAULT FILES FORMS Form Located available file_record find folder "
     "is_name locate read_card roots verify",
-    "runtime": "FrameRestorer RUNTIMES Restorer engines frames restorer tiling",
+    "runtime": "Chain FrameRestorer RUNTIMES Restorer chain engines frames restorer "
+    "tiling",
     "serving": "PAGE Server Settings serve",
     "training": "ABLATIONS Material NonFiniteLoss RECIPES Source TrainConfig ablate "
     "ablations build_model building checking compile_model compiling config fit "

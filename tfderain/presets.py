@@ -76,6 +76,13 @@ FORMS = {
         },
         "tfderain train menet --data PAIRS --out RUN",
     ),
+    # Drops on the glass: the network of `resunet`, one level more and a mask.
+    "drops": Form(
+        "resunet_drops",
+        {},
+        "tfderain train resunet_drops --from resunet --data DROPS=1 --data PHOTOS=3 "
+        "--layout auto --layout clean --out RUN",
+    ),
     # For two cores: half the sizes inside, a quarter of the authors' channels, one
     # stage of experts; 662,864 weights.
     "rainmer": Form(

@@ -71,6 +71,16 @@ def test_tables_have_the_scores_and_name_the_channel(monkeypatch, tmp_path):
     assert pages.Code("tfderain x") in blocks
 
 
+def test_every_table_says_what_was_fitted(monkeypatch, tmp_path):
+    found = results(fit="gain_offset")
+    blocks = written(monkeypatch, found, tmp_path / "r")
+    overview, means, hard, first, _ = tables(blocks)
+    said = "matlab_y_float, after gain and offset fitted for each channel"
+    for table in (overview, means, hard, first):
+        assert said in table.caption
+    assert "after gain and offset fitted" in blocks[0].text
+
+
 def test_clean_images_are_neither_hard_nor_easy(monkeypatch, tmp_path):
     blocks = written(monkeypatch, results(identity=True), tmp_path / "r")
     assert not [b for b in blocks if "Hard" in getattr(b, "text", "")]

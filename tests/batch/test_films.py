@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from commands import Darkener, picture
 
-from tfderain import batch
+from tfderain import batch, runtime
 
 
 @pytest.fixture
@@ -65,6 +65,37 @@ def test_a_film_that_is_none_does_not_stop_the_others(folder):
     ((path, reason),) = summary.failed
     assert path == "in/broken.mp4" and "is no film" in reason
     assert not (folder / "out" / "broken.mp4").exists()
+
+
+def test_films_with_masks_are_refused_before_anything_is_made(folder):
+    class Masking(Darkener):
+        makes_mask = True
+
+    with pytest.raises(ValueError, match=r"of pictures, not of films.*in/b\.mkv"):
+        batch.derain_files(["in"], "out", Masking(), masks="masks")
+    assert not (folder / "out").exists() and not (folder / "masks").exists()
+
+
+def test_films_through_several_models_are_refused_before_anything_is_made(folder):
+    both = runtime.Chain([Darkener(), Darkener()])
+    with pytest.raises(ValueError, match=r"one model at a time.*: 2 models, with in/b"):
+        batch.derain_files(["in"], "out", both)
+    assert not (folder / "out").exists()
+    assert batch.derain_files(["in/a.png"], "out/", both).complete
+
+
+def test_records_of_films_have_no_wet_area(folder):
+    class Masking(Darkener):
+        makes_mask = True
+
+        def derain_and_mask(self, pixels, progress=None, alpha=None):
+            return pixels // 2, np.ones(pixels.shape[:2], np.float32)
+
+    summary = batch.derain_files(["in"], "out", Masking())
+    assert summary.files == [
+        {"source": "in/a.png", "target": "out/a.png", "wet": 1.0},
+        {"source": "in/b.mkv", "target": "out/b.mkv"},
+    ]
 
 
 def test_frames_are_those_of_the_restorer(folder):

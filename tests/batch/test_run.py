@@ -512,3 +512,52 @@ def test_synthesize_refuses_bad_arguments(folder):
     with pytest.raises(ValueError, match="one of the inputs"):
         batch.synthesize_files(["pairs/clean"], "pairs", overwrite=True)
     assert not os.path.exists("out") and files("pairs") == ["clean/b.png"]
+
+
+class Finder(Darkener):
+    """Darkens, and finds drops in the left quarter of a picture."""
+
+    makes_mask = True
+
+    def derain_and_mask(self, pixels, progress=None, alpha=None):
+        mask = np.zeros(pixels.shape[:2], np.float32)
+        mask[:, : pixels.shape[1] // 4] = 0.6
+        return self.derain(pixels, progress, alpha), mask
+
+
+def test_masks_are_grey_png_files_beside_their_records(folder):
+    picture("in/a.jpg", (8, 4))
+    picture("in/sub/b.png", (8, 4))
+    run = {"recursive": True, "masks": "masks"}
+    summary = batch.derain_files(["in"], "out", Finder(), **run)
+    with Image.open("masks/sub/b.png") as mask:
+        assert mask.mode == "L" and mask.size == (8, 4)
+        assert mask.getpixel((1, 0)) == 153 and mask.getpixel((2, 0)) == 0
+    assert summary.files == [
+        {"source": "in/a.jpg", "target": "out/a.jpg", "wet": 0.25},
+        {"source": "in/sub/b.png", "target": "out/sub/b.png", "wet": 0.25},
+    ]
+    assert json.loads(summary.to_json())["files"] == summary.files
+    os.remove("masks/a.png")  # alone is missing, and alone made again
+    before = os.stat("out/a.jpg").st_mtime_ns
+    again = batch.derain_files(["in"], "out", Finder(), skip_existing=True, **run)
+    assert (again.done, again.skipped) == (1, 1) and os.path.exists("masks/a.png")
+    assert os.stat("out/a.jpg").st_mtime_ns == before
+
+
+def test_masks_of_one_stem_are_kept_apart(folder):
+    picture("in/a.jpg")
+    picture("in/a.png")
+    batch.derain_files(["in"], "out", Finder(), masks="masks")
+    assert sorted(os.listdir("masks")) == ["a.jpg.png", "a.png.png"]
+    batch.derain_files(["in/a.png"], "one.png", Finder(), masks="more")
+    assert os.listdir("more") == ["one.png"]
+
+
+def test_a_network_that_finds_no_drops_makes_no_masks(folder):
+    picture("a.png")
+    with pytest.raises(ValueError, match="finds drops on the glass"):
+        batch.derain_files(["a.png"], "b.png", Darkener(), masks="masks")
+    assert not os.path.exists("b.png")
+    summary = batch.derain_files(["a.png"], "b.png", Darkener())
+    assert summary.files == [{"source": "a.png", "target": "b.png"}]

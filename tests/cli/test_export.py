@@ -38,7 +38,9 @@ def test_list_without_presets_says_how_to_get_one(folder, run, monkeypatch):
 
 def test_list_shows_the_cards(folder, run):
     shipped = run("list")[1]
-    assert all(f"{name}: " in shipped for name in presets.FORMS)
+    # The form of `drops` is known before its weights are there.
+    waiting = {"drops"} - {*presets.available()}
+    assert all(f"{name}: " in shipped for name in presets.FORMS if name not in waiting)
     card = {
         "model": "MENET",
         "licence": "some terms",

@@ -123,6 +123,29 @@ def test_synthesize_mixes_in_streak_pictures(folder, run):
     assert (folder / "out" / "rainy" / "a.png").exists()
 
 
+def test_models_come_one_after_the_other(folder, run):
+    picture(folder / "a.png", value=200)
+    for name in ("one.tflite", "two.tflite"):
+        (folder / name).touch()
+    models = ("--model", "one.tflite", "--model", "two.tflite")
+    code, _, err = run("derain", "a.png", "--out", "b.png", *models)
+    assert code == 0, err
+    assert Darkener.made[0] == "two.tflite"
+    with Image.open(folder / "b.png") as image:
+        twice = image.getpixel((0, 0))
+    run("derain", "a.png", "--out", "c.png", "--model", "one.tflite")
+    run("derain", "c.png", "--out", "d.png", "--model", "two.tflite")
+    with Image.open(folder / "d.png") as image:
+        assert image.getpixel((0, 0)) == twice
+
+
+def test_masks_need_a_network_for_drops(folder, run):
+    picture(folder / "a.png")
+    code, _, err = run("derain", "a.png", "--out", "b.png", "--mask", "masks")
+    assert code == 2 and "finds drops on the glass" in err[-1]
+    assert not (folder / "b.png").exists() and not (folder / "masks").exists()
+
+
 def test_films_take_their_own_options(folder, run):
     (folder / "in").mkdir()
     films.write(folder / "in" / "a.mp4", 4)
@@ -165,6 +188,30 @@ def test_live_sources_have_outputs_of_their_own(folder, run, arguments, message)
     picture(folder / "a.png")
     code, _, err = run("derain", *arguments)
     assert code == 2 and message in err[-1]
+
+
+@pytest.mark.parametrize(
+    "more", [["--mask", "masks"], ["--model", "menet", "--model", "resunet"]]
+)
+def test_live_sources_take_one_model_and_no_mask(folder, run, more):
+    arguments = ["rtsp://127.0.0.1/a", "--out", "c.mkv", *more]
+    code, _, err = run("derain", *arguments)
+    assert code == 2 and "take one --model and no --mask" in err[-1]
+    assert " ".join(more) in err[-1] and not (folder / "c.mkv").exists()
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        (["--mask", "masks"], "Masks are written of pictures, not of films"),
+        (["--model", "menet", "--model", "resunet"], "Films take one model at a time"),
+    ],
+)
+def test_films_take_one_model_and_no_mask(folder, run, more, message):
+    films.write(folder / "a.mkv", 3, sound=None)
+    code, _, err = run("derain", "a.mkv", "--out", "b.mkv", *more)
+    assert code == 2 and message in err[-1] and len(err) == 1
+    assert not (folder / "b.mkv").exists()
 
 
 def test_a_live_source_is_derained_until_it_ends(folder, run, monkeypatch):

@@ -136,3 +136,19 @@ def test_the_split_of_older_runs_is_known(scenes):
     held = splits.held_out_until_0_1(scenes, 0.25, 0)
     found = [i for i, side in enumerate(held) if side]
     assert found == [2, 7, 9, 14, 19, 21, 26]
+
+
+def test_a_lower_threshold_takes_likeness_for_one_background(tmp_path):
+    rng = np.random.default_rng(0)
+    for number in range(6):  # two scenes, each seen from three places side by side
+        wide = np.kron(VIEWS[number % 2][::2, ::3], np.ones((4, 4, 1)))
+        shifted = np.roll(wide, number // 2, axis=1)
+        save(tmp_path / f"clean/{number}.png", shifted)
+        noise = rng.integers(0, 255, shifted.shape)
+        save(tmp_path / f"rainy/{number}.png", noise)
+    pairs = pipeline.find_pairs(tmp_path)
+    assert len(splits.backgrounds(pairs)) > 2
+    assert sorted(map(sorted, splits.backgrounds(pairs, 0.7))) == [[0, 2, 4], [1, 3, 5]]
+    for seed in range(10):
+        sides = splits.held_out(pairs, 0.5, seed, 0.7)
+        assert sides == [sides[0], sides[1]] * 3 and sides[0] != sides[1]

@@ -131,6 +131,15 @@ def test_patches_stand_beside_patches_only():
     assert not published.compare(other).same
 
 
+def test_scores_after_a_fit_stand_beside_nothing():
+    plain = published.compare(result())
+    assert plain.same
+    fitted = published.compare(result(fit="gain_offset"))
+    assert not fitted.same and len(fitted.similar) == len((*plain.same, *plain.similar))
+    differences = plain.same[0].differences(result(fit="gain_offset"))
+    assert differences == ["nothing fitted"]
+
+
 def test_clean_images_and_unknown_sets_stand_beside_nothing():
     assert published.compare(result(identity=True)) == published.Comparison("rain100h")
     assert published.compare(result(data="photos")) == published.Comparison("")

@@ -12,7 +12,8 @@ from PIL import Image
 
 import tfderain
 from tfderain import evaluation
-from tfderain.data.pairs import Pairs
+from tfderain.data.pairs import Pairs, find_pairs
+from tfderain.evaluation import comparison
 
 SIZE = (12, 16)  # height, width
 PSNR_OF_LEVELS = {n: 20 * math.log10(255 / n) for n in (1, 2, 4, 10, 20)}
@@ -357,3 +358,72 @@ def test_patches_that_cannot_be(graded, tmp_path):
     ):
         with pytest.raises(ValueError, match=message):
             evaluation.evaluate(Seen(), pairs, "rgb_gaussian", **settings)
+
+
+def exposures(tmp_path, gains=(0.8, 1.0, 1.1), offsets=(20, -10, 5)):
+    """A pair whose rainy image is the clean one in another exposure, with a spot."""
+    rng = np.random.default_rng(0)
+    clean = rng.integers(60, 180, (24, 30, 3)).astype(np.uint8)
+    rainy = clean * np.array(gains) + np.array(offsets)
+    rainy[4:9, 5:12] += 30
+    for name, image in (("data/7_rain.png", rainy), ("gt/7_clean.png", clean)):
+        path = tmp_path / name
+        path.parent.mkdir()
+        Image.fromarray(np.rint(image).astype(np.uint8)).save(path)
+    return find_pairs(tmp_path)  # drops on glass, as Qian et al. name their files
+
+
+def test_fit_of_gain_and_offset_against_numpy(tmp_path):
+    pairs = exposures(tmp_path)
+    rainy, clean = (
+        np.asarray(Image.open(paths[0]), float) for paths in (pairs.rainy, pairs.clean)
+    )
+    wanted = np.empty_like(rainy)
+    for channel in range(3):
+        x, y = rainy[..., channel].ravel(), clean[..., channel].ravel()
+        line = np.polyfit(x, y, 1)
+        wanted[..., channel] = np.polyval(line, x).reshape(rainy.shape[:2])
+    wanted = np.rint(np.clip(wanted, 0, 255))
+    error = np.mean(np.square(wanted - clean))
+    result = evaluation.evaluate(lambda x: x, pairs, "rgb_gaussian", fit="gain_offset")
+    expected = 10 * np.log10(255**2 / error)
+    assert result.means["psnr"] == pytest.approx(expected, abs=1e-6)
+    assert result.means["input_psnr"] == pytest.approx(expected, abs=1e-6)
+    plain = evaluation.evaluate(lambda x: x, pairs, "rgb_gaussian")
+    assert plain.means["psnr"] < expected - 3
+
+
+def test_fit_of_another_exposure_alone_is_nearly_perfect(tmp_path):
+    pairs = exposures(tmp_path)
+    clean = np.asarray(Image.open(pairs.clean[0]))
+
+    def model(image):  # all rain gone, exposure as it was
+        return np.clip(0.8 * clean + 20, 0, 255) / 255
+
+    result = evaluation.evaluate(model, pairs, fit="gain_offset")
+    assert result.means["psnr"] > 48  # two roundings to grey levels: 0.4 of a level
+
+
+def test_fit_is_said_in_every_table_and_file(scenes, tmp_path):
+    pairs, names = evaluation.find_scenes(scenes)  # GT-Rain, by scenes
+    settings = {"groups": names, "fit": "gain_offset"}
+    fitted = evaluation.evaluate(Darken(), pairs, "rgb_gaussian", **settings)
+    said = "after gain and offset fitted for each channel"
+    assert said in fitted.table().splitlines()[0]
+    fitted.to_json(tmp_path / "fitted.json")
+    assert json.loads((tmp_path / "fitted.json").read_text())["fit"] == "gain_offset"
+    assert evaluation.Result.from_json(tmp_path / "fitted.json") == fitted
+    plain = evaluation.evaluate(Darken(), pairs, "rgb_gaussian", groups=names)
+    assert said not in plain.table() and plain.as_dict()["fit"] is None
+    # a flat image becomes the clean one's mean: the cap of 100 dB
+    assert fitted.means["psnr"] == 100
+    table = comparison.compare({"a": Darken()}, {"x": pairs}, fit="gain_offset")
+    assert said in table.table() and table.as_dict()["fit"] == "gain_offset"
+    with pytest.raises(ValueError, match="one fit"):
+        comparison.improvement(fitted, plain)
+    assert said in comparison.improvements((fitted, fitted)).table()
+
+
+def test_unknown_fits_are_refused(pairs):
+    with pytest.raises(ValueError, match="fit='gamma'"):
+        evaluation.evaluate(Darken(), pairs, fit="gamma")

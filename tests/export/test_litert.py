@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
-from export_model import TOLERANCE, make_model
+from export_model import TOLERANCE, make_drops_model, make_model
 
 from tfderain import export, models, runtime
 from tfderain.export import litert as writing
@@ -215,3 +215,31 @@ def test_a_wrong_export_leaves_nothing_behind(model, tmp_path, monkeypatch):
     with pytest.raises(ValueError, match="same pixels as Keras"):
         export.to_litert(model, tmp_path / "file")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_mask_of_drops_is_a_second_output(tmp_path):
+    model = make_drops_model()
+    path = export.to_litert(model, tmp_path / "m.tflite", (64, 64)).path
+    rainy = export.random_image((32, 48))
+    derained, mask = model.with_mask(rainy)
+    engine = engines.LiteRT(path)
+    made = engine.with_mask(rainy[0])
+    assert engine.makes_mask and made[1].shape == (32, 48, 1)
+    assert np.ptp(made[1]) > 0.1
+    for one, wanted in zip(made, (derained, mask), strict=True):
+        assert np.abs(one - wanted[0]).max() < TOLERANCE
+    # who knows of no mask reads the first output, and finds the picture there
+    first = Interpreter(str(path)).get_output_details()[0]
+    assert first["shape"][-1] == 3
+
+
+def test_int8_files_have_the_mask_as_well(tmp_path):
+    model = make_drops_model()
+    photos = [export.random_image((32, 32))[0] * 0.5 for _ in range(8)]
+    path = export.to_litert(
+        model, tmp_path / "m.tflite", (32, 32), False, "int8", photos, "uint8"
+    ).path
+    derained, mask = engines.LiteRT(path).with_mask(photos[0])
+    assert derained.shape == (32, 32, 3) and mask.shape == (32, 32, 1)
+    # int8 of a network that was never trained: a few of 255 levels
+    assert np.abs(mask - model.with_mask(photos[0][None])[1][0]).mean() < 0.03

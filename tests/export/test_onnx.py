@@ -5,7 +5,7 @@ import json
 import numpy as np
 import onnx
 import pytest
-from export_model import TOLERANCE, make_model
+from export_model import TOLERANCE, make_drops_model, make_model
 
 from tfderain import export, runtime
 from tfderain.export import onnx as writing
@@ -60,6 +60,19 @@ def test_a_wrong_export_leaves_nothing_behind(model, tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_the_mask_of_drops_is_a_second_output(tmp_path):
+    model = make_drops_model()
+    path = export.to_onnx(model, tmp_path / "m.onnx", [(16, 24)]).path
+    outputs = onnx.load(path).graph.output
+    assert [output.name for output in outputs] == ["derained", "mask"]
+    rainy = export.random_image((21, 13))[0]
+    restorer = runtime.Restorer(path, runtime="onnx", threads=1)
+    made = restorer.derain_and_mask(rainy)
+    for one, wanted in zip(made, model.with_mask(rainy[None]), strict=True):
+        assert np.abs(one - np.squeeze(wanted)).max() < TOLERANCE
+    assert np.ptp(made[1]) > 0.1
+
+
 def test_nchw_gives_the_same_pixels(model, tmp_path):
     made = export.to_onnx(model, tmp_path / "m.onnx", layout="nchw")
     proto = onnx.load(made.path)
@@ -73,6 +86,25 @@ def test_nchw_gives_the_same_pixels(model, tmp_path):
     assert np.abs(restorer.derain(rainy[0]) - model(rainy[:1])[0]).max() < TOLERANCE
     with pytest.raises(ValueError, match="one of nhwc, nchw. Received: 'chwn'"):
         export.to_onnx(model, tmp_path / "other.onnx", layout="chwn")
+
+
+def test_nchw_moves_the_mask_of_drops_too(tmp_path):
+    model = make_drops_model()
+    path = export.to_onnx(model, tmp_path / "m.onnx", [(16, 24)], layout="nchw").path
+    for output, channels in zip(onnx.load(path).graph.output, (3, 1), strict=True):
+        axes = [d.dim_param or d.dim_value for d in output.type.tensor_type.shape.dim]
+        assert axes == ["batch", channels, "height", "width"]
+    rainy = export.random_image((21, 13))[0]
+    restorer = runtime.Restorer(path, runtime="onnx", threads=1)
+    made = restorer.derain_and_mask(rainy)
+    for one, wanted in zip(made, model.with_mask(rainy[None]), strict=True):
+        assert np.abs(one - np.squeeze(wanted)).max() < TOLERANCE
+    one_size = tmp_path / "one.onnx"
+    export.to_onnx(model, one_size, layout="nchw", size=(16, 24))
+    assert [
+        [d.dim_value for d in output.type.tensor_type.shape.dim]
+        for output in onnx.load(one_size).graph.output
+    ] == [[1, 3, 16, 24], [1, 1, 16, 24]]
 
 
 # What OpenCV's dnn module and small converters know: no arithmetic on shapes.

@@ -10,7 +10,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from export_model import TOLERANCE, make_model
+from export_model import TOLERANCE, make_drops_model, make_model
 from PIL import Image
 from tensorflow_serving.apis import prediction_log_pb2
 
@@ -248,3 +248,17 @@ def test_a_wrong_export_leaves_nothing_behind(model, tmp_path, monkeypatch):
     with pytest.raises(ValueError, match="same pixels as Keras"):
         export.to_saved_model(model, tmp_path / "file")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_mask_of_drops_has_a_signature_of_its_own(tmp_path):
+    model = make_drops_model()
+    path = export.to_saved_model(model, tmp_path / "drops" / "1", [(16, 24)]).path
+    signatures = tf.saved_model.load(str(path)).signatures
+    assert list(signatures["tensor"].structured_outputs) == ["derained"]
+    assert sorted(signatures["mask"].structured_outputs) == ["derained", "mask"]
+    rainy = export.random_image((21, 13))[0]
+    restorer = runtime.Restorer(path, runtime="tensorflow")
+    made = restorer.derain_and_mask(rainy)
+    for one, wanted in zip(made, model.with_mask(rainy[None]), strict=True):
+        assert np.abs(one - np.squeeze(wanted)).max() < TOLERANCE
+    assert np.ptp(made[1]) > 0.1

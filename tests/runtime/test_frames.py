@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tfderain.runtime import FrameRestorer, Restorer, engines, restorer
+from tfderain.runtime import Chain, FrameRestorer, Restorer, engines, restorer
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 
@@ -144,3 +144,8 @@ def test_litert_is_planned_once_for_each_size(tmp_path, monkeypatch):
 def test_a_film_needs_a_frame(tiny):
     with pytest.raises(ValueError, match="needs at least one frame"):
         FrameRestorer(Restorer(tiny), [])
+
+
+def test_a_chain_takes_no_films(tiny):
+    with pytest.raises(ValueError, match="one restorer at a time. Received: a chain"):
+        FrameRestorer(Chain([Restorer(tiny), Restorer(tiny)]), [scene()])

@@ -12,6 +12,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from export_model import make_drops_model
 from helpers import images
 from keras import ops
 from pictures import photo
@@ -539,3 +540,60 @@ def test_presets_take_off_as_much_rain_beside_hidden_pixels(preset):
         decibels(derained[shown], clean[shown])
         > decibels(whole[shown], clean[shown]) - 1
     )
+
+
+@pytest.fixture(scope="module")
+def dropped():
+    return make_drops_model()
+
+
+@pytest.mark.parametrize("size", [(1, 1), (37, 50), (64, 48)])
+def test_the_mask_equals_kerass(dropped, size):
+    rainy = np.random.default_rng(0).random((*size, 3), dtype=np.float32)
+    restorer = Restorer(dropped, "tensorflow", return_mask=True, scales=1)
+    derained, mask = restorer.derain(rainy)
+    wanted = dropped.with_mask(rainy[None])
+    assert mask.shape == size and mask.dtype == np.float32
+    # sums of float32 over tiles of another shape
+    np.testing.assert_allclose(derained, wanted[0][0], atol=1e-5)
+    np.testing.assert_allclose(mask, wanted[1][0, ..., 0], atol=1e-5)
+    plain = Restorer(dropped, "tensorflow", scales=1).derain(rainy)
+    np.testing.assert_array_equal(plain, derained)
+
+
+def test_the_mask_of_tiles_a_batch_and_mirror_images(dropped):
+    rainy = np.random.default_rng(0).random((2, 96, 80, 3), dtype=np.float32)
+    whole = Restorer(dropped, "tensorflow", scales=1)
+    tiled = Restorer(dropped, "tensorflow", tile=64, overlap=32, scales=1)
+    masks = [one.derain_and_mask(rainy)[1] for one in (whole, tiled)]
+    assert masks[0].shape == (2, 96, 80)
+    # 3/8 of 32 pixels: a network this small sees little further
+    np.testing.assert_allclose(*masks, atol=0.02)
+    best = Restorer(dropped, "tensorflow", scales=1, best=True)
+    mirrored = whole.derain_and_mask(rainy[:, :, ::-1])[1][:, :, ::-1]
+    wanted = (masks[0] + mirrored) / 2
+    np.testing.assert_allclose(best.derain_and_mask(rainy)[1], wanted, atol=1e-5)
+
+
+def test_the_mask_is_nothing_where_pixels_are_hidden(dropped):
+    rainy = np.random.default_rng(0).integers(60, 200, (64, 64, 3)).astype(np.uint8)
+    alpha = np.full((64, 64), 255, np.uint8)
+    alpha[:20] = 0
+    alpha[40:44, 30:34] = 0
+    mask = Restorer(dropped, "tensorflow").derain_and_mask(rainy, alpha=alpha)[1]
+    assert np.all(mask[alpha == 0] == 0) and mask[alpha > 0].min() > 0
+
+
+def test_the_mask_of_several_scales_is_their_highest(dropped):
+    rainy = np.random.default_rng(0).random((64, 64, 3), dtype=np.float32)
+    half = rainy.reshape(32, 2, 32, 2, 3).mean((1, 3))
+    small = dropped.with_mask(half[None])[1][0, ..., 0]
+    mask = Restorer(dropped, "tensorflow", scales=2).derain_and_mask(rainy)[1]
+    enlarged = np.repeat(np.repeat(np.array(small), 2, 0), 2, 1)
+    assert np.all(mask >= enlarged - 1e-3)  # the copy is float16
+    assert np.mean(mask > enlarged + 0.01) > 0.1
+
+
+def test_networks_without_a_mask_say_so(identity):
+    with pytest.raises(ValueError, match="Only networks for drops"):
+        Restorer(identity, return_mask=True)

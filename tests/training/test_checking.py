@@ -12,6 +12,7 @@ UNKNOWN = {
     "resunet degrade.ranges.havy=[6,12]": "heavy, light, .*Received: .*havy",
     "resunet degrade.kinds=0.24": "'kinds': 0.24",
     "resunet degrade.own_share.first=1": "dicts have entries",
+    "resunet_drops degrade.drops.snow=0.2": "drops=.*snow",
     "menet degrade.kinds.heavy=0.24": "kinds, ranges. Received: .*real_share",
     "menet degrade.rain_share=0.2": "real_share, .*Received: .*rain_share",
     "menet degrade.real_share=2": "lie in",
@@ -71,3 +72,9 @@ def test_an_entry_in_an_entry_reaches_the_mixture():
     degrade = training.resolve("resunet", overrides=settings).degrade
     assert degrade["kinds"]["editor"] == 0.24
     assert degrade["ranges"] == {"heavy": [6, 12]}
+
+
+def test_drops_are_for_networks_that_learn_their_mask():
+    config = training.resolve("resunet", overrides=["degrade.drops.lens=0.2"])
+    with pytest.raises(ValueError, match="learn their mask. Received: model='resunet'"):
+        checking.check(config)

@@ -32,7 +32,7 @@ from tfderain.analysis.pages import (
     Table,
     Text,
 )
-from tfderain.evaluation import comparison, published
+from tfderain.evaluation import comparison, published, scores
 
 HTML, MARKDOWN = "report.html", "report.md"
 NO_CHARTS = (
@@ -104,8 +104,10 @@ def _about(found):
     one = found.flat()[0]
     given = "clean images, to see what is changed" if one.identity else "rainy images"
     text = f"Models were given {given}. Protocol {one.protocol}: "
-    text += f"{metrics.describe(one.protocol)}. Scores under another protocol, of Y or "
-    return f"{text}of RGB, cannot be compared with these."
+    text += f"{metrics.describe(one.protocol)}"
+    text += f", {scores.described_fit(one.fit)}. " if one.fit else ". "
+    text += "Scores under another protocol, of Y or of RGB, cannot be compared with "
+    return f"{text}these."
 
 
 def _names(result):
@@ -132,7 +134,13 @@ def _scored(result):
         text += ", {selection} {side}x{side}".format(**result.patches)
     if result.groups:
         text += f", mean of {len(result.groups)} scenes"
-    return f"{text}; {result.protocol}, of {metrics.channel(result.protocol).upper()}"
+    return f"{text}; {_protocol(result)}, of {metrics.channel(result.protocol).upper()}"
+
+
+def _protocol(result):
+    """The protocol, and what was fitted before."""
+    fit = f", {scores.described_fit(result.fit)}" if result.fit else ""
+    return f"{result.protocol}{fit}"
 
 
 def _pair(means, which=""):
@@ -157,7 +165,7 @@ def _overview(found):
         for model, row in found.results.items()
     ]
     titles = ["model", *(f"{name} ({result.count})" for name, result in first.items())]
-    caption = f"{psnr} / {ssim}, {one.protocol} (number of images)"
+    caption = f"{psnr} / {ssim}, {_protocol(one)} (number of images)"
     return [Heading("All models and sets"), Table(caption, titles, rows)]
 
 
@@ -216,7 +224,7 @@ def _scenes_table(results):
         + [_pair(result.groups[scene]) for result in results.values()]
         for scene, means in one.groups.items()
     ]
-    caption = f"Mean of each scene, {psnr} / {ssim}, {one.protocol}"
+    caption = f"Mean of each scene, {psnr} / {ssim}, {_protocol(one)}"
     return [Table(caption, ["scene", _given(one), *results], rows)]
 
 
@@ -243,7 +251,8 @@ def _hard_and_easy(results):
     titles += ["improved", "of the hard", "of the easy"]
     name, _ = _names(one)
     caption = f"Hard (easy): {name} of the rainy image below (above) their mean, "
-    caption += f"{mean:.2f} dB; {one.protocol}. Improved: more than the rainy image's."
+    caption += f"{mean:.2f} dB; {_protocol(one)}. "
+    caption += "Improved: more than the rainy image's."
     blocks: list[Block] = [
         Heading("Hard and easy images", 3),
         Table(caption, titles, rows),
@@ -272,7 +281,7 @@ def _over_the_first(results):
     ]
     psnr, _ = _names(first)
     caption = f"Images improved over {first.model}; hard (easy): its {psnr} below "
-    caption += f"(above) its mean, {found[0].mean_psnr:.2f} dB; {first.protocol}"
+    caption += f"(above) its mean, {found[0].mean_psnr:.2f} dB; {_protocol(first)}"
     return Table(
         caption, ["model", "improved", "hard", "easy", f"gain in {psnr}, dB"], rows
     )
@@ -289,7 +298,7 @@ def _draw_charts(name, results, stem):
         path = Path(f"{stem}-{kind}.svg")
         draw(_shortened(results), path, rainy=not one.identity)
         alt = {"psnr": "Histograms of PSNR", "ssim": "Box plots of SSIM"}[kind]
-        alt += f" of {_listed(list(results))} on {name}, {one.protocol}"
+        alt += f" of {_listed(list(results))} on {name}, {_protocol(one)}"
         drawn.append(Picture(path, alt))
     return [heading, Pictures(drawn)]
 
@@ -410,7 +419,7 @@ def _made_by(found, command):
     blocks = [Heading("How this was made")]
     blocks += [Code(command)] if command else []
     blocks += [
-        Text(f"Protocol: {found.flat()[0].protocol}."),
+        Text(f"Protocol: {_protocol(found.flat()[0])}."),
         Text("Versions: " + ", ".join(f"{k} {v}" for k, v in versions.items()) + "."),
         Text(f"Machine: {reports.machine()}."),
         Table("What was scored", ["model", "set", "folder", "images"], rows, (0, 1, 2)),

@@ -27,18 +27,20 @@ class Job:
         source: str, path of the picture or film.
         target: str, path of the first output.
         others: tuple of str, paths of further outputs.
+        mask: str, path of the mask of drops; empty if none is wanted.
         problem: str, why this picture cannot be processed; empty if it can.
     """
 
     source: str
     target: str
     others: tuple[str, ...] = ()
+    mask: str = ""
     problem: str = ""
 
     @property
     def outputs(self) -> tuple[str, ...]:
         """All files that this job writes, `target` first."""
-        return (self.target, *self.others)
+        return (self.target, *self.others, *([self.mask] if self.mask else []))
 
 
 def plan(
@@ -48,6 +50,7 @@ def plan(
     recursive: bool = False,
     format: str | None = None,
     compare: bool = False,
+    masks: str | os.PathLike | None = None,
     missed: list[tuple[str, str]] | None = None,
 ) -> list[Job]:
     """Decides which file becomes which, without reading or writing pictures.
@@ -59,6 +62,8 @@ def plan(
     names, and are not compared side by side.
 
     Args:
+        masks: folder for masks of drops, PNG files with the names of the pictures, or
+            `None`; films have none.
         missed: list to which `(path, reason)` is appended for what lies in the folders
             but cannot be read, see `images.find_images`.
 
@@ -73,17 +78,33 @@ def plan(
     inputs, output = _checked_inputs(inputs), os.fspath(output)
     missed = [] if missed is None else missed
     _check_format(format)
-    if len(inputs) == 1 and not os.path.isdir(inputs[0]) and not _is_folder(output):
+    if masks is not None:
+        masks = os.path.join(os.fspath(masks), "")  # may not exist yet
+        _check_folder(masks)
+    single = len(inputs) == 1 and not os.path.isdir(inputs[0])
+    if single and not _is_folder(output):
+        folder = os.path.dirname(output)
         found = [(inputs[0], _single_target(inputs[0], output, format))]
     else:
         _check_folder(output)
+        folder = output
         found = [
             (path, os.path.join(output, _rename(name, format)))
             for path, name in _find(inputs, output, recursive, missed, video.EXTENSIONS)
         ]
-    compared = _compared([name for _, name in found]) if compare else None
+    targets = [name for _, name in found]
+    compared = _beside(targets, ".compare.png") if compare else None
+    masked = None
+    if masks is not None:
+        names = [os.path.relpath(target, folder or ".") for target in targets]
+        masked = [os.path.join(masks, name) for name in _beside(names, ".png")]
     jobs = [
-        Job(path, name, (compared[n],) if compared and not video.is_film(path) else ())
+        Job(
+            path,
+            name,
+            (compared[n],) if compared and not video.is_film(path) else (),
+            masked[n] if masked and not video.is_film(path) else "",
+        )
         for n, (path, name) in enumerate(found)
     ]
     return _checked(jobs, inputs, recursive, missed)
@@ -176,12 +197,12 @@ def _rename(name, format):
     return f"{os.path.splitext(name)[0]}.{format or 'png'}"
 
 
-def _compared(targets):
-    """Names of the side-by-side pictures, with the extension where stems are equal."""
+def _beside(targets, ending):
+    """Names of further outputs, with the extension where stems are equal."""
     stems = [files.stem(target) for target in targets]
     several = collections.Counter(map(os.path.normcase, stems))
     return [
-        f"{target if several[os.path.normcase(stem)] > 1 else stem}.compare.png"
+        f"{target if several[os.path.normcase(stem)] > 1 else stem}{ending}"
         for target, stem in zip(targets, stems, strict=True)
     ]
 

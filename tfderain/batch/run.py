@@ -20,13 +20,15 @@ import time
 import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
 from tfderain import errors, images, reports, video
 from tfderain.batch import plan
-from tfderain.runtime import Restorer
+from tfderain.runtime import Chain, Restorer
 
+WET = 0.25  # of a mask: from here on a pixel counts as wet
 POOL_COUNT, POOL_SIZE = 48, 512  # streak layers: seconds to render, 12 MB
 
 
@@ -41,6 +43,9 @@ class Summary(reports.Report):
         notes: dict from what could not be kept to the number of pictures.
         left_out: list of (path, reason): pictures in the folders that cannot be read
             here, and folders.
+        files: list of dicts, one for each picture or film that was derained: `source`,
+            `target`, and of pictures, with networks that find drops on the glass,
+            `wet`, the share that lies under them (where their mask is `WET` or more).
         partial: list of (path, reason): films that are done as far as they go.
         seconds: float, wall time including the loading of the model.
     """
@@ -51,6 +56,7 @@ class Summary(reports.Report):
     failed: list[tuple[str, str]] = field(default_factory=list)
     notes: dict[str, int] = field(default_factory=dict)
     left_out: list[tuple[str, str]] = field(default_factory=list)
+    files: list[dict] = field(default_factory=list)
     partial: list[tuple[str, str]] = field(default_factory=list)
     seconds: float = 0.0
 
@@ -98,6 +104,7 @@ def derain_files(
     overwrite: bool = False,
     format: str | None = None,
     compare: bool = False,
+    masks: str | os.PathLike | None = None,
     max_pixels: int = images.MAX_PIXELS,
     films: Films | None = None,
     progress: reports.Progress | None = None,
@@ -109,10 +116,11 @@ def derain_files(
     Args:
         inputs: paths of pictures, films and folders.
         output: path of a picture or film, or a folder.
-        restorer: object with `derain(pixels, progress=function, alpha=array)`, as
-            `runtime.Restorer` (for films, a `Restorer`), or a function without
-            arguments that returns one. It is called when the first picture needs it:
-            bad usage fails before a model loads.
+        restorer: object with `derain(pixels, progress=function, alpha=array)`, and
+            with `derain_and_mask` where it `makes_mask`, as `runtime.Restorer` (for
+            films, a `Restorer`), or a function without arguments that returns one. It
+            is called when the first picture needs it: bad usage fails before a model
+            loads.
         recursive: bool. Also searches subfolders and mirrors the tree.
         skip_existing: bool. Skips pictures whose outputs all exist, and writes only
             the outputs that are missing.
@@ -120,6 +128,8 @@ def derain_files(
         format: one of `plan.FORMATS`, or None for that of `output` or of the input
             (PNG where the input's cannot be written).
         compare: bool. Also writes `NAME.compare.png`, rainy left, derained right.
+        masks: folder for the masks of drops on the glass, grey PNG files; `None` for
+            none.
         max_pixels: int. Larger pictures are refused (decompression bombs).
         films: how films are derained and written; by default `Films()`.
         progress: called with `(done, total)`, in pictures; `done` has a fraction while
@@ -131,7 +141,8 @@ def derain_files(
         A `Summary`, which lists the pictures that failed; they raise nothing.
 
     Raises:
-        ValueError: about the arguments, before anything is read or written.
+        ValueError: about the arguments, before anything is read or written; films go
+            neither with `masks` nor with a `Chain`.
     """
     summary = Summary()
     planned = plan.plan(
@@ -140,18 +151,37 @@ def derain_files(
         recursive=recursive,
         format=format,
         compare=compare,
+        masks=masks,
         missed=summary.left_out,
     )
 
+    film = next((job.source for job in planned if video.is_film(job.source)), None)
+    if film is not None and masks is not None:
+        raise ValueError(
+            "Masks are written of pictures, not of films; derain these by themselves. "
+            f"Received: masks={os.fspath(masks)}, with {film}."
+        )
+
     def prepare():
-        return restorer if hasattr(restorer, "derain") else restorer()
+        tool: Any = restorer if hasattr(restorer, "derain") else restorer()
+        if film is not None and isinstance(tool, Chain):
+            raise ValueError(
+                "Films take one model at a time; derain them once for each. "
+                f"Received: {len(tool.restorers)} models, with {film}."
+            )
+        if masks is not None and not getattr(tool, "makes_mask", False):
+            raise ValueError(
+                "Masks need a network that finds drops on the glass, such as the "
+                f"preset drops. Received: masks={os.fspath(masks)}."
+            )
+        return tool
 
     def partly(job, problem):
         summary.partial.append((job.source, problem))
         (say or _ignore)(f"warning: {job.source}: {problem}; the rest is derained")
 
-    film = functools.partial(_derain_film, films or Films(), partly, status or _ignore)
-    work = functools.partial(_derain, max_pixels, film)
+    whole = functools.partial(_derain_film, films or Films(), partly, status or _ignore)
+    work = functools.partial(_derain, max_pixels, whole, summary.files)
     existing = _Existing(skip_existing, overwrite)
     return _run(planned, prepare, work, summary, existing, progress, say)
 
@@ -209,17 +239,29 @@ def synthesize_files(
     return _run(planned, prepare, work, summary, existing, progress, say)
 
 
-def _derain(max_pixels, film, restorer, job, due, part) -> tuple[str, ...]:
+def _derain(max_pixels, film, records, restorer, job, due, part) -> tuple[str, ...]:
     """Derains one picture into `due`; returns notes on what cannot be kept."""
+    record, mask = {"source": job.source, "target": job.target}, None
     if video.is_film(job.source):
-        return film(restorer, job, part)
+        notes = film(restorer, job, part)
+        records.append(record)
+        return notes
     picture = images.read(job.source, max_pixels=max_pixels)
-    derained = restorer.derain(picture.pixels, progress=part, alpha=picture.alpha)
+    if getattr(restorer, "makes_mask", False):
+        derained, mask = restorer.derain_and_mask(
+            picture.pixels, progress=part, alpha=picture.alpha
+        )
+        record["wet"] = round(float((mask >= WET).mean()), 4)
+    else:
+        derained = restorer.derain(picture.pixels, progress=part, alpha=picture.alpha)
     notes = picture.notes
     if job.target in due:
         notes += _write(job.target, picture, derained)
     for path in set(job.others) & set(due):
         _write(path, images.compare(picture, derained))
+    if mask is not None and job.mask in due:
+        _write(job.mask, images.Picture(images.to_uint8(mask)))
+    records.append(record)
     return notes
 
 

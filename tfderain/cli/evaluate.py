@@ -12,6 +12,7 @@ from tfderain.cli import console, options
 from tfderain.cli.options import count, refuse_existing, restorer, show
 
 Patches = Literal["five_crop"]
+Fit = Literal["gain_offset"]
 Subjects = Annotated[
     list[str],
     Argument(
@@ -38,6 +39,10 @@ def evaluate(
         Option(help="Score patches, not images: corners, centre, their mirror images."),
     ] = None,
     patch: Annotated[int, count("Side of the patches.", "--patch")] = 224,
+    fit: Annotated[
+        Fit | None,
+        Option(help="First fit each channel to the clean image, for other exposures."),
+    ] = None,
     out: Annotated[
         Path | None,
         options.out("DIR", "Write the derained images (one model and one --data)."),
@@ -66,6 +71,7 @@ def evaluate(
     tfderain evaluate menet runs/mine --data Rain100L --report report/
     tfderain evaluate runs/menet_paper --data Rain100H --protocol rgb_gaussian \\
         --patches five_crop --patch 224
+    tfderain evaluate drops --data Raindrop --fit gain_offset
     """
     page = report / "report.html" if report else None
     refuse_existing(overwrite, json, page)
@@ -80,7 +86,7 @@ def evaluate(
     opened = {name: options.restorer_or_images(name, runtime) for name in models}
     alone = len(opened) * len(sets) == 1
     score = score_one if alone else score_several
-    more: dict = {"identity": identity, "patches": patches, "patch": patch}
+    more: dict = {"identity": identity, "patches": patches, "patch": patch, "fit": fit}
     more |= {"save_images": out, "overwrite": overwrite} if out else {}
     more |= {"watch": watcher()} if report else {}
     with console.Progress("evaluate") as progress:

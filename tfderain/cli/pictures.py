@@ -20,8 +20,18 @@ if TYPE_CHECKING:
     from tfderain import batch, video
     from tfderain.runtime import Restorer
 
-Network = Annotated[
-    str, Option(metavar="MODEL", help="Preset name, file or run folder.")
+Networks = Annotated[
+    list[str] | None,
+    Option(
+        "--model",
+        metavar="MODEL",
+        help="Preset name, file or run folder; repeatable: one after the other. "
+        f"[default: {presets.DEFAULT}]",
+    ),
+]
+Mask = Annotated[
+    Path | None,
+    Option("--mask", metavar="DIR", help="Also write where drops are on the glass."),
 ]
 SkipExisting = Annotated[
     bool, Option("--skip-existing", help="Leave out pictures that are done.")
@@ -69,7 +79,7 @@ def derain(
         str | None,
         options.out("OUT", "A picture, a film, or a folder (end it with /)."),
     ] = None,
-    model: Network = presets.DEFAULT,
+    model: Networks = None,
     recursive: options.Recursive = False,
     skip_existing: SkipExisting = False,
     overwrite: options.Overwrite = False,
@@ -77,6 +87,7 @@ def derain(
         options.Format | None, Option(help="[default: the input's]")
     ] = None,
     compare: Compare = False,
+    mask: Mask = None,
     scales: options.Scales = "auto",
     best: Best = False,
     tile: options.Tile = "auto",
@@ -100,6 +111,8 @@ def derain(
     tfderain derain photo.jpg --out derained.jpg
     tfderain derain a.jpg b.png --out derained/ --compare
     tfderain derain photos/ --out derained/ --recursive --skip-existing
+    tfderain derain photos/ --out derained/ --model drops --mask masks/
+    tfderain derain photos/ --out derained/ --model drops --model resunet
     tfderain derain rainy.mp4 --out derained.mp4 --temporal 2
     tfderain derain rtsp://camera/stream --preview 8080 --out today.mkv
     """
@@ -112,9 +125,11 @@ def derain(
         "scales": options.scale_count(scales),
         "best": best,
     }
-    make = functools.partial(restorer, model, runtime, threads=threads, **settings)
+    models = model or [presets.DEFAULT]
+    make = functools.partial(opened, models, runtime, threads=threads, **settings)
     encoding = video.Encoding(codec, quality, pixel_format)
     if any(map(video.is_live, inputs)):
+        refuse_several(models, mask, inputs)
         derain_live(inputs, out, preview, make, encoding, temporal, align, overwrite)
         return
     if out is None or preview is not None:
@@ -132,6 +147,7 @@ def derain(
             overwrite=overwrite,
             format=format,
             compare=compare,
+            masks=mask,
             max_pixels=max_pixels or images.MAX_PIXELS,
             films=batch.Films(encoding, temporal, align),
             progress=progress,
@@ -139,6 +155,26 @@ def derain(
             status=progress.status,
         )
     finish(summary, json)
+
+
+def opened(models: list[str], runtime: str | None, **settings):
+    """Returns what derains with one model, or with several one after the other."""
+    restorers = [restorer(model, runtime, **settings) for model in models]
+    if len(restorers) == 1:
+        return restorers[0]
+    from tfderain.runtime import Chain
+
+    return Chain(restorers)
+
+
+def refuse_several(models: list[str], mask: Path | None, inputs: list[str]):
+    """Says that cameras and streams take one model and give no masks."""
+    if len(models) > 1 or mask:
+        more = f" --mask {mask}" if mask else ""
+        raise ValueError(
+            "Cameras and streams take one --model and no --mask. Received: "
+            f"{', '.join(inputs)} with --model {' --model '.join(models)}{more}."
+        )
 
 
 def derain_live(

@@ -5,7 +5,8 @@ Modules: `catalogue` (the known data sets), `descriptions`, `recognition`,
 `pipeline` (paths to batches), `balance` (proportions of light and dense rain), `rain`
 (seeded synthetic rain), `lines`, `editors` (rain of benchmark sets), `night`, `drops`,
 `snow` (other weather), `films` (rain that falls), `camera` (its effects), `mixer` (all
-kinds). Importing any of them leaves TensorFlow unloaded.
+kinds of rain), `drop_mixer` (drops on the glass), `alignment` (of pairs of two shots).
+Importing any of them leaves TensorFlow unloaded.
 """
 
 from tfderain import lazy
@@ -13,11 +14,13 @@ from tfderain import lazy
 __getattr__, __dir__, __all__ = lazy.face(
     __name__,
     {
+        "alignment": (),
         "archives": (),
         "balance": (),
         "camera": (),
         "catalogue": (),
         "descriptions": (),
+        "drop_mixer": (),
         "drops": (),
         "editors": (),
         "films": (),

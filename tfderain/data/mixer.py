@@ -192,6 +192,9 @@ class KindMixer:
         ValueError: for an unknown kind, or shares out of range.
     """
 
+    channels = 3  # of the target
+    validated: tuple[str, ...] = ("heavy", "light", "editor")  # beside pairs' own rain
+
     def __init__(
         self,
         pools: dict[str, np.ndarray],
@@ -240,6 +243,10 @@ class KindMixer:
             return rainy, clean
         place = np.searchsorted(self.ends, rng.random(), side="right")
         return self.make(self.kinds[min(place, len(self.kinds) - 1)], clean, rng)
+
+    def own(self, rainy: np.ndarray, clean: np.ndarray, seed: int = 0):
+        """A pair as it is; `seed` changes nothing."""
+        return rainy, clean
 
     def make(self, kind: str, clean: np.ndarray, rng: np.random.Generator):
         """`(rainy, clean)` of one of the synthetic kinds."""
@@ -307,7 +314,7 @@ class KindMixer:
         layer = layer.astype(np.float32) * np.float32(1 / 255)
         return camera.resized(layer, shape) if factor > 1 else layer
 
-    def _camera(self, rainy, clean, rng):
+    def _camera(self, rainy, clean, rng, hide=True):
         ranges, whole = self.ranges, rainy is clean
         if rng.random() < ranges.blur:
             sigma = rng.uniform(*ranges.sigma)
@@ -316,7 +323,7 @@ class KindMixer:
             grain = rng.standard_normal(clean.shape, np.float32)
             grain *= np.float32(rng.uniform(*ranges.deviation))
             rainy, clean = (np.clip(x + grain, 0, 1) for x in (rainy, clean))
-        if rng.random() < ranges.hide:
+        if hide and rng.random() < ranges.hide:
             rainy, clean = camera.hide(rainy, clean, rng)
         if not whole and rng.random() < ranges.jpeg:
             low, high = ranges.quality

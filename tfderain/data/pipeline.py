@@ -25,6 +25,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from tfderain import images
+from tfderain.data import alignment
 from tfderain.data.pairs import (
     Mixture,
     Pairs,
@@ -105,6 +106,7 @@ class PatchSampler:
         cache: bool = True,
         turns: str | None = None,
         whole: int | None = None,
+        align: bool = False,
     ):
         if turns not in (None, *TURNS):
             raise ValueError(
@@ -130,7 +132,7 @@ class PatchSampler:
             states = np.random.SeedSequence(seed).generate_state(len(pairs.parts))
             seeds = tuple(int(state) for state in states)
         self.sets = [
-            _Set(part, crop, own, crops, flips, degrade, cache, turns, whole)
+            _Set(part, crop, own, crops, flips, degrade, cache, turns, whole, align)
             for part, own in zip(pairs.parts, seeds, strict=True)
         ]
         self.seed, self.batch_size = seed, batch_size
@@ -155,8 +157,13 @@ class PatchSampler:
 class _Set:
     """The samples of one set of pairs; arguments are those of `PatchSampler`."""
 
-    def __init__(self, pairs, crop, seed, crops, flips, degrade, cache, turns, whole):
+    def __init__(
+        self, pairs, crop, seed, crops, flips, degrade, cache, turns, whole, align
+    ):
         check(pairs, crop)
+        if align:
+            check(pairs.with_rain(), crop + alignment.MOST_SHIFT)
+        self.aligned = {} if align else None
         self.turns, self.whole = turns, whole
         self.pairs, self.crop, self.seed = pairs, crop, seed
         self.crops, self.flips, self.degrade = crops, flips, degrade
@@ -168,7 +175,7 @@ class _Set:
         patch = int(_order(self.seed, epoch, self.patches)[place])
         image, patch = divmod(patch, PATCHES_PER_IMAGE[self.crops])
         rng = np.random.default_rng((self.seed, 1, number))
-        rainy, clean = read_pair(self.pairs, image, self._read)
+        rainy, clean = self._pair(image)
         if self.crops == "five_crop":
             (top, left), mirrored = five_crop(rainy.shape, self.crop, patch)
         else:
@@ -188,11 +195,24 @@ class _Set:
         if self.degrade is None:
             return rainy, clean, *wholes
         rainy, clean = self.degrade(rainy, clean, int(rng.integers(2**31)))
-        return np.clip(rainy, 0, 1), np.clip(clean, 0, 1)
+        rainy = np.clip(rainy, 0, 1)
+        if clean.shape[-1] == 3:  # else with a mask, and in its range, see `DropMixer`
+            clean = np.clip(clean, 0, 1)
+        return rainy, clean
 
     def _cut(self, image, top, left, mirrored):
         patch = image[top : top + self.crop, left : left + self.crop]
         return images.to_float(patch[:, ::-1] if mirrored else patch)
+
+    def _pair(self, index):
+        if self.aligned is None:
+            return read_pair(self.pairs, index, self._read)
+        if index in self.aligned:
+            return self.aligned[index]
+        rainy, clean = read_pair(self.pairs, index, self._read)
+        if rainy is clean:
+            return rainy, clean
+        return self.aligned.setdefault(index, alignment.aligned(rainy, clean))
 
     def _read(self, path):
         if self._cache is None:
@@ -307,6 +327,7 @@ def train_dataset(
     cache: bool = True,
     turns: str | None = None,
     whole: int | None = None,
+    align: bool = False,
 ):
     """Endless batches `(rainy, clean)` for `model.fit(..., steps_per_epoch=...)`.
 
@@ -314,22 +335,24 @@ def train_dataset(
         start: number of the first batch; a training run that continues after `k` steps
             passes `k` and sees exactly what it would have seen without interruption.
         pairs: `Pairs`, or a `Mixture` of several sets of them.
-        crop, batch_size, seed, crops, flips, degrade, cache, turns, whole: see
+        crop, batch_size, seed, crops, flips, degrade, cache, turns, whole, align: see
             `PatchSampler`.
 
     Returns:
         A `tf.data.Dataset` of float32 tensors `(batch_size, crop, crop, 3)` in [0, 1];
-        with `whole`, of `((rainy, whole rainy), (clean, whole clean))`.
+        with `whole`, of `((rainy, whole rainy), (clean, whole clean))`. Clean ones have
+        the `channels` of `degrade`, where it says some.
 
     Raises:
         ValueError: images are unreadable, differ in size or are too small; names all.
     """
     options = {"crops": crops, "flips": flips, "degrade": degrade, "cache": cache}
-    options |= {"turns": turns, "whole": whole}
+    options |= {"turns": turns, "whole": whole, "align": align}
     sampler = PatchSampler(pairs, crop, batch_size, seed, **options)
     shape = (batch_size, crop, crop, 3)
     if not whole:
-        return _stream(sampler.batch, start, (shape, shape))
+        target = (batch_size, crop, crop, getattr(degrade, "channels", 3))
+        return _stream(sampler.batch, start, (shape, target))
     side = (batch_size, whole, whole, 3)
     made = _stream(sampler.batch, start, (shape, shape, side, side))
     return made.map(lambda rainy, clean, *both: ((rainy, both[0]), (clean, both[1])))

@@ -55,12 +55,18 @@ def split_by_background(pairs: Data, fraction: float = 0.08, seed: int = 0):
     return divide(pairs, held_out(pairs, fraction, seed))
 
 
-def held_out(pairs: Pairs | Mixture, fraction: float, seed: int) -> list[bool]:
+def held_out(
+    pairs: Pairs | Mixture,
+    fraction: float,
+    seed: int,
+    threshold: float = SAME_BACKGROUND,
+) -> list[bool]:
     """Whether each pair is for validation, part after part; see `split_by_background`.
 
     A function of each background and `seed` only, unless one side would be empty.
+    `threshold` is the correlation of thumbnails from which on two show one background.
     """
-    rows, groups = _checked_groups(pairs, fraction)
+    rows, groups = _checked_groups(pairs, fraction, threshold)
     drawn = [_draw(rows, group, seed) for group in groups]
     chosen = {place for place, draw in enumerate(drawn) if draw < fraction}
     if not chosen:
@@ -72,7 +78,11 @@ def held_out(pairs: Pairs | Mixture, fraction: float, seed: int) -> list[bool]:
 
 
 def held_out_of_more(
-    pairs: Pairs | Mixture, known: Sequence[bool | None], fraction: float, seed: int
+    pairs: Pairs | Mixture,
+    known: Sequence[bool | None],
+    fraction: float,
+    seed: int,
+    threshold: float = SAME_BACKGROUND,
 ) -> list[bool | None]:
     """Sides of pairs, some of which already have a side and keep it.
 
@@ -80,6 +90,7 @@ def held_out_of_more(
         pairs: `Pairs` or a `Mixture`.
         known: for each pair, whether it is for validation; `None` if it is new.
         fraction, seed: see `split_by_background`.
+        threshold: see `held_out`.
 
     Returns:
         `known`, with `False` for new pairs to train on. New pairs that show a
@@ -88,7 +99,7 @@ def held_out_of_more(
     """
     if None not in known:
         return list(known)
-    rows, groups = _checked_groups(pairs, fraction)
+    rows, groups = _checked_groups(pairs, fraction, threshold)
     sides = list(known)
     for group in groups:
         found = {known[i] for i in group} - {None}
@@ -124,11 +135,11 @@ def divide(pairs: Data, held: Sequence[bool | None]) -> tuple[Data, Data]:
     return pairs.replaced(training), pairs.replaced(validation)
 
 
-def _checked_groups(pairs, fraction):
+def _checked_groups(pairs, fraction, threshold=SAME_BACKGROUND):
     if not 0 < fraction < 1:
         raise ValueError(f"`fraction` must be in (0, 1). Received: {fraction=}.")
     rows = np.concatenate([grey_thumbnails(part) for part in pairs.parts])
-    groups = _groups(unit_rows(rows), SAME_BACKGROUND)
+    groups = _groups(unit_rows(rows), threshold)
     if len(groups) < 2:
         raise ValueError(
             "There must be two different backgrounds to split. "

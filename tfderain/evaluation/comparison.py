@@ -65,6 +65,7 @@ class Improvement:
         reference, model: names of the two models.
         data: name of the data set.
         protocol: one of `metrics.PROTOCOLS`, under which PSNR was computed.
+        fit: see `scores.Result`.
         mean_psnr: of the reference over the images, in dB; separates hard from easy.
         gain: by how much the model's mean PSNR is higher, in dB. Shares count any
             difference, so that one network in two runtimes "improves" half of the
@@ -82,6 +83,7 @@ class Improvement:
     all: Share
     hard: Share
     easy: Share
+    fit: str | None = None
 
     def as_dict(self) -> dict:
         """Returns the numbers and the fractions as JSON-compatible values."""
@@ -123,6 +125,8 @@ class Improvements(reports.Report):
         ]
         about = "images improved over the reference model; hard (easy): its PSNR is "
         about += f"below (above) its mean, {self.each[0].protocol}"
+        if fit := self.each[0].fit:
+            about += f", {scores.described_fit(fit)}"
         return f"{about}\n\n{reports.text_table(titles, rows)}"
 
 
@@ -154,6 +158,7 @@ def improvement(reference: scores.Result, result: scores.Result) -> Improvement:
         all=share(lambda name: True),
         hard=share(lambda name: before[name] < mean),
         easy=share(lambda name: before[name] > mean),
+        fit=result.fit,
     )
 
 
@@ -239,7 +244,7 @@ def _images(result):
 
 
 def _check_alike(reference, result):
-    for name in ("protocol", "identity"):
+    for name in ("protocol", "identity", "fit"):
         values = [getattr(one, name) for one in (reference, result)]
         if values[0] != values[1]:
             raise ValueError(
@@ -288,6 +293,8 @@ class Comparison(reports.Report):
         ]
         channel = metrics.channel(protocol)
         about = f"psnr_{channel}/ssim_{channel}, {protocol} (number of images)"
+        if fit := self.flat()[0].fit:
+            about += f", {scores.described_fit(fit)}"
         return f"{about}\n\n{reports.text_table(titles, [before], rows)}"
 
     def as_dict(self) -> dict:
@@ -295,6 +302,7 @@ class Comparison(reports.Report):
         first = next(iter(self.results.values()))
         return {
             "protocol": self.flat()[0].protocol,
+            "fit": self.flat()[0].fit,
             "models": list(self.results),
             "data": list(first),
             "means": {
@@ -336,6 +344,7 @@ def compare(
     identity: bool = False,
     patches: str | None = None,
     patch: int = 224,
+    fit: str | None = None,
     watch: Callable[..., object] | None = None,
 ) -> Comparison:
     """Scores every model on every data set.
@@ -348,7 +357,7 @@ def compare(
         protocol: one of `metrics.PROTOCOLS`.
         progress: called with `(done, total)`, in images over all, or `None`.
         identity: give the models the clean images.
-        patches, patch: see `scores.evaluate`.
+        patches, patch, fit: see `scores.evaluate`.
         watch: called with the names of model and data set, each `scores.Row` and its
             images, see `scores.evaluate`; or `None`.
 
@@ -378,6 +387,7 @@ def compare(
                 name=model_name,
                 patches=patches,
                 patch=patch,
+                fit=fit,
                 watch=watch and functools.partial(watch, model_name, data_name),
             )
             results.setdefault(model_name, {})[data_name] = result

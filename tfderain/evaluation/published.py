@@ -71,6 +71,8 @@ class Score:
             found.append(f"{self.count or 'unknown number of'} {self.unit}")
         if self.patches != patches_of(result):
             found.append(self.patches or "whole images")
+        if result.fit:
+            found.append("nothing fitted")
         return found
 
     @property

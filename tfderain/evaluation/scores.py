@@ -50,6 +50,7 @@ from tfderain.evaluation import subjects
 from tfderain.files import distinct, stem
 
 PATCHES = ("five_crop",)
+FITS = ("gain_offset",)
 SCORES = ("psnr", "ssim", "input_psnr", "input_ssim")
 
 
@@ -89,6 +90,8 @@ class Result(reports.Report):
         identity: whether the model was given clean images ("does it harm them?").
         patches: `None` for whole images; else a dict with `selection`, `side` in pixels
             and the number `per_image`, and `rows` has one `Row` per patch.
+        fit: `None`, or what was fitted to the clean image before scoring, see
+            `evaluate`.
     """
 
     model: str
@@ -98,6 +101,7 @@ class Result(reports.Report):
     versions: dict[str, str]
     identity: bool = False
     patches: dict | None = None
+    fit: str | None = None
 
     @property
     def count(self) -> int:
@@ -134,6 +138,7 @@ class Result(reports.Report):
             "protocol": self.protocol,
             "identity": self.identity,
             "patches": self.patches,
+            "fit": self.fit,
             "data": self.data,
             "count": self.count,
             "means": self.means,
@@ -148,7 +153,8 @@ class Result(reports.Report):
         rows = tuple(Row(**row) for row in content["rows"])
         names = ("model", "protocol", "data", "versions", "identity")
         known = {name: content[name] for name in names}
-        return cls(rows=rows, patches=content.get("patches"), **known)
+        more = {name: content.get(name) for name in ("patches", "fit")}
+        return cls(rows=rows, **more, **known)
 
     @classmethod
     def from_json(cls, path: str | os.PathLike) -> "Result":
@@ -170,6 +176,7 @@ class Result(reports.Report):
         if self.patches:
             about += ", {selection} {side}x{side}".format(**self.patches)
         about += ", clean images given" if self.identity else ""
+        about += f", {described_fit(self.fit)}" if self.fit else ""
         rows = [(row.name, *_cells(dataclasses.asdict(row))) for row in self.rows]
         feet = [(name, *_cells(scores)) for name, scores in means]
         return f"{about}\n\n{reports.text_table(['image', *titles], rows, feet)}"
@@ -188,6 +195,7 @@ def evaluate(
     overwrite: bool = False,
     patches: str | None = None,
     patch: int = 224,
+    fit: str | None = None,
     watch: Callable[[Row, tuple[np.ndarray, ...]], object] | None = None,
 ) -> Result:
     """Derains each rainy image and scores it against its clean image.
@@ -206,6 +214,10 @@ def evaluate(
         patches: `None` for whole images, or one of `PATCHES`: each patch is derained
             and scored by itself. Derained images of a folder are cut afterwards.
         patch: height and width of the patches.
+        fit: `None`, or `"gain_offset"`: of each channel of the derained image, and of
+            the given one, the gain and the offset come first that bring it closest to
+            the clean image, see `fitted`. For pairs of two shots, which differ in
+            exposure, such as drops on the glass and GT-Rain.
         watch: called with each `Row` and its images, uint8 `(h, w, 3)`: the one that
             the model was given, the derained and the clean one; or `None`.
 
@@ -217,11 +229,13 @@ def evaluate(
         FileExistsError: an image to be saved exists.
     """
     metrics.channel(protocol)
+    if fit is not None and fit not in FITS:
+        raise ValueError(f"`fit` must be None or one of {FITS}. Received: {fit=}.")
     _check_identity(identity, model)
     _check_patches(patches, patch, save_images)
     scenes = _check_groups(pairs, groups)
     names = subjects.check(pairs, patch if patches else 1)
-    score = _scorer(model, pairs, protocol, identity, patches, patch)
+    score = _scorer(model, pairs, protocol, identity, patches, patch, fit)
     targets = _targets(names, save_images, overwrite)
     rows = []
     for index in reports.tracked(range(len(names)), progress):
@@ -239,10 +253,37 @@ def evaluate(
         versions=reports.versions(),
         identity=identity,
         patches=_described(patches, patch),
+        fit=fit,
     )
 
 
-def _scorer(model, pairs, protocol, identity, patches, side):
+def fitted(image: np.ndarray, clean: np.ndarray) -> np.ndarray:
+    """An image after the gain and the offset that bring it closest to the clean one.
+
+    Least squares over all pixels, for each channel alone; a channel of one value gets
+    the clean one's mean. What then leaves [0, 255] is clipped, and levels are rounded,
+    as scores are of saved files.
+
+    Args:
+        image, clean: uint8 arrays `(height, width, 3)`.
+
+    Returns:
+        A uint8 array like `image`.
+    """
+    given, wanted = (x.reshape(-1, 3).astype(np.float64) for x in (image, clean))
+    centred = given - given.mean(0)
+    spread = np.square(centred).sum(0)
+    gain = (centred * wanted).sum(0) / np.where(spread > 0, spread, 1)
+    levels = wanted.mean(0) + gain * centred
+    return np.rint(np.clip(levels, 0, 255)).astype(np.uint8).reshape(image.shape)
+
+
+def described_fit(fit: str) -> str:
+    """Returns what tables say of a `fit`."""
+    return f"after {fit.replace('_', ' and ')} fitted for each channel"
+
+
+def _scorer(model, pairs, protocol, identity, patches, side, fit):
     """A function that yields `(suffix, images, scores)` for each part of an image.
 
     The images are the given, the derained and the clean one. It takes a pair's index. A
@@ -258,7 +299,7 @@ def _scorer(model, pairs, protocol, identity, patches, side):
             derained, seconds = derain(index, given if whole else cut(given))
             derained = cut(derained) if whole else derained
             scored = (cut(given), derained, cut(clean))
-            scores = _scores(*scored, protocol)
+            scores = _scores(*scored, protocol, fit)
             yield suffix, scored, scores | {"seconds": seconds}
 
     return score
@@ -361,7 +402,9 @@ def _save(target, derained):
     images.write(target, images.Picture(derained))
 
 
-def _scores(given, derained, clean, protocol):
+def _scores(given, derained, clean, protocol, fit):
+    if fit is not None:
+        given, derained = fitted(given, clean), fitted(derained, clean)
     return {
         "psnr": metrics.psnr(derained, clean, protocol),
         "ssim": metrics.ssim(derained, clean, protocol),

@@ -22,7 +22,7 @@ from tfderain.export.artefact import (
     staged,
 )
 from tfderain.export.saved_model import TENSOR, write_saved_model
-from tfderain.runtime.engines import METADATA
+from tfderain.runtime.engines import METADATA, LiteRT
 
 QUANTIZATIONS = (None, "float16", "dynamic_int8", "int8")
 INTERFACES = ("float32", "uint8")
@@ -40,6 +40,9 @@ def to_litert(
     metadata: dict | None = None,
 ) -> Artefact:
     """Writes only `model.network`, clipped to [0, 1], as a LiteRT file.
+
+    Of a network that finds drops the mask `(1, height, width, 1)` is a second output:
+    who reads the first gets the picture, as of any other file.
 
     Input and output are `(1, height, width, 3)`: float32 in [0, 1], or `uint8` grey
     levels. The size is fixed to `size`, because on CPUs files with a dynamic size run
@@ -75,6 +78,9 @@ def to_litert(
     model.prepare_for_litert()
 
     def derain(rainy):
+        if model.makes_mask:
+            derained, mask = model.network.with_mask(rainy)
+            return {"derained": ops.clip(derained, 0.0, 1.0), "mask": mask}
         return {"derained": ops.clip(model.network(rainy, training=False), 0.0, 1.0)}
 
     with staged(path, overwrite) as temporary:
@@ -160,9 +166,17 @@ def _convert(converter, keep):
 
 
 def _compare(path, derain, images, started, precision):
+    wanted = [derain(rainy) for rainy in images]
     pairs = [
-        (run_litert(path, rainy), derain(rainy)["derained"].numpy()) for rainy in images
+        (run_litert(path, rainy), outputs["derained"].numpy())
+        for rainy, outputs in zip(images, wanted, strict=True)
     ]
+    if "mask" in wanted[0]:
+        engine = LiteRT(path, 2)
+        pairs += [
+            (engine.with_mask(rainy[0])[1][None], outputs["mask"].numpy())
+            for rainy, outputs in zip(images, wanted, strict=True)
+        ]
     sizes = [rainy.shape[1:3] for rainy in images]
     return measure(path, pairs, sizes, started, "litert", precision)
 
@@ -213,6 +227,4 @@ def with_metadata(content: bytes, metadata: dict):
 
 def run_litert(path: str | os.PathLike, rainy: np.ndarray, threads: int = 2):
     """Derains `rainy`, `(1, height, width, 3)` in [0, 1], resizing the file to fit."""
-    from tfderain.runtime.engines import LiteRT
-
     return LiteRT(path, threads)(rainy[0])[None]

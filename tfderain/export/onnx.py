@@ -40,9 +40,9 @@ def to_onnx(
     """Writes the whole `model`, padding included, as an ONNX file.
 
     Input `rainy` and output `derained` are float32 `(batch, height, width, 3)` in
-    [0, 1], with free sizes and these names for the axes. The file is run by ONNX
-    Runtime and, if installed, by OpenVINO (in float32, while its default is bfloat16 on
-    some CPUs).
+    [0, 1], with free sizes and these names for the axes. A network that finds drops has
+    a second output `mask`, with one channel. The file is run by ONNX Runtime and, if
+    installed, by OpenVINO (in float32, while its default is bfloat16 on some CPUs).
 
     A file of one size has no arithmetic on shapes, only convolutions and the like,
     which is what OpenCV's `dnn` module reads.
@@ -55,7 +55,8 @@ def to_onnx(
         opset: of ONNX, 13 or later.
         size: `(height, width)` of the only images that the file takes, one at a time,
             or `None` for all.
-        layout: `"nhwc"`, or `"nchw"` for `(batch, 3, height, width)`.
+        layout: `"nhwc"`, or `"nchw"` for `(batch, 3, height, width)`, and a mask of
+            `(batch, 1, height, width)`.
 
     Raises:
         ValueError: if `path` exists, for an unknown layout, or if the written file
@@ -114,9 +115,12 @@ def _write(model, path, opset, size, layout):
     rainy = tf.TensorSpec(shape, tf.float32, name="rainy")
 
     def derain(rainy):
+        if model.makes_mask:
+            return dict(zip(("derained", "mask"), model.with_mask(rainy), strict=True))
         return {"derained": model(rainy, training=False)}
 
-    moved = {"inputs_as_nchw": ["rainy"], "outputs_as_nchw": ["derained"]}
+    outputs = ["derained", *(["mask"] if model.makes_mask else [])]
+    moved = {"inputs_as_nchw": ["rainy"], "outputs_as_nchw": outputs}
     proto, _ = tf2onnx.convert.from_function(
         tf.function(derain, input_signature=[rainy], autograph=False),
         input_signature=[rainy],

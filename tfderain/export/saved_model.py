@@ -6,6 +6,9 @@ Signatures and their aliases (which must not change, since clients use them):
   any sizes, to `derained_bytes`, PNG files.
 - `tensor`: `rainy`, float32 `(n, height, width, 3)` in [0, 1], to `derained`, the same.
 - `serve`: `tensor` under the name that `keras.layers.TFSMLayer` asks for.
+- `mask`, of networks that find drops: `rainy` to `derained` and `mask`, float32
+  `(n, height, width, 1)` in [0, 1]. It stands apart because REST answers with a name
+  for each output where there are several: clients of `tensor` would read them no more.
 
 They contain only TensorFlow's own operations, so any TF Serving of the same or a later
 version can run them.
@@ -33,7 +36,7 @@ from tfderain.export.artefact import (
     staged,
 )
 
-BYTES, TENSOR, KERAS = "serving_default", "tensor", "serve"
+BYTES, TENSOR, KERAS, MASK = "serving_default", "tensor", "serve", "mask"
 WARM_UP_SIZE = (64, 64)
 # For servers started with --enable_per_model_batching_parameters. The images of a
 # request go through the network one by one, so batches save calls, not arithmetic, and
@@ -97,6 +100,10 @@ def write_signatures(model: Any, folder: str | os.PathLike):
     def derain(rainy):
         return {"derained": model(rainy, training=False)}
 
+    @tf.function(input_signature=derain.input_signature, autograph=False)
+    def with_mask(rainy):
+        return dict(zip(("derained", "mask"), model.with_mask(rainy), strict=True))
+
     def derain_file(image):
         rainy = tf.io.decode_image(image, channels=3, expand_animations=False)
         rainy.set_shape((None, None, 3))
@@ -120,6 +127,8 @@ def write_signatures(model: Any, folder: str | os.PathLike):
     derain.get_concrete_function()  # one graph for both names
     archive.add_endpoint(TENSOR, derain)
     archive.add_endpoint(KERAS, derain)
+    if model.makes_mask:
+        archive.add_endpoint(MASK, with_mask)
     archive.write_out(str(folder), verbose=False)
 
 

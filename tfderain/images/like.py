@@ -49,6 +49,22 @@ class Like:
             for scene, (_, derained) in zip(self._scenes, self._images, strict=True)
         ]
 
+    def whole(self, masks: list[np.ndarray]) -> np.ndarray:
+        """Masks of the scenes as float32 of the size of the images, 0 where hidden.
+
+        Args:
+            masks: float32 array `(height, width)` of each scene, as of `pairs`.
+
+        Returns:
+            Array `(height, width)`, or `(batch, height, width)` for a batch.
+        """
+        size = self._images[0][0].shape[:2]
+        made = np.zeros((len(masks), *size), np.float32)
+        for place, (scene, mask) in enumerate(zip(self._scenes, masks, strict=True)):
+            shown = 1 if scene.shown is None else scene.shown
+            made[place, scene.rows, scene.columns] = mask * shown
+        return made if self.derained.ndim == 4 else made[0]
+
     def finished(self) -> np.ndarray | Image.Image:
         """Returns the derained array or PIL image, once all of `pairs` is filled."""
         for scene, (rainy, derained) in zip(self._scenes, self._images, strict=True):

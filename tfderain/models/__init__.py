@@ -24,6 +24,7 @@ MODELS = lazy.Registry(
         "prenet": "prenet:PReNet",
         "rainmer": "rainmer:Rainmer",
         "resunet": "resunet:ResUNet",
+        "resunet_drops": "resunet_drops:ResUNetDrops",
     },
 )
 PRESETS = {name: form.model_config for name, form in presets.FORMS.items()}

@@ -58,6 +58,10 @@ class Derainer(TapeTraining, keras.Model):
     # Whether a derained pixel depends on the whole image.
     global_operations = False
 
+    # Whether `with_mask` also says where drops are, and training takes masks: a fourth
+    # channel of the clean images.
+    makes_mask = False
+
     # LiteRT's names of the operations that int8 exports keep in float32.
     float_operations = ()
 
@@ -163,6 +167,9 @@ class Derainer(TapeTraining, keras.Model):
 
         Args:
             other: built `Derainer` of the same class and shape.
+
+        Returns:
+            A line that says what was not taken over as it is, or `None`.
 
         Raises:
             ValueError: the weights of the two differ in number or shape.

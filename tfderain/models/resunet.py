@@ -140,8 +140,16 @@ class ResUNetNetwork(keras.layers.Layer):
         # It starts near zero: the first derained image is the rainy one.
         self.leave = built(convolution(pixels, 3, "leave", 1e-4, dtype), first)
 
-    def call(self, rainy, training=False):
-        rainy = ops.cast(rainy, "float32")
+    def layers_by_name(self):
+        """The convolutions and blocks of the network, by the names of their weights."""
+        nested = [*self.encoders, *self.decoders]
+        blocks = itertools.chain.from_iterable(nested)
+        outer = (self.enter, self.leave)
+        layers = [*outer, *blocks, *self.reduces, *self.expands]
+        return {layer.name: layer for layer in layers}
+
+    def features(self, rainy):
+        """Maps `(batch, height / stem, width / stem, filters[0])` of float32 images."""
         pixels = ops.space_to_depth(rainy, self.stem) if self.stem > 1 else rainy
         features = self.enter(pixels)  # (n, h/2, w/2, filters[0])
         skips = []
@@ -156,7 +164,11 @@ class ResUNetNetwork(keras.layers.Layer):
             features = features + skips[level]
             for block in self.decoders[level]:
                 features = block(features)
-        rain = self.leave(features)  # the negative of the rain
+        return features
+
+    def call(self, rainy, training=False):
+        rainy = ops.cast(rainy, "float32")
+        rain = self.leave(self.features(rainy))  # the negative of the rain
         rain = ops.depth_to_space(rain, self.stem) if self.stem > 1 else rain
         return rainy + ops.cast(rain, "float32")
 
@@ -195,6 +207,7 @@ class ResUNet(Derainer):
 
     # What Muon leaves to Adam besides the biases: kernels that see or make pixels.
     outer_layers = ("enter", "leave")
+    network_class = ResUNetNetwork
 
     def __init__(
         self,
@@ -212,7 +225,7 @@ class ResUNet(Derainer):
             weighting=weighting,
             **{"clip_training": False, **kwargs},
         )
-        self.network = ResUNetNetwork(
+        self.network = self.network_class(
             filters, down, up, stem, dtype=self.dtype_policy, name="network"
         )
 

@@ -1,7 +1,9 @@
 """Engines that run a network: LiteRT, ONNX Runtime or TensorFlow, behind one call.
 
 Each engine is a function from a float32 RGB tile `(height, width, 3)` in [0, 1], whose
-sides are multiples of its `stride`, to the derained tile. Used by
+sides are multiples of its `stride`, to the derained tile. Where it `makes_mask`, its
+method `with_mask` returns the tile and the mask of its drops, float32
+`(height, width, 1)` in [0, 1]. Used by
 `tfderain.runtime.Restorer`; only `TensorFlow` imports TensorFlow.
 """
 
@@ -58,10 +60,23 @@ class LiteRT:
                 f"Received: {path} ({errors.reason(error)})."
             ) from error
         _take_card(self, path, litert_metadata, DEFAULT_STRIDE)
-        (self.target,) = self.interpreter.get_output_details()
+        # The mask of drops has one channel, the picture three.
+        outputs = {
+            int(o["shape"][-1]): o for o in self.interpreter.get_output_details()
+        }
+        self.target, self.mask = outputs[3], outputs.get(1)
+        self.makes_mask = self.mask is not None
         self.shape = None if dynamic else tuple(self.source["shape"])
 
     def __call__(self, tile: np.ndarray):
+        self._run(tile)
+        return self._output(self.target)
+
+    def with_mask(self, tile: np.ndarray):
+        self._run(tile)
+        return self._output(self.target), self._output(self.mask)
+
+    def _run(self, tile):
         shape = (1, *tile.shape)
         # The file has a fixed size, so that LiteRT uses all threads. It is resized only
         # when the size changes, since that plans the network's memory anew.
@@ -72,11 +87,13 @@ class LiteRT:
             tile = np.clip(np.rint(tile / scale + zero), 0, 255).astype(np.uint8)
         self.interpreter.set_tensor(self.source["index"], tile[None])
         self.interpreter.invoke()
-        derained = self.interpreter.get_tensor(self.target["index"])[0]
-        if derained.dtype == np.uint8:
-            scale, zero = self.target["quantization"]
-            derained = (derained.astype(np.float32) - zero) * np.float32(scale)
-        return derained
+
+    def _output(self, target):
+        output = self.interpreter.get_tensor(target["index"])[0]
+        if output.dtype == np.uint8:
+            scale, zero = target["quantization"]
+            output = (output.astype(np.float32) - zero) * np.float32(scale)
+        return output
 
     def _open(self):
         from ai_edge_litert.interpreter import Interpreter
@@ -135,11 +152,20 @@ class ONNX:
         properties = self.session.get_modelmeta().custom_metadata_map
         _take_card(self, path, lambda _: json.loads(properties.get(METADATA, "{}")))
 
+        names = [output.name for output in self.session.get_outputs()]
+        self.makes_mask = "mask" in names
+
     def __call__(self, tile: np.ndarray):
+        return self._run(["derained"], tile)[0]
+
+    def with_mask(self, tile: np.ndarray):
+        return tuple(self._run(["derained", "mask"], tile))
+
+    def _run(self, names, tile):
         if self.nchw:
             tile = np.ascontiguousarray(tile.transpose(2, 0, 1))
-        (derained,) = self.session.run(["derained"], {"rainy": tile[None]})
-        return derained[0].transpose(1, 2, 0) if self.nchw else derained[0]
+        made = self.session.run(names, {"rainy": tile[None]})
+        return [one[0].transpose(1, 2, 0) if self.nchw else one[0] for one in made]
 
 
 def litert_metadata(path: str | os.PathLike) -> dict:
@@ -240,19 +266,29 @@ class TensorFlow:
             with contextlib.suppress(RuntimeError):
                 tf.config.threading.set_intra_op_parallelism_threads(threads)
         if not given and (folder := presets.locate(model).saved_model):
-            self.model = _saved_model(folder)
+            self.model, self.masked = _saved_model(folder)
+            self.makes_mask = self.masked is not None
             _take_card(self, folder, lambda folder: {})
             return
         self.model = model if given else _load(model)
         self.stride = self.model.stride
         self.global_operations = bool(getattr(self.model, "global_operations", False))
+        self.makes_mask = bool(getattr(self.model, "makes_mask", False))
+        self.masked = self.model.with_mask if self.makes_mask else None
         # A model that is loaded here is used often enough to be worth a graph.
         if not given and backend.backend() == "tensorflow":
-            self.model = _graph(self.model)
+            self.masked = self.masked and _graph(self.masked)
+            model = self.model
+            graph = _graph(lambda rainy: model(rainy, training=False))
+            self.model = lambda tile, training: graph(tile)
 
     def __call__(self, tile: np.ndarray):
         # A copy, because arrays in TensorFlow's memory cannot be written to.
         return np.array(self.to_numpy(self.model(tile[None], training=False))[0])
+
+    def with_mask(self, tile: np.ndarray):
+        made: Any = self.masked
+        return tuple(np.array(self.to_numpy(output)[0]) for output in made(tile[None]))
 
 
 def _load(model):
@@ -261,17 +297,15 @@ def _load(model):
     return models.load(model)
 
 
-def _graph(model):
+def _graph(function):
     import tensorflow as tf
 
     tiles = tf.TensorSpec((1, None, None, 3), tf.float32)
-    function = tf.function(
-        lambda rainy: model(rainy, training=False), input_signature=[tiles]
-    )
-    return lambda tile, training: function(tile)
+    return tf.function(function, input_signature=[tiles])
 
 
 def _saved_model(folder):
+    """What derains, and what gives the mask as well, or `None`."""
     import tensorflow as tf
 
     with files.without_wildcards(folder) as name:
@@ -286,4 +320,8 @@ def _saved_model(folder):
         # `loaded` must stay alive, because it holds the variables.
         return loaded.signatures["tensor"](rainy=tf.constant(tile))["derained"]
 
-    return derain
+    def with_mask(tile):
+        outputs = loaded.signatures["mask"](rainy=tf.constant(tile))
+        return outputs["derained"], outputs["mask"]
+
+    return derain, with_mask if "mask" in loaded.signatures else None

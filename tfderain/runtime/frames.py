@@ -15,6 +15,7 @@ from collections.abc import Iterable
 import numpy as np
 
 from tfderain import images
+from tfderain.runtime.chain import Chain
 from tfderain.runtime.restorer import Restorer
 
 # Grey levels of 255 between the darkest and the brightest pixels, but for a hundredth,
@@ -36,10 +37,15 @@ class FrameRestorer:
             of the examples have it, at their own size if in doubt.
 
     Raises:
-        ValueError: without examples.
+        ValueError: without examples, or for a `Chain` of several restorers.
     """
 
     def __init__(self, restorer: Restorer, examples: Iterable[np.ndarray]):
+        if isinstance(restorer, Chain):
+            raise ValueError(
+                "Films take one restorer at a time. "
+                f"Received: a chain of {len(restorer.restorers)}."
+            )
         boxes, kept, size = [], [], (0, 0)
         for frame in examples:
             size = frame.shape[:2]

@@ -57,8 +57,11 @@ class Restorer:
         scales: int or `"auto"`. Number of sizes at which the image is derained, each
             half of the next; `1` for only its own. Adds at most a third to the work.
         best: bool. Averages with the derained mirror image: takes twice the time.
+        return_mask: bool. Whether `derain` also returns where drops are on the glass,
+            as `derain_and_mask` does; for networks that say so.
 
     Attributes:
+        makes_mask: bool. Whether the network says where drops are.
         stride: int. Images are padded to multiples of it, and tiles start at these.
         global_operations: bool. Whether a pixel depends on the whole tile.
 
@@ -75,6 +78,7 @@ class Restorer:
         overlap: int | None = None,
         scales: int | str = "auto",
         best: bool = False,
+        return_mask: bool = False,
     ):
         if runtime not in RUNTIMES:
             raise ValueError(
@@ -91,6 +95,10 @@ class Restorer:
         self._network = RUNTIMES[runtime](model, threads)
         self.stride = self._network.stride
         self.global_operations = self._network.global_operations
+        self.makes_mask = getattr(self._network, "makes_mask", False)
+        self.return_mask = return_mask
+        if return_mask:
+            self._check_mask()
         # Fails now rather than at the first image if the settings do not fit.
         self._plan((self.stride, self.stride))
 
@@ -99,7 +107,7 @@ class Restorer:
         image: np.ndarray | Image.Image,
         progress: reports.Progress | None = None,
         alpha: np.ndarray | None = None,
-    ):
+    ) -> Any:
         """Derains one image or a batch and returns it in the kind it came in.
 
         Args:
@@ -114,18 +122,59 @@ class Restorer:
 
         Returns:
             The derained image: a new array of the same shape and dtype, or a PIL
-            image.
+            image. With `return_mask` what `derain_and_mask` returns.
 
         Raises:
             ValueError: shape, dtype or values do not fit.
         """
+        if self.return_mask:
+            return self.derain_and_mask(image, progress, alpha)
+        return self._derain_all(images.Like(image, alpha), progress)
+
+    def derain_and_mask(
+        self,
+        image: np.ndarray | Image.Image,
+        progress: reports.Progress | None = None,
+        alpha: np.ndarray | None = None,
+    ):
+        """As `derain`, and where drops are on the glass.
+
+        Args:
+            image, progress, alpha: see `derain`.
+
+        Returns:
+            `(derained, mask)`, the mask float32 `(height, width)`, or with `batch`
+            before, in [0, 1]: how much of a pixel's light comes through drops. It is 0
+            where pixels are hidden. Of an image derained at several sizes it is the
+            highest of them.
+
+        Raises:
+            ValueError: if the network makes no mask, and see `derain`.
+        """
+        self._check_mask()
         like = images.Like(image, alpha)
+        masks = [np.zeros(rainy.shape[:2], np.float32) for rainy, _ in like.pairs]
+        derained = self._derain_all(like, progress, masks)
+        return derained, np.clip(like.whole(masks), 0, 1)
+
+    def _check_mask(self):
+        if not self.makes_mask:
+            raise ValueError(
+                "Only networks for drops say where drops are, and files that were "
+                "exported of one. Received: a network without mask."
+            )
+
+    def _derain_all(self, like, progress, masks=None):
+        """Derains the scenes of `like`, and fills `masks` if there are some."""
         plans = [self._plan(rainy.shape[:2]) for rainy, _ in like.pairs]
         views = 1 + self.best
         total = views * sum(len(tiles) for plan in plans for tiles in plan)
         tick = _ticker(progress, total)
-        for (rainy, derained), plan in zip(like.pairs, plans, strict=True):
-            self._derain_views(rainy, derained, plan, tick)
+        all_masks = masks or [None] * len(plans)
+        for (rainy, derained), plan, mask in zip(
+            like.pairs, plans, all_masks, strict=True
+        ):
+            self._derain_views(rainy, derained, plan, tick, mask=mask)
         return like.finished()
 
     def sizes_used(self, scene: np.ndarray) -> tuple[bool, ...]:
@@ -160,7 +209,7 @@ class Restorer:
         """
         derained = np.empty_like(scene)
         plans = self._plan(scene.shape[:2])
-        self._derain_views(scene, derained, plans, lambda: None, used)
+        self._derain_views(scene, derained, plans, lambda: None, used=used)
         return derained
 
     def keep_sizes(self, count: int):
@@ -168,16 +217,19 @@ class Restorer:
         if isinstance(self._network, engines.LiteRT):
             self._network.kept = count
 
-    def _derain_views(self, rainy, derained, plans, tick, used=None):
+    def _derain_views(self, rainy, derained, plans, tick, used=None, mask=None):
         """Derains `rainy` into `derained`, with `best` its mirror image as well."""
         if not self.best:
-            self._derain(rainy, derained, plans, tick, used=used)
+            self._derain(rainy, derained, plans, tick, used=used, mask=mask)
             return
         mean = np.zeros((*rainy.shape[:2], 3), np.float32)
         for step in (1, -1):  # the image, and its mirror image
             view = np.empty_like(mean)
-            self._derain(rainy[:, ::step], view, plans, tick, used=used)
+            seen = np.zeros_like(mask) if mask is not None else None
+            self._derain(rainy[:, ::step], view, plans, tick, used=used, mask=seen)
             mean += view[:, ::step]
+            if mask is not None and seen is not None:
+                mask += seen[:, ::step] / 2
         images.store(mean / 2, derained)
 
     def _plan(self, size):
@@ -193,7 +245,9 @@ class Restorer:
             for copy in copies
         ]
 
-    def _derain(self, rainy, derained, plans, tick, reduced=False, used=None):
+    def _derain(
+        self, rainy, derained, plans, tick, reduced=False, used=None, mask=None
+    ):
         """Derains `rainy` into `derained`, its reduced copies first.
 
         Returns the largest detail of it and of its copies, with `scales="auto"`, unless
@@ -206,7 +260,11 @@ class Restorer:
             half = _halved(rainy)
             change = np.empty_like(half)
             rest = used and used[1:]
-            largest = self._derain(half, change, coarser, tick, True, rest)
+            small = np.zeros(half.shape[:2], np.float32) if mask is not None else None
+            largest = self._derain(half, change, coarser, tick, True, rest, small)
+            if mask is not None and small is not None:
+                both = (np.arange(side) // 2 for side in mask.shape)
+                mask[:] = small[np.ix_(*both)]
             change -= half
             own = _detail(rainy, half) if chosen else 0.0
             skipped = own < scales.LEAST_DETAIL * largest
@@ -218,23 +276,33 @@ class Restorer:
             largest = max(own, largest)
         elif reduced and chosen:  # the smallest copy
             largest = _detail(rainy, _halved(rainy))
-        self._derain_tiles(rainy, derained, tiles, change, tick)
+        self._derain_tiles(rainy, derained, tiles, change, tick, mask)
         return largest
 
-    def _derain_tiles(self, rainy, derained, tiles, change, tick):
+    def _derain_tiles(self, rainy, derained, tiles, change, tick, mask=None):
         """Derains `rainy` strip by strip, after adding `change`, of half its size."""
         tall, wide = tiles.tile
         down, across = tiles.weights()
-        strip = np.zeros((tall, tiles.size[1], 3), np.float32)
+        network, channels = self._network, 3
+        if mask is not None:  # it goes with the picture, as a fourth channel
+
+            def network(tile):
+                return np.concatenate(self._network.with_mask(tile), axis=-1)
+
+            channels = 4
+        strip = np.zeros((tall, tiles.size[1], channels), np.float32)
         for i, top in enumerate(tiles.rows):
             for j, left in enumerate(tiles.columns):
-                tile = self._network(_cut(rainy, tiles, top, left, change))
+                tile = network(_cut(rainy, tiles, top, left, change))
                 tile *= down[i][:, None, None] * across[j][:, None]
                 strip[:, left : left + wide] += tile
                 tick()
             # Rows above the next tile get no more contributions.
             done = (*tiles.rows[1:], tiles.size[0])[i] - top
-            images.store(strip[:done], derained[top : top + done])
+            images.store(strip[:done, :, :3], derained[top : top + done])
+            if mask is not None:
+                rows = mask[top : top + done]
+                np.maximum(rows, strip[: len(rows), : mask.shape[1], 3], out=rows)
             strip[: tall - done] = strip[done:]
             strip[tall - done :] = 0
 

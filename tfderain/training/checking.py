@@ -94,6 +94,12 @@ def _check_network(config, rates):
             f"{config.model} does not accept these entries ({error}). "
             f"Received: model_config={config.model_config}."
         ) from error
+    masks = getattr(mixing.mixer_class(config), "channels", 3) > 3
+    if masks and not model.makes_mask:
+        raise ValueError(
+            "Drops (`degrade.drops`) are for networks that learn their mask. "
+            f"Received: model={config.model!r}."
+        )
     if rates:
         model.build((None, None, None, 3))
         paths = [weight.path.split("/")[:-1] for weight in model.trainable_weights]

@@ -41,6 +41,8 @@ class TrainConfig:
             never both (Rainmer).
         whole_images: give the network, with each patch, the whole image that it is
             from, resized to `encoder_size`, as Rainmer's authors do; no `degrade` then.
+        align: bring the two images of each pair to one place and one exposure first,
+            see `tfderain.data.alignment`: for pairs that two cameras took.
         batch_size: patches per step.
         steps_per_epoch: `None` for one pass over the whole data set.
         epochs: number of epochs. The only field that may grow when a run is resumed.
@@ -73,12 +75,16 @@ class TrainConfig:
         ema: momentum of the moving average of the weights, which is validated and
             shipped, or `None` to use the weights themselves.
         degrade: arguments of `tfderain.data.rain.RainMixer` or, with an entry `kinds`,
-            of `tfderain.data.mixer.KindMixer`; its `ranges` are the changed fields of
+            of `tfderain.data.mixer.KindMixer` or, with an entry `drops`, of
+            `tfderain.data.drop_mixer.DropMixer`; its `ranges` are the changed fields of
             their `Ranges`. `None` for the data set's own rain only.
         pool_count, pool_size: number of rain layers (of each kind) rendered
             beforehand, and their side in pixels.
         validation_fraction: share of the backgrounds kept for choosing the best epoch;
             0 trains on all pairs, validates on none, and keeps the last epoch.
+        same_background: correlation of thumbnails from which on two clean images show
+            one background, see `tfderain.data.splits`; lower where scenes come again
+            from a few steps further on.
         validation_crops: number of patches from these, in equal parts for each kind of
             rain: their own and, with `degrade`, synthetic rain (several kinds with
             `kinds`).
@@ -105,6 +111,7 @@ class TrainConfig:
     flips: bool = True
     turns: str | None = None
     whole_images: bool = False
+    align: bool = False
     batch_size: int = 16
     steps_per_epoch: int | None = None
     epochs: int = 100
@@ -124,6 +131,7 @@ class TrainConfig:
     pool_count: int = 800
     pool_size: int = 384
     validation_fraction: float = 0.08
+    same_background: float = 0.98
     validation_crops: int = 256
     keep: str = "best"
     vgg_weights: str | None = None
@@ -167,6 +175,11 @@ class TrainConfig:
             raise ValueError(
                 "`validation_fraction` must be in [0, 1). "
                 f"Received: validation_fraction={self.validation_fraction}."
+            )
+        if not 0 < self.same_background <= 1:
+            raise ValueError(
+                "`same_background` must be in (0, 1]. "
+                f"Received: same_background={self.same_background}."
             )
         if self.ema is not None and not 0 <= self.ema < 1:
             raise ValueError(f"`ema` must be in [0, 1). Received: ema={self.ema}.")

@@ -166,11 +166,12 @@ def split(config: TrainConfig, material: Material, data: Any, before: dict | Non
     ]
     settings = config.validation_fraction, config.seed
     if before is None:
-        held = splits.held_out(data, *settings)
+        held = splits.held_out(data, *settings, config.same_background)
     elif before:
         known = map(_known_sides, before["sources"], names)
         known = [side for sides in known for side in sides]
-        held = splits.held_out_of_more(data, known, *settings)
+        alike = config.same_background
+        held = splits.held_out_of_more(data, known, *settings, alike)
     else:
         held = splits.held_out_until_0_1(data, *settings)
     sides, lists = iter(held), []

@@ -55,7 +55,7 @@ class Pictures(keras.callbacks.Callback):
             return
         with run_folder.averaged(self.model) as model:
             derained = model(self.rainy, training=False)
-        strips = tf.concat([self.rainy, derained, self.clean], axis=2)
+        strips = tf.concat([self.rainy, derained, self.clean[..., :3]], axis=2)
         with self.writer.as_default(step=epoch):
             tf.summary.image("rainy | derained | clean", strips, max_outputs=8)
 
@@ -249,7 +249,7 @@ def _train_on(data, config, run_dir, material, verbose, say):
         validation = shown = mixing.validation_patches(kinds, config)
     steps = config.steps_per_epoch or epoch_steps(config, pairs, material)
     with switches(config):
-        model = prepared_model(config, run_dir, material, steps)
+        model = prepared_model(config, run_dir, material, steps, say)
         batches = training_batches(config, pairs, material, pools)
         callbacks = observers(config, run_dir, kinds if validation else (), shown)
         return fit(
@@ -275,12 +275,18 @@ def epoch_steps(config: TrainConfig, pairs: Any, material: Material) -> int:
 
 
 def prepared_model(
-    config: TrainConfig, run_dir: pathlib.Path, material: Material, steps: int
+    config: TrainConfig,
+    run_dir: pathlib.Path,
+    material: Material,
+    steps: int,
+    say: Callable | None = None,
 ):
     """The compiled network of a run, with the initial weights of a new run."""
     model = build_model(config, policy(config))
     if material.start and not run_folder.read_state(run_dir)["checkpoint"]:
-        model.adopt(models.load(material.start))
+        note = model.adopt(models.load(material.start))
+        if note and say:
+            say(f"note: {note}")
     if material.teacher:
         model.learn_from(models.load(material.teacher))
     return compile_model(model, config, steps)
@@ -302,6 +308,7 @@ def training_batches(
             photos = photos_of(material)
             return pipeline.unpaired_dataset(pairs, photos, *sizes, **options)
         options |= {"crops": config.crops, "turns": config.turns}
+        options["align"] = config.align
         if config.whole_images:
             options["whole"] = config.model_config.get("encoder_size", 128)
         made = pipeline.train_dataset(pairs, *sizes, **options)

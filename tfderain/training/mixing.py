@@ -10,13 +10,11 @@ import pathlib
 import numpy as np
 
 from tfderain import errors, files
+from tfderain.data import drop_mixer, pipeline, rain
 from tfderain.data import mixer as kinds
-from tfderain.data import pipeline, rain
 from tfderain.data.pairs import Mixture, Pairs
 from tfderain.training.config import TrainConfig
 from tfderain.training.material import Material
-
-VALIDATED = ("heavy", "light", "editor")  # besides the pairs' own rain
 
 
 def rain_pools(
@@ -38,7 +36,7 @@ def rain_pools(
     """
     if config.degrade is None:
         return {}
-    several = "kinds" in config.degrade
+    several = mixer_class(config) is not rain.RainMixer
     # Both mixtures have streaks; these are saved last and show that all are there.
     last = run_dir / ("pool_streaks.npy" if several else "pool.npy")
     if not last.exists():
@@ -75,14 +73,18 @@ def render(config: TrainConfig, material: Material) -> dict[str, np.ndarray]:
         return {}
     seed, streaks = config.seed, material.streaks
     sizes: dict = {"count": config.pool_count, "size": config.pool_size}
-    if "kinds" not in config.degrade:
+    if mixer_class(config) is rain.RainMixer:
         return {"streaks": rain.streak_pool(**sizes, seed=seed, folder=streaks)}
     return kinds.render_pools(seed, streaks, material.layers, **sizes)
 
 
 def mixer_class(config: TrainConfig) -> type[kinds.KindMixer] | type[rain.RainMixer]:
-    """`KindMixer` for a `degrade` with the entry `kinds`, otherwise `RainMixer`."""
-    return kinds.KindMixer if "kinds" in (config.degrade or {}) else rain.RainMixer
+    """What the entries of `degrade` say: with `drops` it is a `DropMixer`, else with
+    `kinds` a `KindMixer`, with neither a `RainMixer`."""
+    entries = config.degrade or {}
+    if "drops" in entries:
+        return drop_mixer.DropMixer
+    return kinds.KindMixer if "kinds" in entries else rain.RainMixer
 
 
 def make_mixer(config: TrainConfig, pools: dict[str, np.ndarray], **changes: float):
@@ -103,13 +105,13 @@ def make_mixer(config: TrainConfig, pools: dict[str, np.ndarray], **changes: flo
     if config.degrade is None:
         return None
     arguments: dict = {**config.degrade, **changes}
-    several = mixer_class(config) is kinds.KindMixer
+    kind = mixer_class(config)
+    default = rain.RANGES if kind is rain.RainMixer else kinds.RANGES
     if "ranges" in arguments:
-        default = kinds.RANGES if several else rain.RANGES
         arguments["ranges"] = _changed(default, arguments["ranges"])
-    if several:
-        return kinds.KindMixer(pools, **arguments)
-    return rain.RainMixer(pools["streaks"], **arguments)
+    if issubclass(kind, kinds.KindMixer):
+        return kind(pools, **arguments)
+    return kind(pools["streaks"], **arguments)
 
 
 def _changed(ranges, changes):
@@ -143,14 +145,16 @@ def validation_kinds(
 
     Returns:
         dict from a kind to `(pairs, degrade)`, see `PatchSampler`: `"own"`, if any
-        pairs have rain of their own; and `VALIDATED` for a mixture of kinds, or else
-        `"synthetic"`.
+        pairs have rain of their own; for a mixture of kinds those that it names in
+        `validated`, or else `"synthetic"`.
     """
     own = [part.with_rain() for part in pairs.parts]
-    chosen: dict = {"own": (pairs.replaced(own), None)} if any(map(len, own)) else {}
     mixer = make_mixer(config, pools)
+    as_it_is = getattr(mixer, "own", None)
+    chosen: dict = {"own": (pairs.replaced(own), as_it_is)} if any(own) else {}
     if isinstance(mixer, kinds.KindMixer):
-        made = {kind: functools.partial(_of_kind, mixer, kind) for kind in VALIDATED}
+        partial, validated = functools.partial, mixer.validated
+        made = {kind: partial(_of_kind, mixer, kind) for kind in validated}
         return chosen | {kind: (pairs, degrade) for kind, degrade in made.items()}
     if mixer is not None:
         # No clean patches: their PSNR would outweigh that of the rainy ones.
@@ -181,13 +185,16 @@ def validation_patches(chosen: dict, config: TrainConfig):
         config: `TrainConfig`.
 
     Returns:
-        `(rainy, clean)`, float32 arrays `(patches, crop, crop, 3)` in [0, 1]; equally
-        many full batches of each kind, together at least `config.validation_crops`
-        patches. They depend only on the arguments.
+        `(rainy, clean)`, float32 arrays `(patches, crop, crop, 3)` in [0, 1], the clean
+        ones with a mask of drops where the mixture makes one; equally many full batches
+        of each kind, together at least `config.validation_crops` patches. They depend
+        only on the arguments.
     """
     batches, sizes = [], (config.crop, config.batch_size, config.seed + 1)
     for pairs, degrade in chosen.values():
-        sampler = pipeline.PatchSampler(pairs, *sizes, degrade=degrade)
+        sampler = pipeline.PatchSampler(
+            pairs, *sizes, degrade=degrade, align=config.align
+        )
         count = batches_per_kind(config, len(chosen))
         batches += [sampler.batch(index) for index in range(count)]
     rainy, clean = zip(*batches, strict=True)

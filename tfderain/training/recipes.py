@@ -386,6 +386,32 @@ RECIPES = {
             "up": [1, 1],
         },
     ),
+    # tfderain train resunet_drops --from resunet --data ROBOTCAR=1 --data PHOTOS=3
+    # --layout auto --layout clean --streaks DIR --out DIR: drops on the glass. A
+    # quarter of the samples are real pairs, brought to one place and exposure; drops
+    # are rendered on photos without rain for the others.
+    "resunet_drops": dataclasses.replace(
+        RESUNET,
+        model=FORMS["drops"].model,
+        model_config={
+            **FORMS["drops"].model_config,
+            "tasks": {**tasks_of(UNIT_TASKS, "reconstruction"), "log_error": {}},
+            "weighting": {"reconstruction": 0.5, "log_error": 0.02, "mask": 0.02},
+        },
+        align=True,
+        crop=192,
+        batch_size=4,
+        degrade={
+            "own_share": 1.0,
+            "drops": {"clean": 0.093, "defocused": 0.4, "lens": 0.387, "both": 0.12},
+            "kinds": {"heavy": 0.3, "light": 0.6, "editor": 0.1},
+        },
+        pool_count=150,
+        # Two cameras on one road: the same trees a few metres on correlate by 0.85.
+        same_background=0.85,
+        validation_fraction=0.1,
+        validation_crops=192,
+    ),
     # tfderain train prenet_paper --data RAINTRAINH: section 4 and the authors' code
     # (train_PReNet.py). Its loss, the negative SSIM, is the network's default.
     "prenet_paper": TrainConfig(
