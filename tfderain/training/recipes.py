@@ -381,9 +381,7 @@ RECIPES = {
         RESUNET,
         model_config={
             **RESUNET.model_config,
-            "filters": [24, 48, 96],
-            "down": [1, 2, 4],
-            "up": [1, 1],
+            **FORMS["resunet_fast"].model_config,
         },
     ),
     # tfderain train resunet_drops --from resunet --data ROBOTCAR=1 --data PHOTOS=3
