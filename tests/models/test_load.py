@@ -39,7 +39,8 @@ def test_names_of_the_networks_need_no_keras():
 import sys
 from tfderain import models, presets, runtime
 from tfderain.training import recipes
-assert "menet" in models.MODELS and set(models.PRESETS) <= set(models.MODELS)
+assert "menet" in models.MODELS
+assert {form.model for form in presets.FORMS.values()} <= set(models.MODELS)
 assert {config.model for config in recipes.RECIPES.values()} <= set(models.MODELS)
 assert not {"keras", "tensorflow"} & set(sys.modules)
 assert models.MODELS["menet"] is models.MENET  # with Keras, from here on

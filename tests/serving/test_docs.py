@@ -77,7 +77,7 @@ def test_commands_and_clients_run_in_order(folder, addresses):
     for name in ("derained_curl", "derained_0", "derained_1", "derained_grpc"):
         with Image.open(f"{name}.png") as image:
             assert (image.format, image.size) == ("PNG", (48, 32))
-    check_warm_up("exported/menet/1")
+    check_warm_up("exported/resunet/1")
 
 
 def check_warm_up(folder):

@@ -174,7 +174,7 @@ def test_unknown_models_and_versions_are_not_found(stub):
         ),
         (
             request(signature="tensor", rainy=np.ones((1, 0, 4, 3), "f4")),
-            "none of them",
+            "without a 0",
         ),
         (request(rainy_bytes=[encode(photo(91, 100))]), "limit of 9000"),
         (request(rainy_bytes=[b""] * 65), "more than 64 images"),
@@ -253,7 +253,9 @@ def test_bytes_that_are_no_message_cost_their_own_call_only(monkeypatch):
     ):
         raw = channel.unary_unary("/tensorflow.serving.PredictionService/Predict")
         for _ in range(30):  # more than there are places
-            with pytest.raises(grpc.RpcError, match="no PredictRequest") as error:
+            with pytest.raises(
+                grpc.RpcError, match="must be a PredictRequest"
+            ) as error:
                 raw(made.SerializeToString()[:-1], timeout=30)
             assert error.value.code() is grpc.StatusCode.INVALID_ARGUMENT
         stub = prediction_service_pb2_grpc.PredictionServiceStub(channel)

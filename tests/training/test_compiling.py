@@ -10,6 +10,7 @@ from tfderain.training import recipes, strategies
 
 MUONS = [name for name, config in recipes.RECIPES.items() if config.optimizer == "muon"]
 PIXELS = {3, 6, 12}  # channels of one image, two images, and 2x2 pixels of one
+MASKS = {4}  # of 2x2 pixels of a mask
 # Sizes at which no inner layer has the channels of PIXELS.
 SMALL = {
     "drsformer": {"dim": 8, "num_blocks": [1, 1, 1, 1]},
@@ -43,10 +44,11 @@ def test_config_reaches_compile():
     assert (model.optimizer.use_ema, model.optimizer.ema_momentum) == (True, 0.25)
 
 
-def at_the_pixels(variables):
+def at_the_pixels(model, variables):
     """Paths of the kernels that see or make pixels, told by their channels alone."""
     kernels = [v for v in variables if len(v.shape) == 4]
-    return {v.path for v in kernels if PIXELS & set(v.shape[2:])}
+    pixels = PIXELS | MASKS if model.makes_mask else PIXELS
+    return {v.path for v in kernels if pixels & set(v.shape[2:])}
 
 
 @pytest.mark.parametrize("recipe", MUONS)
@@ -64,7 +66,7 @@ def test_muon_takes_every_kernel_but_those_at_the_pixels(recipe):
             )
             if velocity is not None and len(variable.shape) in (2, 4)
         }
-        assert adams and adams == at_the_pixels(variables)
+        assert adams and adams == at_the_pixels(model, variables)
 
 
 @pytest.mark.parametrize("name", models.MODELS)
@@ -80,7 +82,7 @@ def test_networks_name_their_layers_at_the_pixels(name):
         for v in variables
         if len(v.shape) == 4 and set(model.outer_layers) & set(v.path.split("/"))
     }
-    assert named == at_the_pixels(variables)
+    assert named == at_the_pixels(model, variables)
     parts = {part for path in named for part in path.split("/")}
     assert set(model.outer_layers) <= parts, "a name without a layer"
 
