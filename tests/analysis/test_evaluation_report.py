@@ -2,13 +2,12 @@
 
 import dataclasses
 
-import numpy as np
 import pytest
+from watched_images import watched
 
 from tfderain import evaluation, extras
-from tfderain.analysis import evaluation_report, extremes, pages
+from tfderain.analysis import evaluation_report, pages
 from tfderain.evaluation import comparison
-from tfderain.metrics import psnr
 
 
 def results(models=("a", "b"), count=4, data="set", **settings):
@@ -140,18 +139,6 @@ def test_a_report_is_not_overwritten(tmp_path):
     with pytest.raises(FileExistsError, match=r"Received: .*report\.html"):
         evaluation_report.write(results(), tmp_path)
     evaluation_report.write(results(), tmp_path, overwrite=True)
-
-
-def watched(levels, count=2, size=(8, 12)):
-    """Extremes of images whose error has these levels, all over."""
-    watch = extremes.Extremes(count)
-    clean = np.full((*size, 3), 100, np.uint8)
-    for number, level in enumerate(levels):
-        shown = (clean + np.uint8(90), clean + np.uint8(level), clean)
-        score = psnr(shown[1], clean)
-        row = evaluation.Row(f"{number}.png", score, 0.5, 10.0, 0.4, 0.1)
-        watch("model", "set", row, shown)
-    return watch
 
 
 def test_crops_are_in_the_page(monkeypatch, tmp_path):

@@ -20,6 +20,14 @@ Scores = Annotated[
 ]
 
 
+Reference = Annotated[
+    str, Argument(metavar="REFERENCE", help="Model, or folder of derained images.")
+]
+Compared = Annotated[
+    str, Argument(metavar="MODEL", help="The same, to compare with it.")
+]
+
+
 @app.command(short_help="PSNR histogram and SSIM box plot of evaluations.")
 def scores(files: Scores, out: options.Picture, overwrite: options.Overwrite = False):
     """PSNR histogram and SSIM box plot of several evaluations in one picture.
@@ -86,12 +94,8 @@ def improvement(
 
 @app.command(short_help="Improvement in rain and in background: mIoR, mIoB.")
 def regions(
-    reference: Annotated[
-        str, Argument(metavar="REFERENCE", help="Model, or folder of derained images.")
-    ],
-    model: Annotated[
-        str, Argument(metavar="MODEL", help="The same, to compare with it.")
-    ],
+    reference: Reference,
+    model: Compared,
     data: options.Data,
     masks: Annotated[
         Path | None,
@@ -146,12 +150,8 @@ def regions(
 
 @app.command(short_help="The hard and the easy images that improve most, with crops.")
 def examples(
-    reference: Annotated[
-        str, Argument(metavar="REFERENCE", help="Model, or folder of derained images.")
-    ],
-    model: Annotated[
-        str, Argument(metavar="MODEL", help="The same, to compare with it.")
-    ],
+    reference: Reference,
+    model: Compared,
     data: options.Data,
     out: options.Picture,
     images: Annotated[int, options.count("Of each kind.", "--images")] = 2,

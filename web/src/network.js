@@ -97,9 +97,10 @@ function compile(bytes, processor, height, width) {
 async function run(model, tile, shape) {
   const input = new Tensor(tile, shape);
   try {
-    const [output] = await model.run(input);
-    const derained = await output.data();
-    output.delete();
+    // Of several outputs, such as the mask of drops, the picture is the first.
+    const outputs = await model.run(input);
+    const derained = await outputs[0].data();
+    for (const output of outputs) output.delete();
     return derained;
   } finally {
     input.delete();
