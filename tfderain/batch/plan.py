@@ -92,13 +92,18 @@ def plan(
             (path, os.path.join(output, _rename(name, format)))
             for path, name in _find(inputs, output, recursive, missed, video.EXTENSIONS)
         ]
+    return _checked(_jobs(found, folder, compare, masks), inputs, recursive, missed)
+
+
+def _jobs(found, folder, compare, masks):
+    """Jobs of `(source, target)`; a film is neither compared nor masked."""
     targets = [name for _, name in found]
     compared = _beside(targets, ".compare.png") if compare else None
     masked = None
     if masks is not None:
         names = [os.path.relpath(target, folder or ".") for target in targets]
         masked = [os.path.join(masks, name) for name in _beside(names, ".png")]
-    jobs = [
+    return [
         Job(
             path,
             name,
@@ -107,7 +112,6 @@ def plan(
         )
         for n, (path, name) in enumerate(found)
     ]
-    return _checked(jobs, inputs, recursive, missed)
 
 
 def plan_pairs(

@@ -161,20 +161,7 @@ def derain_files(
             "Masks are written of pictures, not of films; derain these by themselves. "
             f"Received: masks={os.fspath(masks)}, with {film}."
         )
-
-    def prepare():
-        tool: Any = restorer if hasattr(restorer, "derain") else restorer()
-        if film is not None and isinstance(tool, Chain):
-            raise ValueError(
-                "Films take one model at a time; derain them once for each. "
-                f"Received: {len(tool.restorers)} models, with {film}."
-            )
-        if masks is not None and not getattr(tool, "makes_mask", False):
-            raise ValueError(
-                "Masks need a network that finds drops on the glass, such as the "
-                f"preset drops. Received: masks={os.fspath(masks)}."
-            )
-        return tool
+    prepare = functools.partial(_prepared, restorer, film, masks)
 
     def partly(job, problem):
         summary.partial.append((job.source, problem))
@@ -184,6 +171,22 @@ def derain_files(
     work = functools.partial(_derain, max_pixels, whole, summary.files)
     existing = _Existing(skip_existing, overwrite)
     return _run(planned, prepare, work, summary, existing, progress, say)
+
+
+def _prepared(restorer, film, masks):
+    """The restorer, or what a function returns that makes one, if it fits the work."""
+    tool: Any = restorer if hasattr(restorer, "derain") else restorer()
+    if film is not None and isinstance(tool, Chain):
+        raise ValueError(
+            "Films take one model at a time; derain them once for each. "
+            f"Received: {len(tool.restorers)} models, with {film}."
+        )
+    if masks is not None and not getattr(tool, "makes_mask", False):
+        raise ValueError(
+            "Masks need a network that finds drops on the glass, such as the "
+            f"preset drops. Received: masks={os.fspath(masks)}."
+        )
+    return tool
 
 
 def synthesize_files(
